@@ -1,0 +1,32 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export HF_HUB_OFFLINE = 1
+
+.PHONY: demo test lint types bench
+
+demo: $(STAMP) ## the main job on the embedded model; writes runs/demo/report.html
+	rm -rf runs/demo
+	$(BIN)/spex-mech run --out runs/demo
+
+test: $(STAMP) ## all tests
+	$(BIN)/python -m pytest -q
+
+lint: $(STAMP) ## style and the import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(STAMP) ## static types
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: $(STAMP) ## our side of the benchmarks; see analyses/benchmarks/*/README.md for the peers'
+	$(BIN)/python analyses/benchmarks/decoders/run.py
+	$(BIN)/python analyses/benchmarks/spex/run.py
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
