@@ -1,0 +1,49 @@
+"""Biased masks: each player present with a chosen probability (a product distribution)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from spex_mech.designs.design import MaskDesign, check_size, rates
+from spex_mech.errors import InputError
+
+
+def biased(
+    n: int, budget: int, *, keep_rate: float | tuple[float, float] | npt.ArrayLike, seed: int = 0
+) -> MaskDesign:
+    """Draw masks in which players are present independently with probability ``keep_rate``.
+
+    A model with half of its heads gone often does nothing at all; keep rates near 1 sample where it
+    still works. Equal masks can occur: they are evaluated once.
+
+    Args:
+        n: number of players.
+        budget: number of masks.
+        keep_rate: probability that a player is present: one number; a tuple ``(low, high)`` from
+            which every mask draws its own rate uniformly; or an array (n,), one rate a player.
+        seed: seed of the draw.
+
+    Raises:
+        InputError: a rate outside the open interval (0, 1), or of the wrong shape.
+    """
+    check_size(n, budget)
+    rng = np.random.default_rng(seed)
+    spread = isinstance(keep_rate, tuple) and len(keep_rate) == 2
+    given = np.asarray(keep_rate, dtype=float)
+    if not (given.size and np.all((given > 0) & (given < 1))):
+        raise InputError(f"keep_rate is {keep_rate!r}, expected probabilities between 0 and 1")
+    if spread:
+        low, high = given
+        if low > high:
+            raise InputError(f"keep_rate range is {keep_rate!r}, expected (low, high)")
+        row_rates, player_rates = rng.uniform(low, high, (budget, 1)), rates(n, (low + high) / 2)
+    elif given.ndim == 0 or given.shape == (n,):
+        row_rates = player_rates = rates(n, given)
+    else:
+        raise InputError(
+            f"keep_rate has shape {given.shape}, expected one number, a (low, high) tuple "
+            f"or one rate for each of {n} players"
+        )
+    masks = rng.random((budget, n)) < row_rates
+    return MaskDesign(masks, seed, "biased", player_rates)

@@ -1,0 +1,77 @@
+"""`MaskDesign`: the masks to evaluate, and what a decoder must know about how they were chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool, Float64
+
+from spex_mech.errors import InputError
+from spex_mech.masks import check_masks
+
+
+@dataclass(frozen=True, eq=False)
+class MaskDesign:
+    """Masks chosen before anything is evaluated; ``len(design)`` is their cost in evaluations.
+
+    A decoder never samples and a design never evaluates.
+
+    Attributes:
+        masks: bool (m, n), True = present. Read-only.
+        seed: the seed that made the masks.
+        kind: name of the design (``uniform``, ``spex``, ...); ``custom`` for masks of your own.
+        keep_rates: float64 (n,), the probability that each player is present; measured from the
+            masks when not given.
+        structure: what a decoder of coded designs needs (hash matrices and delays), else None.
+
+    Raises:
+        InputError: masks that are not bool (m, n), without players or without rows.
+    """
+
+    masks: Bool[np.ndarray, "m n"]
+    seed: int
+    kind: str = "custom"
+    keep_rates: Float64[np.ndarray, " n"] | None = None
+    structure: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        masks = check_masks(self.masks).copy()
+        if masks.shape[0] == 0 or masks.shape[1] == 0:
+            raise InputError(
+                f"a design needs at least one mask and one player, got masks of shape {masks.shape}"
+            )
+        rates = masks.mean(axis=0) if self.keep_rates is None else np.array(self.keep_rates, float)
+        if rates.shape != (masks.shape[1],):
+            raise InputError(f"keep_rates has shape {rates.shape}, expected ({masks.shape[1]},)")
+        masks.setflags(write=False)
+        rates.setflags(write=False)
+        object.__setattr__(self, "masks", masks)
+        object.__setattr__(self, "keep_rates", rates)
+
+    def __len__(self) -> int:
+        return self.masks.shape[0]
+
+    @property
+    def n(self) -> int:
+        """Number of players."""
+        return self.masks.shape[1]
+
+
+def check_size(n: int, budget: int) -> None:
+    """Refuse a design of no players or no masks.
+
+    Raises:
+        InputError: ``n`` or ``budget`` below 1.
+    """
+    if n < 1:
+        raise InputError(f"a design needs at least one player, got n={n}")
+    if budget < 1:
+        raise InputError(f"a design needs a budget of at least one mask, got {budget}")
+
+
+def rates(n: int, rate: npt.ArrayLike) -> Float64[np.ndarray, " n"]:
+    """One keep rate for each of ``n`` players, from a scalar or an array (n,)."""
+    return np.broadcast_to(np.asarray(rate, dtype=float), (n,)).copy()

@@ -1,0 +1,40 @@
+"""Uniform masks: every coalition equally likely, none twice."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spex_mech.designs.design import MaskDesign, check_size, rates
+from spex_mech.errors import InputError
+from spex_mech.masks import unique, unpack
+
+_TABLE_PLAYERS = 20
+
+
+def uniform(n: int, budget: int, *, seed: int = 0) -> MaskDesign:
+    """Draw ``budget`` distinct masks uniformly from all 2^n.
+
+    Args:
+        n: number of players.
+        budget: number of masks, at most 2^n.
+        seed: seed of the draw.
+
+    Raises:
+        InputError: a budget below 1 or above 2^n.
+    """
+    check_size(n, budget)
+    if n < 63 and budget > 1 << n:
+        raise InputError(
+            f"a budget of {budget} exceeds the 2^{n} = {1 << n} masks of {n} players; "
+            f"use designs.exhaustive({n})"
+        )
+    rng = np.random.default_rng(seed)
+    if n <= _TABLE_PLAYERS:
+        index = rng.choice(1 << n, size=budget, replace=False)
+        masks = unpack(index.astype(np.uint64)[:, None], n)
+    else:
+        masks = np.empty((0, n), dtype=bool)
+        while len(masks) < budget:
+            masks = np.concatenate([masks, rng.random((budget - len(masks), n)) < 0.5])
+            masks = masks[unique(masks)[0]]
+    return MaskDesign(masks, seed, "uniform", rates(n, 0.5))
