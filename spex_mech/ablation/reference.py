@@ -1,0 +1,146 @@
+"""The reference engine: TransformerLens hooks, full logits, one mask a batch row.
+
+It defines the numbers; every faster engine must reproduce them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Float64
+
+from spex_mech.ablation.fills import Ablation, Fill, Filler, pad
+from spex_mech.ablation.gates import Gates, spread
+from spex_mech.models import Model
+from spex_mech.players import PlayerSet
+from spex_mech.prompts import Prompts
+
+# Small batches stay in a CPU's cache; large ones fill a GPU.
+_CPU_TOKENS, _GPU_TOKENS = 2_048, 16_384
+_LOGITS_A_BATCH = 2**28
+
+
+class ReferenceEngine:
+    """Scores ablated models on prompts through `TransformerBridge.run_with_hooks`.
+
+    Prompts are padded on the right and scored at their own last token, so padding never reaches an
+    answer. Rows are independent: the batch they run in does not matter beyond float rounding.
+    """
+
+    def __init__(
+        self, model: Model, prompts: Prompts, players: PlayerSet, ablation: Ablation
+    ) -> None:
+        self._model, self._prompts, self._players = model, prompts, players
+        self._ablation = ablation
+        self._filler: Filler | None = None
+        lengths = np.array([len(t) for t in prompts.tokens])
+        self._by_length = np.argsort(lengths, kind="stable")
+        vocabulary = model.hf.get_output_embeddings().weight.shape[0]
+        most = _CPU_TOKENS if model.device.type == "cpu" else _GPU_TOKENS
+        self._max_tokens = max(1, min(most, _LOGITS_A_BATCH // vocabulary))
+
+    def scores(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m e ..."]:
+        """Scores of every ablated model on every prompt.
+
+        Args:
+            masks: bool (m, n), True = present.
+
+        Returns:
+            Answer logits, float32 (m, e, k); or mean log-probabilities (m, e) of prompts without
+            answers.
+        """
+        gates = spread(self._players, self._model.shape, masks)
+        m, e = len(gates), len(self._prompts)
+        answers = self._prompts.answers
+        shape = (m, e) if answers is None else (m, e, answers.shape[1])
+        out = np.empty(shape, dtype=np.float32)
+        for examples in self._example_groups():
+            width = max(len(self._prompts.tokens[i]) for i in examples)
+            at_once = max(1, self._max_tokens // (width * len(examples)))
+            ids = pad(self._prompts, examples, width, self._model.device)
+            fill = self._fill(examples, width)
+            for start in range(0, m, at_once):
+                rows = slice(start, min(start + at_once, m))
+                count = rows.stop - rows.start
+                logits = self._forward(gates[rows], ids.repeat(count, 1), fill, len(examples))
+                logits = logits.unflatten(0, (count, len(examples)))
+                out[rows, examples] = self._read(logits, ids, examples)
+        return out
+
+    def _example_groups(self) -> Iterator[np.ndarray]:
+        """Examples of similar length that fill at most one batch with a single mask."""
+        group: list[int] = []
+        for i in self._by_length:
+            if group and (len(group) + 1) * len(self._prompts.tokens[i]) > self._max_tokens:
+                yield np.array(group)
+                group = []
+            group.append(int(i))
+        yield np.array(group)
+
+    def _fill(self, examples: np.ndarray, width: int) -> Fill:
+        if self._filler is None:
+            none = np.zeros((1, self._players.n), dtype=bool)
+            sites = [site for site, _ in _closed(spread(self._players, self._model.shape, none))]
+            self._filler = self._ablation.filler(self._model.bridge, self._prompts, sites)
+        return self._filler.batch([int(i) for i in examples], width)
+
+    def _forward(self, gates: Gates, ids: torch.Tensor, fill: Fill, repeats: int) -> torch.Tensor:
+        """Logits (rows, tokens, vocabulary); row r runs mask r // repeats."""
+
+        def rows(keep: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(keep).to(ids.device).repeat_interleave(repeats, dim=0)
+
+        scale = gates.head_scale() if self._ablation.rescale else None
+        hooks = [(site, _hook(site, rows(keep), fill)) for site, keep in _closed(gates, scale)]
+        with torch.inference_mode():
+            return self._model.bridge.run_with_hooks(ids, fwd_hooks=hooks)
+
+    def _read(self, logits: torch.Tensor, ids: torch.Tensor, examples: np.ndarray) -> np.ndarray:
+        """Pick the scores out of logits (masks, examples, tokens, vocabulary)."""
+        device = logits.device
+        length = torch.tensor([len(self._prompts.tokens[i]) for i in examples], device=device)
+        index = torch.arange(len(examples), device=device)
+        if self._prompts.answers is not None:
+            last = logits[:, index, length - 1].float()
+            wanted = torch.from_numpy(self._prompts.answers[examples]).to(device)
+            return last.gather(2, wanted.expand(len(last), -1, -1)).cpu().numpy()
+        logprob = logits[:, :, :-1].float().log_softmax(dim=-1)
+        target = ids[:, 1:].to(device).expand(len(logits), -1, -1)
+        token = logprob.gather(3, target[..., None])[..., 0]
+        predicted = torch.arange(token.shape[2], device=device) < (length - 1)[:, None]
+        return ((token * predicted).sum(dim=2) / (length - 1)).cpu().numpy()
+
+
+def _closed(
+    gates: Gates, scale: Float64[np.ndarray, "m l"] | None = None
+) -> Iterator[tuple[str, np.ndarray]]:
+    """The sites at which some row removes something, with what is kept there.
+
+    Heads come as (m, heads), scaled where they are to be; attention and MLP outputs as (m,).
+    """
+    for layer in range(gates.heads.shape[1]):
+        heads = gates.heads[:, layer]
+        if not heads.all():
+            yield (
+                f"blocks.{layer}.attn.hook_z",
+                heads if scale is None else heads * scale[:, layer, None],
+            )
+        for site, keep in (("hook_attn_out", gates.attention), ("hook_mlp_out", gates.mlps)):
+            if not keep[:, layer].all():
+                yield f"blocks.{layer}.{site}", keep[:, layer]
+
+
+def _hook(site: str, keep: torch.Tensor, fill: Fill) -> Callable[..., torch.Tensor]:
+    """Keep (bool) or scale (float) the rows' entries, (rows,) or (rows, heads), and fill those at 0."""
+    factor = keep[:, None, None] if keep.ndim == 1 else keep[:, None, :, None]
+
+    def hook_fn(activation: torch.Tensor, hook: Any) -> torch.Tensor:
+        kept = activation if factor.dtype == torch.bool else activation * factor.to(activation)
+        return torch.where(
+            factor != 0, kept, torch.as_tensor(fill(site, activation)).to(activation)
+        )
+
+    return hook_fn

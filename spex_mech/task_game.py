@@ -1,0 +1,190 @@
+"""`TaskGame`: a model, a task and players as a value function over coalitions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float32, Float64
+
+from spex_mech import ablation as ablations
+from spex_mech.errors import InputError, NonFiniteScoreError
+from spex_mech.masks import check_masks, unique
+from spex_mech.measures import Metric, metric_for
+from spex_mech.models import Model
+from spex_mech.players import PlayerSet
+from spex_mech.prompts import Prompts, encode
+from spex_mech.task import Task
+
+
+class TaskGame:
+    """What an ablated model is worth on a task: ``game(masks)`` -> float64 (m,).
+
+    Values are means over the examples of a metric, higher = better for every metric. Ablations run
+    through TransformerLens hooks; the model's weights are never changed.
+
+    Args:
+        model: the model to ablate.
+        task: what it is asked.
+        players: parts of the model that masks switch off; parts of no player always stay.
+        split: the examples to score: ``search``, ``validation``, ``test`` or ``all``.
+        metric: ``accuracy``, ``margin`` (right minus best wrong logit), ``logprob`` (of the right
+            answer among the answers; of the sequence for sequences) or ``kl`` (minus the divergence
+            from the full model's distribution over the answers, in nats); default the task's own.
+        ablation: ``zero``, ``mean`` or ``resample``: what removed parts become.
+        rescale: with ``zero``: multiply each layer's kept heads by H / |kept|.
+        seed: seed of the donors of ``resample``.
+
+    Raises:
+        InputError: an unknown split, metric or ablation, players of another model, or a task that
+            this model cannot be asked.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        task: Task,
+        players: PlayerSet,
+        *,
+        split: str = "search",
+        metric: str | None = None,
+        ablation: str = "zero",
+        rescale: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.model, self.task, self.split = model, task, split
+        self._players = players
+        self.ablation = _ablation(ablation, rescale, seed)
+        self.prompts: Prompts = encode(task, split, model.tokenizer, model.context)
+        self.metric: Metric = metric_for(metric or task.metric, self.prompts)
+        self._engine = ablations.ReferenceEngine(model, self.prompts, players, self.ablation)
+
+    @property
+    def players(self) -> PlayerSet:
+        """The ordered players."""
+        return self._players
+
+    @cached_property
+    def key(self) -> dict[str, str]:
+        """Everything that decides the scores, field by field; the metric and split names do not."""
+        texts = json.dumps([self.prompts.tokens, self.prompts.right.tolist()])
+        answers = "" if self.prompts.answers is None else json.dumps(self.prompts.answers.tolist())
+        return {
+            "weights": self.model.fingerprint,
+            "dtype": str(self.model.dtype),
+            "ablation": self.ablation.name,
+            "ablation seed": str(self.ablation.seed),
+            "rescale": str(self.ablation.rescale),
+            "players": " ".join(self._players.names),
+            "examples": _digest(json.dumps(self.prompts.ids)),
+            "prompts": _digest(texts + answers),
+            "scorer": self.task.scorer,
+        }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of `key` and of the metric."""
+        return _digest(json.dumps([self.key, self.metric.name], sort_keys=True))
+
+    def __call__(self, masks: npt.ArrayLike) -> Float64[np.ndarray, " m"]:
+        """Values of masks, (m,): the metric's mean over the examples.
+
+        Args:
+            masks: bool (m, n), True = present.
+
+        Raises:
+            InputError: masks that are not bool or not n wide.
+            NonFiniteScoreError: a score that is NaN or infinite; names mask and example.
+        """
+        return self.values_from_scores(self.scores(masks))
+
+    def scores(self, masks: npt.ArrayLike) -> Float32[np.ndarray, "m e ..."]:
+        """Answer scores of every mask and example; equal masks are evaluated once.
+
+        Args:
+            masks: bool (m, n), True = present.
+
+        Returns:
+            float32 (m, examples, answers) logits, or (m, examples) mean log-probabilities of
+            sequences.
+
+        Raises:
+            InputError: masks that are not bool or not n wide.
+            NonFiniteScoreError: a score that is NaN or infinite; names mask and example.
+        """
+        checked = check_masks(masks, self._players.n)
+        first, inverse = unique(checked)
+        scores = self._engine.scores(checked[first])
+        bad = ~np.isfinite(scores.reshape(*scores.shape[:2], -1)).all(axis=2)
+        if bad.any():
+            row, example = np.argwhere(bad)[0]
+            gone = [
+                n
+                for n, kept in zip(self.players.names, checked[first[row]], strict=True)
+                if not kept
+            ]
+            raise NonFiniteScoreError(
+                f"mask {first[row]} (without {' '.join(gone) or 'nothing'}) scores "
+                f"{scores[row, example]} on example {self.prompts.ids[example]!r}; load the model in "
+                "float32 or bfloat16, or leave the example out"
+            )
+        return scores[inverse]
+
+    def values_from_scores(
+        self, scores: Float32[np.ndarray, "m e ..."]
+    ) -> Float64[np.ndarray, " m"]:
+        """The metric's mean over the examples, (m,)."""
+        return self.per_example(scores).mean(axis=1)
+
+    def per_example(
+        self, scores: Float32[np.ndarray, "m e ..."], *, metric: str | None = None
+    ) -> Float64[np.ndarray, "m e"]:
+        """The game's metric, or another, of every mask and example; no model is run but for ``kl``."""
+        measure = self.metric if metric is None else metric_for(metric, self.prompts)
+        full = self._full if measure.needs_full else None
+        return measure(scores, self.prompts.right, full)
+
+    def with_split(self, split: str) -> TaskGame:
+        """The same game on another split's examples."""
+        return TaskGame(
+            self.model,
+            self.task,
+            self._players,
+            split=split,
+            metric=self.metric.name,
+            ablation=self.ablation.name,
+            rescale=self.ablation.rescale,
+            seed=self.ablation.seed,
+        )
+
+    @cached_property
+    def _full(self) -> Float32[np.ndarray, "1 e k"]:
+        return self.scores(np.ones((1, self._players.n), dtype=bool))
+
+    def __repr__(self) -> str:
+        return (
+            f"TaskGame({self.model.name!r}, {self.task.name!r}, {self._players.n} players, "
+            f"{len(self.prompts)} {self.split} examples, {self.metric.name}, {self.ablation.name})"
+        )
+
+
+def _ablation(name: str, rescale: bool, seed: int) -> ablations.Ablation:
+    kinds = {
+        "zero": lambda: ablations.zero(rescale=rescale),
+        "mean": ablations.mean,
+        "resample": lambda: ablations.resample(seed=seed),
+    }
+    if name not in kinds:
+        raise InputError(f"unknown ablation {name!r}; expected one of {', '.join(kinds)}")
+    if rescale and name != "zero":
+        raise InputError(
+            f"rescale=True goes with zero ablation only, got {name!r}; set rescale=False"
+        )
+    return kinds[name]()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
