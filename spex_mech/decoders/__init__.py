@@ -1,0 +1,8 @@
+"""Decoders: from (masks, values) to a sparse Fourier spectrum."""
+
+from spex_mech.decoders.auto import decode
+from spex_mech.decoders.lasso import lasso
+from spex_mech.decoders.proxyspex import proxyspex
+from spex_mech.decoders.trees import tree_spectrum
+
+__all__ = ["decode", "lasso", "proxyspex", "tree_spectrum"]

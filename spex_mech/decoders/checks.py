@@ -1,0 +1,65 @@
+"""Checks that every decoder makes of its input."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float64, Int64
+
+from spex_mech.designs.design import MaskDesign
+from spex_mech.errors import InputError
+from spex_mech.masks import unique
+from spex_mech.spectrum import Spectrum
+from spex_mech.terms import word_count
+
+
+def check_values(design: MaskDesign, values: npt.ArrayLike) -> Float64[np.ndarray, " m"]:
+    """Return ``values`` as float64 (m,), or say why they do not belong to ``design``.
+
+    Raises:
+        InputError: another number of values than of masks, or a value that is NaN or infinite.
+    """
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"values of type {type(values).__name__} are not numbers, expected float64 (m,)"
+        ) from None
+    if array.shape != (len(design),):
+        raise InputError(
+            f"values have shape {array.shape}, expected ({len(design)},): one for each mask of the "
+            "design, in its order"
+        )
+    finite = np.isfinite(array)
+    if not finite.all():
+        row = int(np.flatnonzero(~finite)[0])
+        raise InputError(
+            f"value {array[row]} of mask {row} is not finite ({(~finite).sum()} such values); "
+            "evaluate those masks again, or leave them out of the design"
+        )
+    return array
+
+
+def constant_spectrum(
+    design: MaskDesign, values: Float64[np.ndarray, " m"], method: str
+) -> Spectrum | None:
+    """The spectrum of the intercept alone if all values are equal, else None."""
+    if np.ptp(values) > 0:
+        return None
+    words = np.zeros((1, word_count(design.n)), dtype=np.uint64)
+    message = f"all {len(values)} values equal {values[0]:g}: the answer is the constant alone"
+    return Spectrum(words, values[:1], design.n, {"method": method, "message": message})
+
+
+def distinct(
+    design: MaskDesign, values: Float64[np.ndarray, " m"]
+) -> tuple[Int64[np.ndarray, " u"], Float64[np.ndarray, " u"], Float64[np.ndarray, " u"]]:
+    """Average the values of equal masks.
+
+    Returns:
+        The row of each distinct mask's first appearance (u,), the mean of its values (u,) and the
+        number of its appearances (u,) as floats.
+    """
+    first, inverse = unique(design.masks)
+    counts = np.bincount(inverse, minlength=len(first)).astype(np.float64)
+    return first, np.bincount(inverse, weights=values, minlength=len(first)) / counts, counts
