@@ -224,6 +224,7 @@ def hook_count(model: sm.Model) -> int:
 
 def test_hooks_are_gone_and_weights_unchanged_after_a_failure(tiny_llama, monkeypatch):
     game = game_of(tiny_llama)
+    game(without(game, "L0H0"))  # the bridge wires itself up on first use
     before, hooks = tiny_llama.fingerprint, hook_count(tiny_llama)
     mlp = tiny_llama.bridge.blocks[2].mlp
     with monkeypatch.context() as patch:
