@@ -84,7 +84,7 @@ class TaskGame:
             "scorer": self.task.scorer,
         }
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Hash of `key` and of the metric."""
         return _digest(json.dumps([self.key, self.metric.name], sort_keys=True))

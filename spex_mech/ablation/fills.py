@@ -6,7 +6,7 @@ A *site* is a TransformerLens hook at which parts are removed: ``blocks.l.attn.h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -74,13 +74,11 @@ def resample(*, seed: int = 0) -> Ablation:
 
 
 def pad(
-    prompts: Prompts, examples: Sequence[int], width: int, device: torch.device
+    prompts: Prompts, examples: Iterable[int], width: int, device: torch.device
 ) -> torch.Tensor:
     """Token ids (rows, width) padded on the right, which a causal model never looks at from the left."""
-    ids = torch.zeros((len(examples), width), dtype=torch.long)
-    for row, e in enumerate(examples):
-        ids[row, : len(prompts.tokens[e])] = torch.tensor(prompts.tokens[e])
-    return ids.to(device)
+    rows = [prompts.tokens[e] + (0,) * (width - len(prompts.tokens[e])) for e in examples]
+    return torch.tensor(rows, device=device)
 
 
 class _Zero:
@@ -158,4 +156,4 @@ def _record(
 
 
 def _device(bridge: TransformerBridge) -> torch.device:
-    return bridge.original_model.get_input_embeddings().weight.device
+    return next(bridge.original_model.parameters()).device

@@ -94,7 +94,9 @@ class ReferenceEngine:
             return torch.from_numpy(keep).to(ids.device).repeat_interleave(repeats, dim=0)
 
         scale = gates.head_scale() if self._ablation.rescale else None
-        hooks = [(site, _hook(site, rows(keep), fill)) for site, keep in _closed(gates, scale)]
+        hooks: list[tuple[str | Callable, Callable]] = [
+            (site, _hook(site, rows(keep), fill)) for site, keep in _closed(gates, scale)
+        ]
         with torch.inference_mode():
             return self._model.bridge.run_with_hooks(ids, fwd_hooks=hooks)
 
