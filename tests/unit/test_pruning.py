@@ -1,0 +1,83 @@
+"""Pruning: the best set is found, budgets are kept, validation only improves."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import spex_mech as sm
+from spex_mech.masks import all_masks
+from spex_mech.pruning import best_of_random, ranked, swaps
+
+
+def game_of(seed: int, n: int = 10):
+    """A random game with interactions up to order 3, as a spectrum."""
+    rng = np.random.default_rng(seed)
+    sets = [s for k in (1, 2, 3) for s in itertools.combinations(range(n), k)]
+    chosen = [sets[i] for i in rng.choice(len(sets), 40, replace=False)]
+    return sm.Spectrum.from_supports(chosen, rng.normal(size=40), n)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("keep", [1, 4, 9, 10])
+def test_swap_search_finds_the_best_set_of_a_known_surrogate(seed, keep):
+    spectrum = game_of(seed)
+    pruned = sm.prune(spectrum, spectrum, keep=keep, validate=0, seed=0)
+    table = all_masks(10)
+    best = spectrum(table[table.sum(axis=1) == keep]).max()
+    assert pruned.mask.sum() == keep and pruned.ablations == 0 and pruned.measured is None
+    assert pruned.predicted == pytest.approx(best)
+
+
+def test_validation_repairs_a_wrong_surrogate_within_its_budget():
+    truth, wrong = game_of(0), game_of(0)
+    noise = np.random.default_rng(1).normal(size=len(wrong))
+    wrong = sm.Spectrum.from_words(wrong.words, wrong.coefficients + 0.7 * noise, 10)
+    asked = []
+
+    def game(masks):
+        asked.append(len(masks))
+        return truth(masks)
+
+    blind = truth(sm.prune(game, wrong, keep=5, validate=0, seed=0).mask[None])[0]
+    assert not asked
+    checked = sm.prune(game, wrong, keep=5, validate=60, seed=0)
+    assert sum(asked) == checked.ablations <= 60
+    assert checked.measured == pytest.approx(truth(checked.mask[None])[0])
+    assert checked.measured > blind + 0.1
+
+
+def test_ranking_and_random_baselines():
+    np.testing.assert_array_equal(ranked(np.array([0.1, 3, 2, -1]), 2), [False, True, True, False])
+    truth = game_of(2)
+    lucky = best_of_random(truth, 10, keep=5, budget=50, seed=0)
+    assert lucky.mask.sum() == 5 and lucky.ablations == 50
+    assert lucky.measured == pytest.approx(truth(lucky.mask[None])[0])
+
+
+def test_swaps_keep_the_size():
+    near = swaps(np.array([True, True, False, False, False]))
+    assert near.shape == (6, 5) and (near.sum(axis=1) == 2).all()
+    assert len({row.tobytes() for row in near}) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep": 0}, "keep is 0, expected a number of players from 1 to 10"),
+        ({"keep": 11}, "keep is 11"),
+        ({"keep": 5, "validate": -1}, "validate is -1"),
+    ],
+)
+def test_bad_budgets(options, message):
+    with pytest.raises(ValueError, match=message):
+        sm.prune(game_of(0), game_of(0), **options)
+
+
+def test_a_spectrum_of_other_players(tiny_llama):
+    task = sm.TokenTask([[1, 2, 3]])
+    game = sm.TaskGame(tiny_llama, task, sm.select_players(tiny_llama))
+    with pytest.raises(ValueError, match="the spectrum has 10 players, the game 12"):
+        sm.prune(game, game_of(0), keep=3)
