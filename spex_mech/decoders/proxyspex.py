@@ -4,7 +4,8 @@ Departures from the paper, each because cross-validation says so:
 
 - The number of rounds comes from early stopping on the pooled error of held-out folds instead of a grid,
   and the trees of all folds are averaged, which uses every fold twice and steadies the spectrum.
-- Terms are kept until the held-out error stops improving, instead of up to 95 % of the energy.
+- Terms are kept, largest first, until those left out make up 0.25 % of the values' variance on the
+  design's own masks, instead of up to 95 % of the energy of the spectrum.
 - The ridge refit replaces the trees' own coefficients only if it predicts held-out masks better.
 
 Nothing assumes that Fourier terms are orthogonal on the design, so p-biased, paired and stratified masks
@@ -30,9 +31,13 @@ from spex_mech.spectrum import Spectrum
 if TYPE_CHECKING:
     import xgboost
 
-_KEEP = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-_REFIT = (16, 64, 256)
-_LOSS = 5e-4  # R² that may be given up for fewer terms
+_SMALLEST = 16  # terms kept at the least
+_LOSS = 0.0025  # share of the values' variance that the terms left out may make up
+_REFIT = (16, 64, 256)  # numbers of terms to refit
+_CLEARLY = (
+    0.9  # a refit replaces the trees below this share of their error: their average over folds
+)
+# does better than the trees of one fold, which is what can be measured
 _STRIDE = 10  # rounds between two looks at the held-out error
 _PATIENCE = 50  # rounds without improvement after which boosting stops
 
@@ -107,14 +112,14 @@ def proxyspex(
     )
 
     total = data.error(np.full(len(first), np.average(data.values, weights=counts)))
-    kept, error_kept = _choose_size(spectra, splits, predicted, total)
-    refitted, error_refit = _choose_refit(spectra, splits)
-    if error_refit < error_kept:
-        words, coefficients = _refit(bag, refitted, data)
+    error = sum(test.error(p) for (_, test), p in zip(splits, predicted, strict=True))
+    size, error_refit = _choose_refit(spectra, splits)
+    if error_refit < _CLEARLY * error:
+        words, coefficients = _refit(bag, size, data)
         terms, error = "refit", error_refit
     else:
-        best = bag.truncate(kept)
-        words, coefficients, terms, error = best.words, best.coefficients, "trees", error_kept
+        best = _sparsify(bag, data, total)
+        words, coefficients, terms = best.words, best.coefficients, "trees"
     r2 = 1.0 - error / total
     constant_term = np.where(words.any(axis=1), 0.0, shift)
     message = (
@@ -174,28 +179,19 @@ def _grow(
     return [tree_spectrum(booster[:best], n) for booster in boosters], predicted, best
 
 
-def _choose_size(
-    spectra: list[Spectrum],
-    splits: list[_Split],
-    predicted: list[Float64[np.ndarray, " t"]],
-    total: float,
-) -> tuple[int, float]:
-    """The smallest number of terms that predicts held-out masks about as well as any."""
-    largest = max(len(s) for s in spectra)
-    sizes = [k for k in _KEEP if k < largest] + [largest]
-    errors = np.zeros(len(sizes))
-    for spectrum, (_, test), whole in zip(spectra, splits, predicted, strict=True):
-        ranked = spectrum.truncate(sizes[-2] if len(sizes) > 1 else 0)
-        sums = np.zeros(len(test.values))
-        start = 0
-        for k, size in enumerate(sizes[:-1]):
-            stop = size + 1  # the constant, which stands first, is no term
-            sums += parities(test.masks, ranked.words[start:stop]) @ ranked.coefficients[start:stop]
-            errors[k] += test.error(sums)
-            start = stop
-        errors[-1] += test.error(whole)
-    good = int(np.flatnonzero(errors <= errors.min() + _LOSS * total)[0])
-    return sizes[good], float(errors[good])
+def _sparsify(bag: Spectrum, data: _Data, total: float) -> Spectrum:
+    """The largest terms that together say what all terms say about the design's masks."""
+    ranked = bag.truncate(len(bag))  # the constant stands first
+    left = bag(data.masks)
+    start, size = 0, _SMALLEST
+    while start < len(ranked):
+        stop = min(size + 1, len(ranked))
+        part = Spectrum(ranked.words[start:stop], ranked.coefficients[start:stop], bag.n)
+        left = left - part(data.masks)
+        start, size = stop, size * 5 // 4
+        if data.weights @ left**2 <= _LOSS * total:
+            break
+    return bag.truncate(start - 1)
 
 
 def _choose_refit(spectra: list[Spectrum], splits: list[_Split]) -> tuple[int, float]:

@@ -85,6 +85,7 @@ def test_a_random_forest_of_any_shape(seed):
     np.testing.assert_allclose(forest_spectrum(forest, n)(masks), expected, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:.*deprecated")
 def test_other_boosters_are_refused():
     data = xgb.DMatrix(np.eye(4, dtype=np.float32), np.arange(4.0))
     with pytest.raises(InputError, match="dart"):
