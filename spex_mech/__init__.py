@@ -1,0 +1,66 @@
+"""spex_mech: find the few interactions inside a large model that matter, with few ablations.
+
+Names are imported when first used, so that ``import spex_mech`` needs neither torch nor matplotlib.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spex_mech import designs as designs
+    from spex_mech.cards import load_task as load_task
+    from spex_mech.cards import task_names as task_names
+    from spex_mech.decoders import decode as decode
+    from spex_mech.designs import MaskDesign as MaskDesign
+    from spex_mech.evaluation import Run as Run
+    from spex_mech.evaluation import evaluate as evaluate
+    from spex_mech.exporting import export as export
+    from spex_mech.indices import Interactions as Interactions
+    from spex_mech.indices import interactions as interactions
+    from spex_mech.metrics import faithfulness as faithfulness
+    from spex_mech.models import Model as Model
+    from spex_mech.models import load_model as load_model
+    from spex_mech.players import PlayerSet as PlayerSet
+    from spex_mech.players import select_players as select_players
+    from spex_mech.pruning import prune as prune
+    from spex_mech.spectrum import Spectrum as Spectrum
+    from spex_mech.task import TokenTask as TokenTask
+    from spex_mech.task_game import TaskGame as TaskGame
+    from spex_mech.transform import exact_spectrum as exact_spectrum
+
+_HOME = {
+    "InputError": "errors",
+    "Interactions": "indices",
+    "MaskDesign": "designs",
+    "Model": "models",
+    "PlayerSet": "players",
+    "Run": "evaluation",
+    "Spectrum": "spectrum",
+    "TaskGame": "task_game",
+    "TokenTask": "task",
+    "decode": "decoders",
+    "evaluate": "evaluation",
+    "exact_spectrum": "transform",
+    "export": "exporting",
+    "faithfulness": "metrics",
+    "interactions": "indices",
+    "load_model": "models",
+    "load_task": "cards",
+    "prune": "pruning",
+    "select_players": "players",
+    "task_names": "cards",
+}
+
+__all__ = ["designs", *sorted(_HOME)]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "designs":
+        return import_module("spex_mech.designs")
+    if name not in _HOME:
+        raise AttributeError(f"module 'spex_mech' has no attribute {name!r}")
+    return getattr(import_module(f"spex_mech.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

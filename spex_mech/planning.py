@@ -1,0 +1,72 @@
+"""What a run will cost, before it runs: masks, tokens, and time from a short measured probe."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from spex_mech.masks import unique
+from spex_mech.pipeline import Setup, random_share
+from spex_mech.task_game import TaskGame
+
+_PROBE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase's cost.
+
+    Attributes:
+        name: what is evaluated.
+        masks: ablated models, at most (equal masks are evaluated once).
+        tokens: prompt tokens read by them.
+        seconds: estimated wall-clock time.
+    """
+
+    name: str
+    masks: int
+    tokens: int
+    seconds: float
+
+
+def plan(setup: Setup) -> list[Phase]:
+    """Estimate the phases of a prepared run.
+
+    A few random masks of the design are timed on the search questions (about two seconds after a
+    warm-up); the rate of tokens a second is taken for all phases.
+    """
+    spec = setup.spec
+    rate = _tokens_per_second(setup)
+    sizes = len(spec.prune.keep)
+    search, test = setup.game, setup.game.with_split("test")
+    counts = [
+        ("design", search, len(setup.design)),
+        ("held-out check", search, spec.design.check),
+        ("pruning", search, sizes * spec.prune.ablations),
+        ("random baseline", search, sizes * random_share(setup)),
+        ("test", test, 1 + 3 * sizes),
+    ]
+    phases = []
+    for name, game, masks in counts:
+        tokens = masks * tokens_per_mask(game)
+        phases.append(Phase(name, masks, tokens, tokens / rate))
+    return phases
+
+
+def tokens_per_mask(game: TaskGame) -> int:
+    """Prompt tokens that one mask's evaluation reads."""
+    return sum(len(tokens) for tokens in game.prompts.tokens)
+
+
+def _tokens_per_second(setup: Setup) -> float:
+    """Rate of the last of ever larger probes, the first to take two seconds or all of the design."""
+    masks = setup.design.masks[unique(setup.design.masks)[0]]
+    setup.game.scores(masks[:1])
+    count = 1
+    while True:
+        began = time.monotonic()
+        setup.game.scores(masks[:count])
+        seconds = time.monotonic() - began
+        if seconds >= _PROBE_SECONDS or count >= len(masks):
+            return min(count, len(masks)) * tokens_per_mask(setup.game) / seconds
+        count *= 2

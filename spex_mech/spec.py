@@ -1,0 +1,173 @@
+"""Run specs: everything a run depends on, read from TOML or YAML and checked before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from spex_mech.compat import tomllib
+from spex_mech.errors import InputError, MissingFileError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class GameSpec(_Section):
+    """How the model is ablated and scored; see `TaskGame`.
+
+    Attributes:
+        metric: metric of the task; None for the task's own.
+        ablation: ``zero``, ``mean`` or ``resample``.
+        rescale: rescale the kept heads of each layer by H / |kept|.
+        examples: search questions to use, the first ones; None for all. Tests use all.
+    """
+
+    metric: str | None = None
+    ablation: str = "zero"
+    rescale: bool = False
+    examples: int | None = 60
+
+
+class DesignSpec(_Section):
+    """Which masks are evaluated; see `designs`.
+
+    Attributes:
+        kind: ``biased``, ``uniform``, ``paired``, ``stratified`` or ``spex``.
+        budget: number of masks.
+        keep_rate: for ``biased``: one rate, or ``[low, high]`` drawn for every mask.
+        check: masks of the same kind evaluated on top and held out, to measure faithfulness.
+        seed: seed of the masks.
+    """
+
+    kind: str = "biased"
+    budget: int = 240
+    keep_rate: float | list[float] = [0.3, 0.9]
+    check: int = 40
+    seed: int = 0
+
+
+class DecodeSpec(_Section):
+    """How the spectrum is found; see `decode`."""
+
+    method: str = "auto"
+    seed: int = 0
+
+
+class InteractionsSpec(_Section):
+    """Which interactions are reported; see `interactions`."""
+
+    index: str = "FBII"
+    order: int = 2
+
+
+class PruneSpec(_Section):
+    """Pruned sizes and what they may cost; see `prune`.
+
+    Attributes:
+        keep: numbers of players to keep; the pruning curve has a point for each.
+        ablations: true ablations spent on checking and improving each size.
+        export: the size whose model is exported; None for none.
+        seed: seed of the search and of the bootstrap.
+    """
+
+    keep: list[int] = [16, 10]
+    ablations: int = 40
+    export: int | None = 16
+    seed: int = 0
+
+
+class RunSpec(_Section):
+    """One run, from model to report."""
+
+    model: str = "embedded"
+    task: str = "embedded/people"
+    players: str = "heads"
+    game: GameSpec = GameSpec()
+    design: DesignSpec = DesignSpec()
+    decode: DecodeSpec = DecodeSpec()
+    interactions: InteractionsSpec = InteractionsSpec()
+    prune: PruneSpec = PruneSpec()
+
+
+def read_spec(file: str | Path | None, settings: Sequence[str] = ()) -> RunSpec:
+    """Read a spec file and apply ``key=value`` settings to it.
+
+    Args:
+        file: a ``.toml``, ``.yaml`` or ``.yml`` file; None for the defaults.
+        settings: such as ``"design.budget=500"``; values are TOML, or else text.
+
+    Raises:
+        MissingFileError: the file is not there.
+        InputError: a file that cannot be read, an unknown key or a value of the wrong type.
+    """
+    raw = {} if file is None else _parse(Path(file))
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise InputError(
+                f"cannot read setting {setting!r}; write key=value, as in design.budget=500"
+            )
+        _put(raw, path.strip().split("."), _value(text.strip()), setting)
+    try:
+        return RunSpec.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(_message(error)) from None
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise MissingFileError(f"spec {str(file)!r} does not exist; give a .toml or .yaml file")
+    text = file.read_text(encoding="utf-8")
+    try:
+        if file.suffix == ".toml":
+            return tomllib.loads(text)
+        if file.suffix in (".yaml", ".yml"):
+            raw = yaml.safe_load(text) or {}
+        else:
+            raise InputError(
+                f"spec {str(file)!r} ends in {file.suffix!r}; expected .toml, .yaml or .yml"
+            )
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"cannot read spec {str(file)!r}: {error}") from None
+    if not isinstance(raw, dict):
+        raise InputError(
+            f"spec {str(file)!r} holds a {type(raw).__name__}, expected keys and values"
+        )
+    return raw
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return None if text in ("none", "null") else text
+
+
+def _put(raw: dict[str, Any], path: list[str], value: Any, setting: str) -> None:
+    for key in path[:-1]:
+        raw = raw.setdefault(key, {})
+        if not isinstance(raw, dict):
+            raise InputError(f"setting {setting!r} goes through {key!r}, which is not a section")
+    raw[path[-1]] = value
+
+
+def _message(error: ValidationError) -> str:
+    """The first thing wrong with a spec, in words."""
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] != "extra_forbidden":
+        return f"{'.'.join(path)!r} is {first['input']!r}: {first['msg'].lower()}"
+    keys: Any = RunSpec.model_fields
+    for part in path[:-1]:
+        keys = keys[part].annotation.model_fields
+    near = difflib.get_close_matches(path[-1], keys, n=1, cutoff=0.0)[0]
+    return (
+        f"unknown key {'.'.join(path)!r}; did you mean {'.'.join([*path[:-1], near])!r}? "
+        f"Keys there: {', '.join(keys)}"
+    )

@@ -1,0 +1,59 @@
+"""Importing the library is light, and offers what it promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import spex_mech as sm
+
+HEAVY = ["torch", "matplotlib", "xgboost", "ray", "transformers", "sklearn", "pandas"]
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_import_is_light_and_quick():
+    code = f"""
+import sys, time
+start = time.perf_counter()
+import spex_mech
+print(time.perf_counter() - start)
+print([m for m in {HEAVY} if m in sys.modules])
+"""
+    seconds, heavy = run(code).splitlines()
+    assert heavy == "[]"
+    assert float(seconds) < 0.5
+
+
+def test_designs_evaluation_and_pruning_need_no_torch():
+    code = f"""
+import sys
+import numpy as np
+import spex_mech as sm
+design = sm.designs.uniform(6, 40, seed=0)
+run = sm.evaluate(lambda x: x[:, 0] * 1.0 + x[:, 1] * x[:, 2], design)
+spectrum = sm.decode(design, run.values, method="lasso", seed=0)
+sm.interactions(spectrum, index="FBII", order=2)
+sm.prune(lambda x: x.sum(1), spectrum, keep=3, validate=5, seed=0)
+print([m for m in {[m for m in HEAVY if m != "sklearn" and m != "pandas"]} if m in sys.modules])
+"""
+    assert run(code) == "[]"
+
+
+def test_every_public_name_is_there():
+    for name in sm.__all__:
+        home = getattr(sm, name)
+        assert getattr(home, "__module__", home.__name__).startswith("spex_mech")
+    assert set(sm.__all__) <= set(dir(sm))
+
+
+def test_functions_stay_functions_whatever_is_imported_first():
+    code = """
+import spex_mech.pipeline
+import spex_mech as sm
+print(all(callable(getattr(sm, name)) for name in sm.__all__ if name != "designs"))
+"""
+    assert run(code) == "True"
