@@ -6,7 +6,7 @@ Departures from the paper, each because cross-validation says so:
   and the trees of all folds are averaged, which uses every fold twice and steadies the spectrum.
 - Terms are kept, largest first, until those left out make up 0.25 % of the values' variance on the
   design's own masks, instead of up to 95 % of the energy of the spectrum.
-- The ridge refit replaces the trees' own coefficients only if it predicts held-out masks better.
+- The ridge refit replaces the trees' own coefficients only if it predicts held-out masks clearly better.
 
 Nothing assumes that Fourier terms are orthogonal on the design, so p-biased, paired and stratified masks
 are as good as uniform ones; the R² to expect is for masks drawn like the design's.
@@ -34,10 +34,9 @@ if TYPE_CHECKING:
 _SMALLEST = 16  # terms kept at the least
 _LOSS = 0.0025  # share of the values' variance that the terms left out may make up
 _REFIT = (16, 64, 256)  # numbers of terms to refit
-_CLEARLY = (
-    0.9  # a refit replaces the trees below this share of their error: their average over folds
-)
-# does better than the trees of one fold, which is what can be measured
+# A refit must bring the held-out error below this share of the trees': what is returned is the average
+# of all folds' trees, which does better than the trees of one fold, whose error is what can be measured.
+_CLEARLY = 0.9
 _STRIDE = 10  # rounds between two looks at the held-out error
 _PATIENCE = 50  # rounds without improvement after which boosting stops
 
@@ -94,6 +93,8 @@ def proxyspex(
     if constant := constant_spectrum(design, y, "proxyspex"):
         return constant
     first, means, counts = distinct(design, y)
+    if constant := constant_spectrum(design, means, "proxyspex"):
+        return constant
     if folds < 2 or len(first) < 2 * folds:
         raise InputError(
             f"{len(first)} distinct masks in {folds} folds; proxyspex needs at least 2 folds of "

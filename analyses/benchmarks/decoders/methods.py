@@ -1,0 +1,202 @@
+"""The methods of the benchmark: ours, the baselines and the peers, in one table.
+
+A method gets a `Problem` and gives an `Answer`. Only its own fitting is timed, in seconds of CPU.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spex_mech import baselines, decoders
+from spex_mech.designs import MaskDesign
+from spex_mech.designs.spex import spex as spex_design
+from spex_mech.errors import InputError
+from spex_mech.masks import pack
+from spex_mech.spectrum import Spectrum
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A complete game, and the masks that every method is given."""
+
+    table: np.ndarray
+    design: MaskDesign
+    seed: int
+
+    def game(self, masks: np.ndarray) -> np.ndarray:
+        """Values of any masks; 0/1 arrays will do."""
+        return self.table[pack(np.asarray(masks).astype(bool))[:, 0].astype(np.int64)]
+
+    @property
+    def values(self) -> np.ndarray:
+        """Values of the design's masks."""
+        return self.game(self.design.masks)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a method found, the CPU seconds it took, and the masks it has seen."""
+
+    spectrum: Spectrum | None
+    seconds: float
+    seen: np.ndarray
+    indices: dict[str, dict[tuple[int, ...], float]] = field(default_factory=dict)
+
+
+Method = Callable[[Problem], Answer]
+
+
+def _decoder(fit: Callable[..., Spectrum], **options: object) -> Method:
+    def method(problem: Problem) -> Answer:
+        values = problem.values
+        start = time.process_time()
+        spectrum = fit(problem.design, values, seed=problem.seed, **options)
+        return Answer(spectrum, time.process_time() - start, problem.design.masks)
+
+    return method
+
+
+def _spex(problem: Problem) -> Answer:
+    """Our SPEX, on the largest coded design within the budget."""
+    design = spex_design(problem.design.n, len(problem.design), seed=problem.seed)
+    values = problem.game(design.masks)
+    start = time.process_time()
+    spectrum = decoders.decode(design, values, method="spex", seed=problem.seed)
+    return Answer(spectrum, time.process_time() - start, design.masks)
+
+
+def _kernel_shap(problem: Problem) -> Answer:
+    """KernelSHAP on the same masks, and the values of no and of all players besides."""
+    values = problem.values
+    start = time.process_time()
+    found = baselines.kernel_shap(
+        problem.design, values, empty=float(problem.table[0]), full=float(problem.table[-1])
+    )
+    seconds = time.process_time() - start
+    return Answer(None, seconds, problem.design.masks, {"Shapley": dict(found.values)})
+
+
+def _from_terms(terms: Iterable[tuple[tuple[int, ...], float]], n: int) -> Spectrum:
+    pairs = list(terms)
+    return Spectrum.from_supports([s for s, _ in pairs], [float(np.real(c)) for _, c in pairs], n)
+
+
+def _shapiq_proxyspex(problem: Problem) -> Answer:
+    """ProxySPEX of shapiq on the same masks, timed until its spectrum is there."""
+    from shapiq import ProxySPEX
+
+    peer = ProxySPEX(n=problem.design.n, index="FBII", max_order=2, random_state=problem.seed)
+    peer._uniform_sampler = _Fixed(problem.design.masks)
+    refine, caught = peer._refine, {}
+
+    def catch(*arguments: object) -> dict:
+        caught["terms"] = refine(*arguments)
+        caught["end"] = time.process_time()
+        return caught["terms"]
+
+    peer._refine = catch
+    start = time.process_time()
+    peer.approximate(len(problem.design), problem.game)
+    spectrum = _from_terms(caught["terms"].items(), problem.design.n)
+    return Answer(spectrum, caught["end"] - start, problem.design.masks)
+
+
+@dataclass
+class _Fixed:
+    """Stands in for shapiq's sampler: the masks are chosen already."""
+
+    coalitions_matrix: np.ndarray
+
+    def sample(self, budget: int) -> None:
+        """Nothing to do."""
+
+
+def _shapiq_index(name: str, index: str, order: int) -> Method:
+    """A shapiq approximator of one index, on masks of its own choice and the same budget."""
+
+    def method(problem: Problem) -> Answer:
+        import shapiq
+
+        n, seed = problem.design.n, problem.seed
+        options = {"max_order": order, "index": index} if order > 1 else {}
+        peer = getattr(shapiq, name)(n=n, random_state=seed, **options)
+        start = time.process_time()
+        found = peer.approximate(len(problem.design), problem.game)
+        seconds = time.process_time() - start
+        values = {s: float(found[s]) for s in found.interaction_lookup if s}
+        key = "Shapley" if order == 1 else index
+        return Answer(None, seconds, problem.design.masks, {key: values})
+
+    return method
+
+
+def _shapiq_spex(problem: Problem) -> Answer:
+    """SPEX of shapiq with soft decoding, on masks of its own choice within the budget."""
+    from shapiq import SPEX
+
+    peer = SPEX(n=problem.design.n, index="FBII", max_order=2, random_state=problem.seed)
+    caught, seen = {}, []
+
+    def game(masks: np.ndarray) -> np.ndarray:
+        seen.append(np.asarray(masks).astype(bool))
+        return problem.game(masks)
+
+    process = peer._process_moebius
+
+    def catch(moebius_transform: dict) -> np.ndarray:
+        caught["end"] = time.process_time()
+        caught["terms"] = moebius_transform
+        return process(moebius_transform=moebius_transform)
+
+    peer._process_moebius = catch
+    start = time.process_time()
+    try:
+        peer.approximate(len(problem.design), game)
+    except ValueError as error:  # the budget is too small for it
+        raise InputError(str(error)) from error
+    spectrum = _from_moebius(caught["terms"], problem.design.n)
+    return Answer(spectrum, caught["end"] - start, np.vstack(seen))
+
+
+def _from_moebius(terms: dict, n: int) -> Spectrum:
+    from spex_mech.indices import Interactions, to_spectrum
+
+    values = {tuple(int(i) for i in s): float(np.real(a)) for s, a in terms.items()}
+    return to_spectrum(Interactions("Moebius", n, n, values, 0.0))
+
+
+def _spectralexplain(problem: Problem) -> Answer:
+    """ProxySPEX of spectralexplain on the same masks."""
+    import spectralexplain
+
+    masks, values = problem.design.masks.astype(int), problem.values
+    start = time.process_time()
+    terms = spectralexplain.utils.proxy_spex((masks, values), max_order=5)
+    seconds = time.process_time() - start
+    supports = ((tuple(np.flatnonzero(s).tolist()), c) for s, c in terms.items())
+    return Answer(_from_terms(supports, problem.design.n), seconds, problem.design.masks)
+
+
+OURS: dict[str, Method] = {
+    "proxyspex": _decoder(decoders.proxyspex),
+    "auto": _decoder(decoders.decode),
+    "spex": _spex,
+    "lasso 1": _decoder(decoders.lasso, order=1),
+    "lasso 2": _decoder(decoders.lasso, order=2),
+    "LIME": _decoder(baselines.lime),
+    "Faith-Banzhaf 2": _decoder(baselines.faith_banzhaf, order=2),
+    "KernelSHAP": _kernel_shap,
+}
+PEERS: dict[str, Method] = {
+    "shapiq ProxySPEX": _shapiq_proxyspex,
+    "shapiq KernelSHAP": _shapiq_index("KernelSHAP", "SV", 1),
+    "shapiq KernelSHAPIQ": _shapiq_index("KernelSHAPIQ", "SII", 2),
+}
+SLOW_PEERS: dict[str, Method] = {
+    "spectralexplain ProxySPEX": _spectralexplain,
+    "shapiq SPEX": _shapiq_spex,
+}
