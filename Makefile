@@ -21,8 +21,8 @@ lint: $(STAMP) ## style and the import contract
 types: $(STAMP) ## static types
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(STAMP) ## our side of the benchmarks; see analyses/benchmarks/*/README.md for the peers'
-	$(BIN)/python analyses/benchmarks/decoders/run.py
+bench: $(STAMP) ## the benchmarks that need no peers and no data; the others: analyses/benchmarks/*/README.md
+	$(BIN)/python analyses/benchmarks/mathematics/run.py
 	$(BIN)/python analyses/benchmarks/spex/run.py
 
 $(STAMP): pyproject.toml constraints.txt
