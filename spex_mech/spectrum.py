@@ -10,7 +10,7 @@ So a player that helps on its own has a negative first-order coefficient.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -41,6 +41,8 @@ class Spectrum:
         coefficients: float64 (s,), F(S).
         n: number of players.
         info: what the decoder has to say: its ``method``, a ``message``, the R² to expect.
+        predictor: the decoder's full model, masks (m, n) to values (m,), if the terms are only its
+            largest ones; then calling the spectrum evaluates it. `truncate` drops it.
 
     Raises:
         InputError: arrays that do not fit together, or a coefficient that is not finite.
@@ -50,6 +52,9 @@ class Spectrum:
     coefficients: Float64[np.ndarray, " s"]
     n: int
     info: Mapping[str, Any] = field(default_factory=dict)
+    predictor: Callable[[Bool[np.ndarray, "m n"]], Float64[np.ndarray, " m"]] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         words = np.array(self.words, dtype=np.uint64)
@@ -103,9 +108,9 @@ class Spectrum:
         return cls(*combine(words, weights), n, info or {})
 
     def __call__(self, masks: Bool[np.ndarray, "m n"]) -> Float64[np.ndarray, " m"]:
-        """Evaluate f on masks.
+        """Evaluate f on masks: by the ``predictor`` if there is one, else from the terms.
 
-        Works through 65,536 masks at a time, so memory beyond the answer stays below 8 KiB a player
+        The terms take 65,536 masks at a time, so memory beyond the answer stays below 8 KiB a player
         and 2 MiB; the answer does not depend on how masks are split into calls.
 
         Args:
@@ -115,6 +120,8 @@ class Spectrum:
             float64 (m,).
         """
         masks = check_masks(masks, self.n)
+        if self.predictor is not None:
+            return self.predictor(masks)
         out = np.zeros(len(masks))
         for start in range(0, len(masks), _CHUNK):
             self._add(masks[start : start + _CHUNK], out[start : start + _CHUNK])
@@ -169,7 +176,8 @@ class Spectrum:
         return self._take(np.concatenate([order[constant], order[~constant][:k]]))
 
     def _take(self, rows: Int64[np.ndarray, " k"]) -> Spectrum:
-        return replace(self, words=self.words[rows], coefficients=self.coefficients[rows])
+        words, coefficients = self.words[rows], self.coefficients[rows]
+        return replace(self, words=words, coefficients=coefficients, predictor=None)
 
     @cached_property
     def _rows(self) -> dict[bytes, int]:

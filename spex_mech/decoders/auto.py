@@ -12,6 +12,7 @@ import numpy.typing as npt
 from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
 from spex_mech.decoders.lasso import lasso
 from spex_mech.decoders.proxyspex import proxyspex
+from spex_mech.decoders.walsh_gp import walsh_gp
 from spex_mech.designs.design import MaskDesign
 from spex_mech.errors import InputError
 from spex_mech.masks import pack
@@ -32,9 +33,9 @@ def decode(
     Args:
         design: the masks; ``spex`` needs one made by `designs.spex`.
         values: float64 (m,), one for each mask.
-        method: ``auto``, ``proxyspex``, ``spex``, ``lasso`` or ``exact``. ``auto`` is exact when all
-            2^n masks are there, ``spex`` for a coded design, and otherwise whichever of ``proxyspex``
-            and ``lasso`` has the better cross-validated R².
+        method: ``auto``, ``walsh_gp``, ``proxyspex``, ``spex``, ``lasso`` or ``exact``. ``auto`` is
+            exact when all 2^n masks are there, ``spex`` for a coded design, and otherwise whichever
+            of ``proxyspex`` and ``lasso`` has the better cross-validated R².
         seed: seed of whatever the method draws, such as its folds.
         **options: keywords of the method's own function.
 
@@ -106,6 +107,7 @@ def _spex(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0, **options
 
 DECODERS: Mapping[str, Callable[..., Spectrum]] = {
     "auto": auto,
+    "walsh_gp": walsh_gp,
     "proxyspex": proxyspex,
     "spex": _spex,
     "lasso": lasso,
