@@ -117,22 +117,18 @@ def _summary(result: Result) -> None:
     setup = result.setup
     if result.heldout_r2 is not None and setup.check is not None:
         typer.echo(f"faithfulness: R² {result.heldout_r2:.3f} on {len(setup.check)} held-out masks")
-    joint = sorted(
-        ((s, v) for s, v in result.interactions.values.items() if len(s) > 1),
-        key=lambda x: -abs(x[1]),
-    )
     typer.echo(f"strongest interactions ({result.interactions.index}):")
-    for members, value in joint[:8]:
+    for members, value in result.interactions.joint(8):
         typer.echo(f"  {value:+.4f}  {setup.players.label(members)}")
     full = result.full["accuracy"]
     typer.echo(f"test accuracy of the full model: {full.mean:.3f} ({full.n} questions)")
-    typer.echo(
-        f"{'kept':>6}  {'method':<16}{'accuracy':>10}   ours minus this (95 % paired interval)"
-    )
+    typer.echo("kept models, with ours minus the baseline in brackets (95 % paired interval):")
     for point in result.curve:
-        gain = point.gains.get("accuracy", "")
-        choice, accuracy = point.choice, point.metrics["accuracy"].mean
-        typer.echo(f"{choice.keep:>6}  {choice.method:<16}{accuracy:>10.3f}   {gain}")
+        line = f"{point.choice.keep:>6}  {point.choice.method:<16}"
+        for name, estimate in point.metrics.items():
+            gain = f"({point.gains[name]})" if point.gains else ""
+            line += f"{name} {estimate.mean:6.3f} {gain:<27}"
+        typer.echo(line.rstrip())
     if result.exported:
         typer.echo(f"pruned model: {result.exported}")
 

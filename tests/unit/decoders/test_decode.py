@@ -66,7 +66,9 @@ def test_constant_values_are_an_answer():
 def test_bad_input_is_named():
     design = designs.uniform(6, 20, seed=0)
     values = additive(design.masks)
-    with pytest.raises(InputError, match="'magic', expected one of auto, walsh_gp, proxyspex, spex, lasso"):
+    with pytest.raises(
+        InputError, match="'magic', expected one of auto, walsh_gp, proxyspex, spex, lasso"
+    ):
         decode(design, values, method="magic")
     with pytest.raises(InputError, match="20 distinct masks, the exact transform needs all 2\\^6"):
         decode(design, values, method="exact")
