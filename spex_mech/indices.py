@@ -13,8 +13,9 @@ coefficients to the index; most of those vanish, so that only terms that matter 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache, cached_property
 from itertools import combinations
 from math import comb
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from jaxtyping import Float64, UInt64
 
 from spex_mech.errors import InputError
 from spex_mech.spectrum import Spectrum
-from spex_mech.terms import bit, group, players_of
+from spex_mech.terms import bit, group, pack_supports, players_of
 
 if TYPE_CHECKING:
     import shapiq  # pyright: ignore[reportMissingImports]
@@ -49,6 +50,7 @@ class Interactions:
             them, and so has Fourier; the others measure players only.
         baseline: what the values are counted from: the constant of Fourier (the mean of f) and of
             FBII (the fitted constant), and otherwise f of no players.
+        deviations: computes the standard deviations of ``values``, for `std`.
     """
 
     index: str
@@ -56,6 +58,20 @@ class Interactions:
     n: int
     values: Mapping[tuple[int, ...], float]
     baseline: float
+    deviations: Callable[[], Float64[np.ndarray, " k"] | None] | None = field(
+        default=None, repr=False
+    )
+
+    @cached_property
+    def std(self) -> Mapping[tuple[int, ...], float] | None:
+        """Standard deviation of each value of ``values``; None where no posterior is known.
+
+        That of the index of the whole game about the value that stands here, which sums over the
+        terms that were read out: it counts the posterior's variance and what the readout left out.
+        Computed when first asked for, in time m^2 for each of the sets, m being the masks decoded.
+        """
+        found = None if self.deviations is None else self.deviations()
+        return None if found is None else dict(zip(self.values, found.tolist(), strict=True))
 
     def joint(self, k: int) -> list[tuple[tuple[int, ...], float]]:
         """The ``k`` sets of two or more players of largest absolute value, largest first."""
@@ -121,6 +137,7 @@ def interactions(spectrum: Spectrum, index: str = "FBII", order: int | None = 2)
     order = 1 if index in _SINGLES else int(order)
     weight = _WEIGHTS[index]
 
+    @cache
     def from_fourier(s: int, t: int) -> float:
         total = sum(comb(s - t, j - t) * (-2) ** j * weight(j, t, order) for j in range(t, s + 1))
         return float(total)
@@ -130,7 +147,12 @@ def interactions(spectrum: Spectrum, index: str = "FBII", order: int | None = 2)
     table = _table(words, values)
     empty = float(spectrum.coefficients.sum())  # f of no players: every sign is +1
     baseline = table.get((), 0.0) if index in _WITH_EMPTY else empty
-    return Interactions(index, order, spectrum.n, table, baseline)
+
+    def deviations() -> Float64[np.ndarray, " k"] | None:
+        sets = pack_supports(list(table), spectrum.n)
+        return spectrum.deviations(sets, np.array(list(table.values())), from_fourier)
+
+    return Interactions(index, order, spectrum.n, table, baseline, deviations)
 
 
 def moebius(spectrum: Spectrum) -> Interactions:

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float64, Int64, UInt64
 from spex_mech.errors import InputError
 from spex_mech.masks import check_masks, unpack
 from spex_mech.terms import combine, degrees, pack_supports, word_count
+from spex_mech.types import Posterior
 
 _CHUNK = 1 << 16
 # Row i holds the signs (-1)^{bit k of i} of eight parities.
@@ -42,7 +43,8 @@ class Spectrum:
         n: number of players.
         info: what the decoder has to say: its ``method``, a ``message``, the R² to expect.
         predictor: the decoder's full model, masks (m, n) to values (m,), if the terms are only its
-            largest ones; then calling the spectrum evaluates it. `truncate` drops it.
+            largest ones; then calling the spectrum evaluates it. If it is a `types.Posterior`, the
+            spectrum has standard deviations. `truncate` drops it.
 
     Raises:
         InputError: arrays that do not fit together, or a coefficient that is not finite.
@@ -152,6 +154,56 @@ class Spectrum:
     def degrees(self) -> Int64[np.ndarray, " s"]:
         """Number of players in each term."""
         return degrees(self.words)
+
+    @cached_property
+    def std(self) -> Float64[np.ndarray, " s"] | None:
+        """Standard deviation of each coefficient, float64 (s,); None where no posterior is known.
+
+        That of the true coefficient about the one that stands here: the root of the posterior's
+        variance plus the square of what a truncated readout has left out.
+        """
+        return self.deviations(self.words, self.coefficients, lambda s, t: float(s == t))
+
+    def deviations(
+        self,
+        words: UInt64[np.ndarray, "k w"],
+        values: Float64[np.ndarray, " k"],
+        weight: Callable[[int, int], float],
+    ) -> Float64[np.ndarray, " k"] | None:
+        """Root mean square of sum_{S ⊇ T} weight(|S|, |T|) F(S) about ``values``, one for each set T.
+
+        Args:
+            words: uint64 (k, w), the sets T, packed.
+            values: float64 (k,), what is reported for them.
+            weight: from the sizes of S and T to a number.
+
+        Returns:
+            float64 (k,) under the predictor's posterior; None if it has none.
+        """
+        if not isinstance(self.predictor, Posterior):
+            return None
+        mean, std = self.predictor.moments(words, weight)
+        return np.hypot(std, mean - values)
+
+    def predict_std(self, masks: Bool[np.ndarray, "m n"]) -> Float64[np.ndarray, " m"]:
+        """Standard deviation of what an evaluation of each mask would give, about ``self(masks)``.
+
+        Args:
+            masks: bool (m, n), True = present.
+
+        Returns:
+            float64 (m,).
+
+        Raises:
+            InputError: a spectrum whose decoder gave no posterior.
+        """
+        if not isinstance(self.predictor, Posterior):
+            method = self.info.get("method", "a table")
+            raise InputError(
+                f"a spectrum from {method!r} has no posterior, so no standard deviations; decode "
+                "with method='walsh_gp' or 'stack'"
+            )
+        return self.predictor.std(check_masks(masks, self.n))
 
     @property
     def membership(self) -> Bool[np.ndarray, "s n"]:

@@ -5,10 +5,11 @@ A mask says which players are present: ``True`` = present, everywhere, without e
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, UInt64
 
 from spex_mech.players import PlayerSet
 
@@ -51,4 +52,23 @@ class ScoredValueFunction(ValueFunction, Protocol):
 
     def values_from_scores(self, scores: Scores, /) -> Values:
         """The metric's mean over the examples, (m,)."""
+        ...
+
+
+@runtime_checkable
+class Posterior(Protocol):
+    """A full model of a game that knows how sure it is."""
+
+    def __call__(self, masks: Masks, /) -> Values:
+        """Expected values (m,) of masks (m, n)."""
+        ...
+
+    def std(self, masks: Masks, /) -> Values:
+        """Standard deviations (m,) of what evaluating masks (m, n) would give."""
+        ...
+
+    def moments(
+        self, words: UInt64[np.ndarray, "k w"], weight: Callable[[int, int], float], /
+    ) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+        """Mean and standard deviation of sum_{S ⊇ T} weight(|S|, |T|) F(S), for each packed set T."""
         ...

@@ -1,5 +1,7 @@
 """Kernel, likelihood and posterior of the Walsh-kernel Gaussian process."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -86,7 +88,9 @@ def test_posterior_is_that_of_scikit_learn():
     ours = condition(prior, masks, values, counts, shift=0.0, scale=1.0)
     mean, std = peer.predict(signs(all_masks(n)), return_std=True)
     np.testing.assert_allclose(ours(all_masks(n)), mean, atol=1e-10)
-    np.testing.assert_allclose(ours.std(all_masks(n)), std, atol=1e-8)
+    ours = replace(ours, inflation=1.0)
+    np.testing.assert_allclose(ours.std(all_masks(n), noise=False), std, atol=1e-8)
+    np.testing.assert_allclose(ours.std(all_masks(n)), np.hypot(std, np.sqrt(0.2)), atol=1e-8)
 
 
 def test_shift_and_scale_and_batches():
@@ -105,7 +109,7 @@ def test_tiny_noise_interpolates():
     masks, values, counts = data(100, 8)
     ours = condition(random_prior(8, noise=1e-9), masks, values, counts, shift=0.0, scale=1.0)
     np.testing.assert_allclose(ours(masks), values, atol=1e-5)
-    assert ours.std(masks).max() < 1e-4
+    assert replace(ours, inflation=1.0).std(masks).max() < 1e-4
     assert ours.jitter == 0.0
 
 
@@ -118,6 +122,25 @@ def test_residuals_are_those_of_leaving_one_out():
         without = condition(prior, masks[rest], values[rest], counts[rest], shift=0.0, scale=1.0)
         expected = values[j] - without(masks[j : j + 1])[0]
         assert ours.residuals[j] == pytest.approx(expected, abs=1e-10)
+
+
+def test_inflation_is_the_size_of_the_leave_one_out_residuals():
+    masks, values, counts = data(40, 6)
+    prior = random_prior(6, noise=0.05)
+    ours = condition(prior, masks, 4 * values, counts, shift=0.0, scale=2.0)
+    ratios = []
+    for j in range(40):
+        rest = np.arange(40) != j
+        without = condition(
+            prior, masks[rest], 2 * values[rest], counts[rest], shift=0.0, scale=1.0
+        )
+        spread = replace(without, inflation=1.0).std(masks[j : j + 1], noise=False)[0]
+        expected = np.hypot(spread, np.sqrt(prior.noise / counts[j]))
+        ratios.append((2 * values[j] - without(masks[j : j + 1])[0]) / expected)
+    assert np.sqrt(np.mean(np.square(ratios))) > 1.0
+    assert ours.inflation == pytest.approx(np.sqrt(np.mean(np.square(ratios))), rel=1e-9)
+    tame = condition(prior, masks, 1e-3 * values, counts, shift=0.0, scale=1.0)
+    assert tame.inflation == 1.0
 
 
 def test_averaging_equal_masks_is_keeping_them_all():
