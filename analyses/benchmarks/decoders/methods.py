@@ -195,8 +195,7 @@ PEERS: dict[str, Method] = {
     "shapiq ProxySPEX": _shapiq_proxyspex,
     "shapiq KernelSHAP": _shapiq_index("KernelSHAP", "SV", 1),
     "shapiq KernelSHAPIQ": _shapiq_index("KernelSHAPIQ", "SII", 2),
-}
-SLOW_PEERS: dict[str, Method] = {
     "spectralexplain ProxySPEX": _spectralexplain,
     "shapiq SPEX": _shapiq_spex,
 }
+METHODS = OURS | PEERS

@@ -17,7 +17,7 @@ for _name in ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT"):  # before NumPy: seconds o
     os.environ.setdefault(_name, "1")
 
 import numpy as np
-from methods import OURS, PEERS, SLOW_PEERS, Method, Problem
+from methods import METHODS, OURS, Method, Problem
 from scores import COLUMNS, exact, score
 from summary import write_summary
 
@@ -33,47 +33,71 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--games", type=Path, required=True, help="folder of <game>.npz files")
     parser.add_argument("--budgets", type=int, nargs="+", default=[100, 200, 500, 1000, 2000])
-    parser.add_argument("--seeds", type=int, default=3, help="seeds of our methods")
-    parser.add_argument("--peer-seeds", type=int, default=1, help="seeds of the peers; 0: no peers")
-    parser.add_argument("--slow-games", type=int, default=4, help="games for the slowest peer")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--limit", type=int, default=None, help="how many games, evenly chosen")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     args = parser.parse_args()
     paths = sorted(args.games.glob("*.npz"))
     if not paths:
         sys.exit(f"no .npz games in {args.games}; give the folder of the value tables")
-    paths = _evenly(paths, args.limit)
-    slow = set(_evenly(paths, args.slow_games))
     args.out.mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore")  # the peers' own
-    rows = []
-    with (args.out / "results.csv").open("w", newline="") as file:
+    path = args.out / "results.csv"
+    rows = _kept(path, {p.stem for p in _evenly(paths, args.limit)}, args)
+    with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)
         writer.writeheader()
-        for path in paths:
-            for row in run_game(path, args, path in slow):
-                rows.append(row)
-                writer.writerow(row)
-                file.flush()
-            print(f"{path.stem}: done", flush=True)
+        writer.writerows(rows)
+        for seed in args.seeds:
+            for game in _evenly(paths, args.limit):
+                for row in run_game(game, seed, args):
+                    rows.append(row)
+                    writer.writerow(row)
+                    file.flush()
+            print(f"seed {seed}: done", flush=True)
     write_summary(rows, args.out)
     print((args.out / "summary.md").read_text())
 
 
-def run_game(path: Path, args: argparse.Namespace, slow: bool) -> Iterator[dict]:
+def run_game(path: Path, seed: int, args: argparse.Namespace) -> Iterator[dict]:
     """All methods on one game: every method in turn on one set of masks, then the next set."""
     with np.load(path) as file:
         table, n = file["values"].astype(float), int(file["n"])
     truth = exact(table)
     for budget in args.budgets:
-        for seed in range(args.seeds):
-            problem = Problem(table, uniform(n, budget, seed=seed), seed)
-            methods = dict(OURS)
-            if seed < args.peer_seeds:
-                methods |= PEERS | (SLOW_PEERS if slow else {})
-            for name, method in methods.items():
-                row = {"game": path.stem, "n": n, "budget": budget, "seed": seed, "method": name}
-                yield row | _measure(name, method, problem, truth)
+        problem = Problem(table, uniform(n, budget, seed=seed), seed)
+        for name in args.methods:
+            row = {"game": path.stem, "n": n, "budget": budget, "seed": seed, "method": name}
+            yield row | _measure(name, METHODS[name], problem, truth)
+
+
+def _kept(path: Path, games: set[str], args: argparse.Namespace) -> list[dict]:
+    """The rows of an earlier run that this one does not measure again."""
+    if not path.exists():
+        return []
+    with path.open() as file:
+        rows = [
+            {
+                key: _number(value) if key not in ("game", "method", "note") else value
+                for key, value in row.items()
+            }
+            for row in csv.DictReader(file)
+        ]
+    return [
+        row
+        for row in rows
+        if row["game"] not in games
+        or row["budget"] not in args.budgets
+        or row["seed"] not in args.seeds
+        or row["method"] not in args.methods
+    ]
+
+
+def _number(text: str) -> int | float | str:
+    if text == "":
+        return text
+    return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
 def _measure(name: str, method: Method, problem: Problem, truth: object) -> dict:
@@ -91,7 +115,8 @@ def _measure(name: str, method: Method, problem: Problem, truth: object) -> dict
             raise
         return {"note": f"failed: {error!r}"[:200]}
     terms = "" if answer.spectrum is None else len(answer.spectrum)
-    return {**score(answer, truth), "terms": terms, "cpu_seconds": answer.seconds}
+    measured = {**score(answer, truth), "cpu_seconds": answer.seconds}
+    return {k: v if v == "" else round(v, 5) for k, v in measured.items()} | {"terms": terms}
 
 
 _warm: set[str] = set()
