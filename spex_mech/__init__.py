@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from spex_mech.players import PlayerSet as PlayerSet
     from spex_mech.players import select_players as select_players
     from spex_mech.pruning import prune as prune
+    from spex_mech.rounds import Explanation as Explanation
+    from spex_mech.rounds import explain as explain
     from spex_mech.spectrum import Spectrum as Spectrum
     from spex_mech.task import TokenTask as TokenTask
     from spex_mech.task_game import TaskGame as TaskGame
     from spex_mech.transform import exact_spectrum as exact_spectrum
 
 _HOME = {
+    "Explanation": "rounds",
     "InputError": "errors",
     "Interactions": "indices",
     "MaskDesign": "designs",
@@ -41,6 +44,7 @@ _HOME = {
     "decode": "decoders",
     "evaluate": "evaluation",
     "exact_spectrum": "transform",
+    "explain": "rounds",
     "export": "exporting",
     "faithfulness": "metrics",
     "interactions": "indices",

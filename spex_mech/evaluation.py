@@ -49,6 +49,7 @@ def evaluate(
     design: MaskDesign,
     *,
     store: str | Path | None = None,
+    known: Run | None = None,
     executor: str = "local",
     progress: bool | None = None,
     label: str = "ablations",
@@ -63,6 +64,7 @@ def evaluate(
             ``fingerprint``, if it has one, guards the store.
         design: which masks to evaluate.
         store: folder to keep the evaluations in; None keeps them in memory.
+        known: an earlier run of the same game; its masks are not evaluated again.
         executor: where to evaluate; ``local`` is this process.
         progress: show a progress bar; by default when the output is a terminal.
         label: what to write beside the bar.
@@ -82,9 +84,12 @@ def evaluate(
     first, inverse = unique(design.masks)
     todo = design.masks[first]
     with nullcontext() if store is None else RunStore(store, _key(game), design.n) as kept:
-        done = kept.read() if kept is not None else (todo[:0], np.empty(0), None)
-        missing = todo[~_contains(done[0], todo)]
-        parts = [done] if len(done[0]) else []
+        parts = [] if kept is None else [kept.read()]
+        if known is not None:
+            parts.append((known.masks, known.values, known.scores))
+        parts = [part for part in parts if len(part[0])]
+        seen = np.concatenate([todo[:0], *(part[0] for part in parts)])
+        missing = todo[~_contains(seen, todo)]
         bar = tqdm(
             total=len(missing),
             desc=label,
