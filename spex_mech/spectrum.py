@@ -182,8 +182,7 @@ class Spectrum:
         """
         if not isinstance(self.predictor, Posterior):
             return None
-        mean, std = self.predictor.moments(words, weight)
-        return np.hypot(std, mean - values)
+        return self.predictor.deviations(words, values, weight)
 
     def predict_std(self, masks: Bool[np.ndarray, "m n"]) -> Float64[np.ndarray, " m"]:
         """Standard deviation of what an evaluation of each mask would give, about ``self(masks)``.

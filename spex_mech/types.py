@@ -67,8 +67,12 @@ class Posterior(Protocol):
         """Standard deviations (m,) of what evaluating masks (m, n) would give."""
         ...
 
-    def moments(
-        self, words: UInt64[np.ndarray, "k w"], weight: Callable[[int, int], float], /
-    ) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
-        """Mean and standard deviation of sum_{S ⊇ T} weight(|S|, |T|) F(S), for each packed set T."""
+    def deviations(
+        self,
+        words: UInt64[np.ndarray, "k w"],
+        values: Float64[np.ndarray, " k"],
+        weight: Callable[[int, int], float],
+        /,
+    ) -> Float64[np.ndarray, " k"]:
+        """Root mean square of sum_{S ⊇ T} weight(|S|, |T|) F(S) about ``values``, for packed sets T."""
         ...

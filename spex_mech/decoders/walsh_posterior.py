@@ -112,6 +112,16 @@ class WalshPosterior:
         deviations = np.sqrt(np.maximum(variances, 0.0))
         return means, self.scale * self.inflation * deviations
 
+    def deviations(
+        self,
+        words: UInt64[np.ndarray, "k w"],
+        values: Float64[np.ndarray, " k"],
+        weight: Weight,
+    ) -> Float64[np.ndarray, " k"]:
+        """Root mean square, under the posterior, of what `moments` is about from reported ``values``."""
+        mean, std = self.moments(words, weight)
+        return np.hypot(std, mean - values)
+
 
 def condition(
     prior: Prior,

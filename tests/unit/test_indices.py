@@ -249,7 +249,7 @@ def test_to_shapiq_without_shapiq(monkeypatch):
 
 
 def test_against_shapiq_on_one_of_its_games():
-    shapiq = pytest.importorskip("shapiq", reason="the extra 'peers' is not installed")
+    shapiq = pytest.importorskip("shapiq", reason="shapiq is not installed")
     path = GAMES / "sentimentanalysis-n14-01.npz"
     if not path.exists():
         pytest.skip("the precomputed games of shapiq are not here")
