@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,13 @@ from jaxtyping import Bool, Float64
 
 from spex_mech.errors import InputError
 from spex_mech.masks import pack, unique
+from spex_mech.programme import Limit, Optimum, best_set
 from spex_mech.spectrum import Spectrum
 
 _STARTS = 24
 _LEADERS = 4
 _ROUND = 16
+_FEASIBLE_SECONDS = 10.0
 
 Surrogate = Callable[[npt.NDArray[np.bool_]], npt.NDArray[np.float64]]
 
@@ -30,16 +32,26 @@ class Pruned:
         measured: the game's value of the mask, on the examples of the search; None if no
             ablations were spent on it.
         ablations: how many true ablations were spent.
+        optimum: the best set of the spectrum's own terms and how surely it is that, where it was
+            programmed.
     """
 
     mask: Bool[np.ndarray, " n"]
     predicted: float
     measured: float | None
     ablations: int
+    optimum: Optimum | None = None
 
 
 def prune(
-    game: Surrogate, spectrum: Spectrum, *, keep: int, validate: int = 200, seed: int = 0
+    game: Surrogate,
+    spectrum: Spectrum,
+    *,
+    keep: int,
+    limits: Sequence[Limit] = (),
+    validate: int = 200,
+    programme: float = 0.0,
+    seed: int = 0,
 ) -> Pruned:
     """Find ``keep`` players whose value is high.
 
@@ -52,11 +64,16 @@ def prune(
         game: the value function; called on bool masks (m, n).
         spectrum: the decoded surrogate of the same players.
         keep: number of players to keep.
+        limits: what the kept players may take in all, such as `programme.per_layer`.
         validate: true ablations to spend on checking and improving candidates.
+        programme: seconds for the integer programme that finds the best set of the spectrum's terms
+            (`programme.best_set`), from which the search starts as well; 0 leaves it out, unless there
+            are limits.
         seed: seed of the random starts.
 
     Raises:
-        InputError: ``keep`` out of range, or a spectrum of other players.
+        InputError: ``keep`` out of range, limits that no such set satisfies, or a spectrum of other
+            players.
     """
     n = spectrum.n
     players = getattr(game, "players", None)
@@ -69,13 +86,20 @@ def prune(
     if validate < 0:
         raise InputError(f"validate is {validate}, expected a number of ablations, 0 or more")
     rng = np.random.default_rng(seed)
-    candidates = _candidates(spectrum, _starts(spectrum, keep, rng))
+    starts = _starts(spectrum, keep, rng)
+    optimum = None
+    if programme > 0 or limits:
+        seconds = programme or _FEASIBLE_SECONDS
+        optimum = best_set(spectrum, keep=keep, limits=limits, seconds=seconds)
+        starts = np.concatenate([optimum.mask[None], starts])
+        starts = starts[_allowed(starts, limits)]
+    candidates = _candidates(spectrum, starts, limits)
     if validate == 0:
         best, measured, spent = candidates[0], None, 0
     else:
-        masks, values = _validate(game, spectrum, candidates, validate, rng)
+        masks, values = _validate(game, spectrum, candidates, validate, limits, rng)
         best, measured, spent = masks[values.argmax()], float(values.max()), len(masks)
-    return Pruned(best, float(spectrum(best[None])[0]), measured, spent)
+    return Pruned(best, float(spectrum(best[None])[0]), measured, spent, optimum)
 
 
 def ranked(scores: Float64[np.ndarray, " n"], keep: int) -> Bool[np.ndarray, " n"]:
@@ -110,12 +134,21 @@ def _starts(spectrum: Spectrum, keep: int, rng: np.random.Generator) -> np.ndarr
     return np.stack([first, greedy, *_random_sets(spectrum.n, keep, _STARTS, rng)])
 
 
-def _candidates(surrogate: Surrogate, starts: np.ndarray) -> np.ndarray:
+def _allowed(masks: np.ndarray, limits: Sequence[Limit]) -> np.ndarray:
+    """Which masks are within all limits."""
+    inside = np.ones(len(masks), dtype=bool)
+    for limit in limits:
+        inside &= masks @ np.asarray(limit.weights, dtype=np.float64) <= limit.most + 1e-9
+    return inside
+
+
+def _candidates(surrogate: Surrogate, starts: np.ndarray, limits: Sequence[Limit]) -> np.ndarray:
     """Local optima of the surrogate, best first, then the starts, then the optima's neighbours."""
-    optima = np.stack([_climb(surrogate, start) for start in starts])
+    optima = np.stack([_climb(surrogate, start, limits) for start in starts])
     optima = optima[unique(optima)[0]]
     optima = optima[np.argsort(-surrogate(optima), kind="stable")]
     near = np.concatenate([swaps(mask) for mask in optima])
+    near = near[_allowed(near, limits)]
     near = near[np.argsort(-surrogate(near), kind="stable")]
     pool = np.concatenate([optima, starts[:2], near])
     return pool[unique(pool)[0]]
@@ -132,11 +165,12 @@ def _shrink(surrogate: Surrogate, n: int, keep: int) -> np.ndarray:
     return mask
 
 
-def _climb(surrogate: Surrogate, mask: np.ndarray) -> np.ndarray:
+def _climb(surrogate: Surrogate, mask: np.ndarray, limits: Sequence[Limit]) -> np.ndarray:
     """Best swap after best swap until none helps."""
     value = surrogate(mask[None])[0]
     while True:
         near = swaps(mask)
+        near = near[_allowed(near, limits)]
         if not len(near):
             return mask
         values = surrogate(near)
@@ -151,6 +185,7 @@ def _validate(
     spectrum: Spectrum,
     candidates: np.ndarray,
     budget: int,
+    limits: Sequence[Limit],
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Truly ablate rounds of candidates, correcting the surrogate in between."""
@@ -162,7 +197,8 @@ def _validate(
         surrogate = _corrected(spectrum, masks, values)
         leaders = masks[np.argsort(-values, kind="stable")[:_LEADERS]]
         fresh = _random_sets(spectrum.n, int(masks[0].sum()), _LEADERS, rng)
-        pool = _candidates(surrogate, np.concatenate([leaders, fresh]))
+        fresh = fresh[_allowed(fresh, limits)]
+        pool = _candidates(surrogate, np.concatenate([leaders, fresh]), limits)
         tried = {row.tobytes() for row in pack(masks)}
         candidates = pool[[row.tobytes() not in tried for row in pack(pool)]]
     return masks, values

@@ -9,6 +9,7 @@ import pytest
 
 import spex_mech as sm
 from spex_mech.masks import all_masks
+from spex_mech.programme import Limit
 from spex_mech.pruning import best_of_random, ranked, swaps
 
 
@@ -81,3 +82,32 @@ def test_a_spectrum_of_other_players(tiny_llama):
     game = sm.TaskGame(tiny_llama, task, sm.select_players(tiny_llama))
     with pytest.raises(ValueError, match="the spectrum has 10 players, the game 12"):
         sm.prune(game, game_of(0), keep=3)
+
+
+@pytest.mark.parametrize("validate", [0, 40])
+def test_limits_are_kept_and_the_best_set_within_them_is_found(validate):
+    spectrum = game_of(3)
+    weights = np.random.default_rng(0).uniform(1.0, 3.0, size=10)
+    limit = Limit(weights, 9.0, "memory")
+    asked = []
+
+    def game(masks):
+        asked.append(masks)
+        return spectrum(masks)
+
+    pruned = sm.prune(game, spectrum, keep=5, limits=[limit], validate=validate, seed=0)
+    table = all_masks(10)
+    allowed = table[(table.sum(axis=1) == 5) & (table @ weights <= 9.0)]
+    assert pruned.predicted == pytest.approx(spectrum(allowed).max())
+    assert pruned.optimum.value == pytest.approx(spectrum(allowed).max())
+    assert all((masks @ weights <= 9.0).all() for masks in asked)
+    with pytest.raises(sm.InputError, match="satisfies the limits"):
+        sm.prune(game, spectrum, keep=5, limits=[Limit(weights, 2.0)], validate=0)
+
+
+def test_the_programme_is_reported():
+    spectrum = game_of(4)
+    pruned = sm.prune(spectrum, spectrum, keep=5, validate=0, programme=5.0)
+    assert pruned.optimum.gap == 0.0
+    assert pruned.optimum.value == pytest.approx(pruned.predicted)
+    assert sm.prune(spectrum, spectrum, keep=5, validate=0).optimum is None
