@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
 from spex_mech.decoders.refit import parities, ridge
@@ -106,11 +106,7 @@ def proxyspex(
     params = {"max_depth": depth, "eta": rate, "nthread": nthread, "seed": seed}
     splits = [(data.rows(fold != k), data.rows(fold == k)) for k in range(folds)]
     spectra, predicted, grown = _grow(splits, params, rounds, design.n)
-    bag = Spectrum.from_words(
-        np.concatenate([s.words for s in spectra]),
-        np.concatenate([s.coefficients for s in spectra]) / folds,
-        design.n,
-    )
+    bag = _average(spectra)
 
     total = data.error(np.full(len(first), np.average(data.values, weights=counts)))
     error = sum(test.error(p) for (_, test), p in zip(splits, predicted, strict=True))
@@ -130,6 +126,50 @@ def proxyspex(
     )
     info = {"method": "proxyspex", "r2_cv": r2, "terms": terms, "message": message}
     return Spectrum(words, scale * coefficients + constant_term, design.n, info)
+
+
+def boosted_folds(
+    masks: Bool[np.ndarray, "m n"],
+    values: Float64[np.ndarray, " m"],
+    weights: Float64[np.ndarray, " m"],
+    fold: Int64[np.ndarray, " m"],
+    *,
+    seed: int,
+    depth: int = 5,
+    rate: float = 0.1,
+    rounds: int = 200,
+    nthread: int = 1,
+) -> tuple[Spectrum, Float64[np.ndarray, " m"]]:
+    """The average of the trees grown without each fold, and what those trees predict of that fold.
+
+    The predictions are of one fold's trees: the average of all does a little better on new masks.
+
+    Args:
+        masks: bool (m, n), distinct.
+        values: float64 (m,), standardised.
+        weights: float64 (m,).
+        fold: int64 (m,), each mask's fold, 0, 1, ...
+        seed: seed of the trees' subsampling.
+        depth: as in `proxyspex`, like those that follow.
+        rate: learning rate of the boosting.
+        rounds: most trees a fold.
+        nthread: threads of XGBoost.
+    """
+    data = _Data(masks, values, weights)
+    folds = int(fold.max()) + 1
+    params = {"max_depth": depth, "eta": rate, "nthread": nthread, "seed": seed}
+    splits = [(data.rows(fold != k), data.rows(fold == k)) for k in range(folds)]
+    spectra, predicted, _ = _grow(splits, params, rounds, masks.shape[1])
+    held_out = np.empty(len(values))
+    for k, part in enumerate(predicted):
+        held_out[fold == k] = part
+    return _average(spectra), held_out
+
+
+def _average(spectra: list[Spectrum]) -> Spectrum:
+    words = np.concatenate([s.words for s in spectra])
+    coefficients = np.concatenate([s.coefficients for s in spectra]) / len(spectra)
+    return Spectrum.from_words(words, coefficients, spectra[0].n)
 
 
 def _grow(

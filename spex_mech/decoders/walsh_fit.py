@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from spex_mech.decoders.walsh_kernel import signs
-from spex_mech.decoders.walsh_likelihood import Prior, learn
+from spex_mech.decoders.walsh_likelihood import TIE, Prior, learn
 from spex_mech.decoders.walsh_posterior import WalshPosterior, condition
 
 _ROWS = (400, 2000)  # fewest and most masks to learn the relevances from
@@ -52,23 +52,30 @@ def rows_to_learn(m: int, n: int) -> int:
     return min(wanted, m if m < 10 * _HELD_OUT else int(0.9 * m))
 
 
-def learn_in_stages(data: Samples) -> Prior:
+def learn_in_stages(data: Samples, *, tie: float = TIE) -> Prior:
     """Learn on 400 masks, then on twice as many each time, up to all.
 
     Values further than 2 standard deviations from the mean are moved there while the relevances are
     learnt, because one outlier is enough to make a Gaussian likelihood explain it by high-degree terms.
     """
-    mean, deviation = data.moments()
     sizes = [len(data.values)]
     while sizes[0] > 1.5 * _ROWS[0]:
         sizes.insert(0, max(sizes[0] // 2, _ROWS[0]))
     prior = Prior.start(data.masks.shape[1])
+    moments = data.moments()
     for stage, size in enumerate(sizes):
-        part = data.rows(slice(size))
-        standard = np.clip((part.values - mean) / deviation, -_CLIP, _CLIP)
-        steps = _STEPS[min(stage, 1)]
-        prior = learn(signs(part.masks), standard, part.counts, prior, iterations=steps)
+        part, steps = data.rows(slice(size)), _STEPS[min(stage, 1)]
+        prior = learn_from(prior, part, moments, steps=steps, tie=tie)
     return prior
+
+
+def learn_from(
+    start: Prior, data: Samples, moments: tuple[float, float], *, steps: int, tie: float = TIE
+) -> Prior:
+    """Learn on all of ``data``, standardised by ``moments`` and clipped, from a prior that is near."""
+    mean, deviation = moments
+    standard = np.clip((data.values - mean) / deviation, -_CLIP, _CLIP)
+    return learn(signs(data.masks), standard, data.counts, start, iterations=steps, tie=tie)
 
 
 def condition_on(prior: Prior, data: Samples) -> WalshPosterior:

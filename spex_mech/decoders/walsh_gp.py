@@ -93,7 +93,7 @@ def walsh_gp(
     posterior = condition_on(prior, data.rows(slice(max_rows)))
     r2, kind = expected_r2(posterior, data, learnt)
 
-    rates = _product_rates(design)
+    rates = product_rates(design)
     readout = read_out(
         posterior.kernel, signs(posterior.masks), posterior.alpha, rates,
         terms=terms, limit=search_limit,
@@ -126,7 +126,7 @@ def walsh_gp(
     return Spectrum(readout.words, coefficients, design.n, info, posterior)
 
 
-def _product_rates(design: MaskDesign) -> Float64[np.ndarray, " n"]:
+def product_rates(design: MaskDesign) -> Float64[np.ndarray, " n"]:
     """The design's keep rates; exactly 1/2 where that is within its sampling error."""
     rates = np.clip(np.asarray(design.keep_rates, dtype=np.float64), *_RATE_RANGE)
     near = np.abs(rates - 0.5) <= max(0.02, 2.0 / np.sqrt(len(design)))

@@ -13,7 +13,8 @@ from spex_mech.errors import InputError
 _MIN_LOG_NOISE = -6.0
 _LOG_NOISE, _NOISE_WEIGHT = -2.0, 2.0
 _LOG_AMPLITUDE, _AMPLITUDE_WEIGHT = np.log(0.3), 0.05
-_TIE, _TIED_PLAYERS = 2.0, 16
+TIE = 2.0
+_TIED_PLAYERS = 16
 _LOG_THETA_RANGE = (-16.0, 1.0)
 _JITTERS = (0.0, *(10.0**k for k in range(-12, -3)))
 
@@ -49,6 +50,7 @@ def learn(
     start: Prior,
     *,
     iterations: int,
+    tie: float = TIE,
 ) -> Prior:
     """Maximise the posterior density of the logarithms of all parameters by L-BFGS.
 
@@ -58,13 +60,14 @@ def learn(
         counts: float64 (m,), number of evaluations of each coalition; the noise is divided by it.
         start: where to begin.
         iterations: most iterations of L-BFGS.
+        tie: how strongly the relevances are drawn towards each other.
     """
     from scipy.optimize import minimize
 
     n = signs.shape[1]
     bounds = [_LOG_THETA_RANGE] * n + [(_MIN_LOG_NOISE, 3.0)] + [(-12.0, 8.0)] * 3
     found = minimize(
-        lambda logs: objective(logs, signs, values, counts),
+        lambda logs: objective(logs, signs, values, counts, tie=tie),
         start.pack(),
         jac=True,
         method="L-BFGS-B",
@@ -79,11 +82,13 @@ def objective(
     signs: Float64[np.ndarray, "m n"],
     values: Float64[np.ndarray, " m"],
     counts: Float64[np.ndarray, " m"],
+    *,
+    tie: float = TIE,
 ) -> tuple[float, Float64[np.ndarray, " p"]]:
     """Minus the log posterior (up to a constant) at `Prior.pack`, and its gradient.
 
     -log p(y) = 1/2 y' C^-1 y + 1/2 log det C with C = K + noise / counts, plus the penalties
-    2 min(1, 16 / n) sum (log theta - their mean)^2, 2 (log noise + 2)^2 and 0.05 (log a - log 0.3)^2 for
+    tie min(1, 16 / n) sum (log theta - their mean)^2, 2 (log noise + 2)^2 and 0.05 (log a - log 0.3)^2 for
     each a. The first would tie many players too closely without its factor.
     """
     prior = Prior.unpack(logs)
@@ -94,7 +99,7 @@ def objective(
     cov += kernel.constant
     np.einsum("ii->i", cov)[:] += noise
     factor = factorise(cov).lower
-    inverse = _inverse(factor)
+    inverse = inverse_from(factor)
     alpha = inverse @ values
     loss = 0.5 * float(values @ alpha) + float(np.log(np.diagonal(factor)).sum())
     # With G = (C^-1 - alpha alpha') / 2 the derivative by any parameter is sum(G * dC).
@@ -108,16 +113,16 @@ def objective(
     product += kernel.linear
     product *= inverse
     slope[:-4] = kernel.theta * (np.einsum("mn,mn->n", product @ signs, signs) - of_product)
-    return _add_penalties(loss, slope, logs)
+    return _add_penalties(loss, slope, logs, tie)
 
 
 def _add_penalties(
-    loss: float, slope: Float64[np.ndarray, " p"], logs: Float64[np.ndarray, " p"]
+    loss: float, slope: Float64[np.ndarray, " p"], logs: Float64[np.ndarray, " p"], tie: float
 ) -> tuple[float, Float64[np.ndarray, " p"]]:
     spread = logs[:-4] - logs[:-4].mean()
     noise = logs[-4] - _LOG_NOISE
     amplitudes = logs[-3:] - _LOG_AMPLITUDE
-    tie = _TIE * min(1.0, _TIED_PLAYERS / len(spread))
+    tie *= min(1.0, _TIED_PLAYERS / len(spread))
     loss += tie * float(spread @ spread) + _NOISE_WEIGHT * float(noise**2)
     loss += _AMPLITUDE_WEIGHT * float(amplitudes @ amplitudes)
     slope[:-4] += 2.0 * tie * spread
@@ -159,8 +164,8 @@ def factorise(cov: Float64[np.ndarray, "m m"]) -> Factor:
     )
 
 
-def _inverse(lower: Float64[np.ndarray, "m m"]) -> Float64[np.ndarray, "m m"]:
-    """The full inverse from a Cholesky factor."""
+def inverse_from(lower: Float64[np.ndarray, "m m"]) -> Float64[np.ndarray, "m m"]:
+    """The full inverse of C from its Cholesky factor L."""
     from scipy.linalg import get_lapack_funcs
 
     (potri,) = get_lapack_funcs(("potri",), (lower,))

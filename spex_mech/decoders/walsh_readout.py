@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, UInt64
+from jaxtyping import Float64, Int64, UInt64
 
 from spex_mech.decoders.walsh_kernel import WalshKernel
 from spex_mech.decoders.walsh_search import search
@@ -67,7 +67,7 @@ def read_out(
     else:
         members, coefficients, exact = search(kernel, signs, alpha, mean, terms=terms, limit=limit)
         words = pack(members)
-    words, coefficients = _expand(words, coefficients, mean)
+    words, coefficients = expand(words, coefficients, mean)
     return Readout(words, coefficients, min(terms, 2 ** signs.shape[1] - 1), exact)
 
 
@@ -94,6 +94,23 @@ def _table(
     terms: int,
 ) -> tuple[UInt64[np.ndarray, "s 1"], Float64[np.ndarray, " s"]]:
     table = walsh_table(kernel, signs, alpha)
+    best = largest(table, mean, terms)
+    return best.astype(np.uint64)[:, None], table[best]
+
+
+def largest(
+    table: Float64[np.ndarray, " N"], mean: Float64[np.ndarray, " n"], terms: int
+) -> Int64[np.ndarray, " k"]:
+    """Turn a table of plain terms, in place, into one of orthogonal terms, and rank those.
+
+    Args:
+        table: float64 (2^n,), F(S) with S = the 1-bits of i; G(S) afterwards.
+        mean: float64 (n,), mu.
+        terms: how many to keep beside the constant.
+
+    Returns:
+        Rows of the constant and of the largest others, in increasing order.
+    """
     for i, mu in enumerate(mean):
         pairs = table.reshape(-1, 2, 1 << i)  # s_i = mu + sigma phi_i
         pairs[:, 0] += mu * pairs[:, 1]
@@ -101,16 +118,15 @@ def _table(
     size = np.abs(table)
     size[0] = np.inf  # the constant stays
     count = min(terms + 1, len(table))
-    best = np.sort(np.argpartition(-size, count - 1)[:count])
-    return best.astype(np.uint64)[:, None], table[best]
+    return np.sort(np.argpartition(-size, count - 1)[:count])
 
 
-def _expand(
+def expand(
     words: UInt64[np.ndarray, "s w"],
     coefficients: Float64[np.ndarray, " s"],
     mean: Float64[np.ndarray, " n"],
 ) -> tuple[UInt64[np.ndarray, "u w"], Float64[np.ndarray, " u"]]:
-    """Replace each phi_i by (s_i - mu_i) / sigma_i, one player after another."""
+    """Plain terms of orthogonal ones: replace each phi_i by (s_i - mu_i) / sigma_i, player by player."""
     for i in np.flatnonzero(mean):
         word, flag = i // 64, bit(np.array(i))
         inside = (words[:, word] & flag) != 0

@@ -60,6 +60,20 @@ def _decoder(fit: Callable[..., Spectrum], **options: object) -> Method:
     return method
 
 
+def _boosted_trees(problem: Problem) -> Answer:
+    """The published proxy as it is: 500 trees of depth 5, all their Fourier terms, nothing refitted."""
+    import xgboost
+
+    masks, values = problem.design.masks.astype(np.float32), problem.values
+    start = time.process_time()
+    model = xgboost.XGBRegressor(
+        n_estimators=500, max_depth=5, learning_rate=0.1, max_bin=2, n_jobs=1
+    )
+    model.fit(masks, values)
+    spectrum = decoders.tree_spectrum(model.get_booster(), problem.design.n)
+    return Answer(spectrum, time.process_time() - start, problem.design.masks)
+
+
 def _spex(problem: Problem) -> Answer:
     """Our SPEX, on the largest coded design within the budget."""
     design = spex_design(problem.design.n, len(problem.design), seed=problem.seed)
@@ -182,8 +196,10 @@ def _spectralexplain(problem: Problem) -> Answer:
 
 
 OURS: dict[str, Method] = {
-    "proxyspex": _decoder(decoders.proxyspex),
     "auto": _decoder(decoders.decode),
+    "walsh_gp": _decoder(decoders.walsh_gp),
+    "proxyspex": _decoder(decoders.proxyspex),
+    "boosted trees": _boosted_trees,
     "spex": _spex,
     "lasso 1": _decoder(decoders.lasso, order=1),
     "lasso 2": _decoder(decoders.lasso, order=2),
