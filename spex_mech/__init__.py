@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spex_mech import designs as designs
+    from spex_mech.calibration import calibrate as calibrate
+    from spex_mech.cards import load_game as load_game
     from spex_mech.cards import load_task as load_task
     from spex_mech.cards import task_names as task_names
     from spex_mech.decoders import decode as decode
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from spex_mech.metrics import faithfulness as faithfulness
     from spex_mech.models import Model as Model
     from spex_mech.models import load_model as load_model
+    from spex_mech.noise import accuracy_noise as accuracy_noise
+    from spex_mech.noise import task_noise as task_noise
     from spex_mech.players import PlayerSet as PlayerSet
     from spex_mech.players import select_players as select_players
     from spex_mech.pruning import prune as prune
@@ -41,6 +45,8 @@ _HOME = {
     "Spectrum": "spectrum",
     "TaskGame": "task_game",
     "TokenTask": "task",
+    "accuracy_noise": "noise",
+    "calibrate": "calibration",
     "decode": "decoders",
     "evaluate": "evaluation",
     "exact_spectrum": "transform",
@@ -48,11 +54,13 @@ _HOME = {
     "export": "exporting",
     "faithfulness": "metrics",
     "interactions": "indices",
+    "load_game": "cards",
     "load_model": "models",
     "load_task": "cards",
     "prune": "pruning",
     "select_players": "players",
     "task_names": "cards",
+    "task_noise": "noise",
 }
 
 __all__ = ["designs", *sorted(_HOME)]

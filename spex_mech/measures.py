@@ -41,14 +41,46 @@ class Metric:
 def metric_for(name: str, prompts: Prompts) -> Metric:
     """The metric of a name that these prompts allow.
 
+    Questions with answers have
+
+    - ``accuracy``: 1 where the right answer scores above every other; a tie is wrong.
+    - ``accuracy_first``: 1 where the first of the highest scores is the right answer's, which is how
+      lm-evaluation-harness counts (``acc``); the two differ on exact ties only.
+    - ``margin``: the right answer's score minus the best other's.
+    - ``logprob``: log-probability of the right answer among the answers.
+    - ``brier``: minus the Brier score of the probabilities of the answers.
+    - ``kl``: minus the divergence from the full model's distribution over the answers, in nats.
+
+    Answers of several tokens also have them with every score divided by the answer's length in
+    characters: ``accuracy_norm``, ``accuracy_first_norm`` (the harness's ``acc_norm``),
+    ``margin_norm``, ``logprob_norm``, ``brier_norm``, ``kl_norm``. Sequences without answers have
+    ``logprob``.
+
     Raises:
-        InputError: an unknown metric, or one that sequences without answers do not have.
+        InputError: an unknown metric, or one that these prompts do not have.
     """
-    known = _CHOICE if prompts.answers is not None else _SEQUENCE
+    known = _known(prompts)
     if name not in known:
-        kind = "questions with answers" if known is _CHOICE else "sequences without answers"
+        kind = "questions with answers" if prompts.has_answers else "sequences without answers"
         raise InputError(f"unknown metric {name!r} for {kind}; expected one of {', '.join(known)}")
     return known[name]
+
+
+def _known(prompts: Prompts) -> dict[str, Metric]:
+    if not prompts.has_answers:
+        return _SEQUENCE
+    if prompts.lengths is None:
+        return _CHOICE
+    normed = [_by_length(metric, prompts.lengths) for metric in _CHOICE.values()]
+    return {**_CHOICE, **{metric.name: metric for metric in normed}}
+
+
+def _by_length(metric: Metric, lengths: npt.NDArray[np.float64]) -> Metric:
+    def measure(scores: npt.NDArray, right: npt.NDArray, full: npt.NDArray | None) -> npt.NDArray:
+        scaled = None if full is None else full.astype(np.float64) / lengths
+        return metric.measure(scores / lengths, right, scaled)
+
+    return Metric(f"{metric.name}_norm", measure, metric.needs_full)
 
 
 def _log_softmax(scores: npt.NDArray) -> npt.NDArray:
@@ -72,6 +104,18 @@ def _accuracy(scores: npt.NDArray, right: npt.NDArray, full: npt.NDArray | None)
     return (_margin(scores, right, full) > 0).astype(np.float64)
 
 
+def _accuracy_first(
+    scores: npt.NDArray, right: npt.NDArray, full: npt.NDArray | None
+) -> npt.NDArray:
+    return (scores.argmax(axis=2) == right).astype(np.float64)
+
+
+def _brier(scores: npt.NDArray, right: npt.NDArray, full: npt.NDArray | None) -> npt.NDArray:
+    # Σ (p − y)² = Σ p² − 2 p_right + 1
+    p = np.exp(_log_softmax(scores))
+    return 2 * _pick(p, right) - (p**2).sum(axis=2) - 1
+
+
 def _logprob(scores: npt.NDArray, right: npt.NDArray, full: npt.NDArray | None) -> npt.NDArray:
     return _pick(_log_softmax(scores), right)
 
@@ -85,8 +129,10 @@ def _kl(scores: npt.NDArray, right: npt.NDArray, full: npt.NDArray | None) -> np
 
 _CHOICE = {
     "accuracy": Metric("accuracy", _accuracy),
+    "accuracy_first": Metric("accuracy_first", _accuracy_first),
     "margin": Metric("margin", _margin),
     "logprob": Metric("logprob", _logprob),
+    "brier": Metric("brier", _brier),
     "kl": Metric("kl", _kl, needs_full=True),
 }
 _SEQUENCE = {"logprob": Metric("logprob", lambda scores, right, full: scores)}

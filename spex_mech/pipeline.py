@@ -79,7 +79,7 @@ def prepare(spec: RunSpec) -> Setup:
     """
     model = load_model(spec.model)
     players = select_players(model, spec.players)
-    task = load_task(spec.task)
+    task = load_task(spec.task, **spec.asking.model_dump())
     if spec.game.examples is not None:
         task = task.first(spec.game.examples)
     game = TaskGame(
@@ -118,7 +118,8 @@ def run(setup: Setup, out: str | Path, *, progress: bool | None = None) -> Resul
     """Run a prepared spec and write what it finds to ``out``.
 
     The folder gets ``spec.json``, the evaluated masks (run stores ``masks``, ``check``, ``test``),
-    ``spectrum.json``, ``interactions.json``, ``results.json`` and the pruned checkpoint (``pruned``);
+    ``spectrum.json`` (the terms read out; ``readout_loss`` is the part of the surrogate's variance that
+    they miss), ``interactions.json``, ``results.json`` and the pruned checkpoint (``pruned``);
     `report.write_report` adds the page and its figures. A run that was cut off goes on when the
     same spec and folder are given again; a finished one is refused.
 
@@ -231,6 +232,7 @@ def _write(folder: Path, result: Result) -> None:
         {
             "convention": "f(x) = sum_S F(S) (-1)^|S & x|, x = 1 present",
             "players": names,
+            "readout_loss": spectrum.info.get("readout_loss", 0.0),
             "terms": [[coalition(s), c] for s, c in everything],
         },
     )
@@ -241,6 +243,9 @@ def _write(folder: Path, result: Result) -> None:
             "index": result.interactions.index,
             "order": result.interactions.order,
             "values": [[coalition(s), v] for s, v in found],
+            "std": None
+            if result.interactions.std is None
+            else [result.interactions.std[s] for s, _ in found],
         },
     )
     save(

@@ -34,6 +34,17 @@ class GameSpec(_Section):
     examples: int | None = 60
 
 
+class AskingSpec(_Section):
+    """How the task is asked; see `load_task`."""
+
+    data: str | None = None
+    shots: int = 0
+    seed: int = 0
+    cut: str = "seeded"
+    chat: bool | str | None = None
+    form: str | None = None
+
+
 class DesignSpec(_Section):
     """Which masks are evaluated; see `designs`.
 
@@ -88,6 +99,7 @@ class RunSpec(_Section):
     model: str = "embedded"
     task: str = "embedded/people"
     players: str = "heads"
+    asking: AskingSpec = AskingSpec()
     game: GameSpec = GameSpec()
     design: DesignSpec = DesignSpec()
     decode: DecodeSpec = DecodeSpec()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -15,15 +16,32 @@ SPLITS: tuple[Split, ...] = ("search", "validation", "test")
 
 
 @dataclass(frozen=True)
+class Turn:
+    """A piece of a prompt: plain text is ``text + after`` of all turns, a chat has a message for each.
+
+    Attributes:
+        role: ``system``, ``user`` or ``assistant``, for chats.
+        text: what is said.
+        after: what separates it from the next piece in plain text.
+    """
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+    after: str = ""
+
+
+@dataclass(frozen=True)
 class Example:
     """One question.
 
     Attributes:
         id: unique text within the task.
-        prompt: the text that the model reads.
+        prompt: the text that the model reads; of a text without options, what is scored.
         answer: index of the right option, from 0.
-        options: the texts of the options as the model must write them, here letters.
+        options: the options as the model must write them; none for a text.
         split: ``search``, ``validation`` or ``test``.
+        contexts: where the options differ in what stands before them (Winogrande), the prompt of each.
+        turns: the prompt's pieces, for instruct models; without them the prompt is one user message.
     """
 
     id: str
@@ -31,17 +49,59 @@ class Example:
     answer: int
     options: tuple[str, ...]
     split: Split
+    contexts: tuple[str, ...] = field(default=(), repr=False)
+    turns: tuple[Turn, ...] = field(default=(), repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class AnswerForm:
+    """How an answer is scored.
+
+    Attributes:
+        name: the word for it in a card.
+        scorer: what the scores are, with a version that grows when the numbers change.
+        before: what may stand between prompt and option, in order of preference.
+        in_chat: the same after a chat template.
+        metric: the metric used when a card names none.
+    """
+
+    name: str
+    scorer: str
+    before: tuple[str, ...] = ("",)
+    in_chat: tuple[str, ...] = ("",)
+    metric: str = "margin"
+
+
+_LOGITS = "option logits at the last position, v1"
+FORMS = {
+    form.name: form
+    for form in (
+        AnswerForm("letters", _LOGITS, (" ", ""), ("", " ")),
+        AnswerForm("pairs", _LOGITS),
+        AnswerForm("continuations", "summed log-probability of the option, v1", (" ",)),
+        AnswerForm("texts", "mean next-token log-probability, v1", metric="logprob"),
+    )
+}
+CHATS = ("turns", "single")
 
 
 @dataclass(frozen=True)
 class ChoiceTask:
-    """Questions answered by the next token: the logits of the options at the last position.
+    """Questions with options, or texts to be scored.
 
     Attributes:
         name: the task card's name.
         version: version of the card's data, template and scorer.
         examples: questions of all splits.
         metric: the metric used when none is asked for.
+        chance: accuracy of guessing.
+        form: how answers are scored. ``letters``: logits of the options at the last position, each one
+            token, with a leading space where the tokenizer has that as one token, else without.
+            ``pairs``: the same with options written exactly as they follow the prompt; two of them make
+            the logit difference. ``continuations``: log-probability of the option's tokens, summed.
+            ``texts``: mean log-probability per predicted token of the prompt.
+        chat: None for plain text; ``turns`` to put the prompt through the tokenizer's chat template
+            with each shot as a turn of its own, ``single`` with all shots in one user message.
     """
 
     name: str
@@ -49,7 +109,26 @@ class ChoiceTask:
     examples: tuple[Example, ...] = field(repr=False)
     metric: str = "margin"
     chance: float = 0.25
-    scorer: str = "option logits at the last position, v1"
+    form: str = "letters"
+    chat: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise InputError(
+                f"unknown answer form {self.form!r}; expected one of {', '.join(FORMS)}"
+            )
+        if self.chat not in (None, *CHATS):
+            raise InputError(f"unknown chat {self.chat!r}; expected one of {', '.join(CHATS)}")
+
+    @property
+    def scorer(self) -> str:
+        """What the scores are."""
+        return FORMS[self.form].scorer
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """What may stand between prompt and option, in order of preference."""
+        return FORMS[self.form].in_chat if self.chat else FORMS[self.form].before
 
     def select(self, split: str) -> list[Example]:
         """Examples of one split, or of ``all``, in the card's order.
@@ -76,6 +155,18 @@ class ChoiceTask:
                 f"cannot take the first {count} of the {len(kept)} {split} examples of {self.name!r}"
             )
         gone = {x.id for x in kept[count:]}
+        return replace(self, examples=tuple(x for x in self.examples if x.id not in gone))
+
+    def without(self, ids: Iterable[str]) -> ChoiceTask:
+        """The task without some of its examples.
+
+        Raises:
+            InputError: an id that the task does not have.
+        """
+        gone = set(ids)
+        unknown = gone - {x.id for x in self.examples}
+        if unknown:
+            raise InputError(f"task {self.name!r} has no examples {sorted(unknown)[:3]}")
         return replace(self, examples=tuple(x for x in self.examples if x.id not in gone))
 
     def __repr__(self) -> str:

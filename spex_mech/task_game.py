@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
+from collections.abc import Callable
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float32, Float64
 
 from spex_mech import ablation as ablations
 from spex_mech.errors import InputError, NonFiniteScoreError
-from spex_mech.masks import check_masks, unique
+from spex_mech.masks import check_masks, pack, unique
 from spex_mech.measures import Metric, metric_for
 from spex_mech.models import Model
 from spex_mech.players import PlayerSet
@@ -20,27 +23,40 @@ from spex_mech.prompts import Prompts, encode
 from spex_mech.task import Task
 
 
+class Engine(Protocol):
+    """Scores ablated models on prompts: masks (m, n) -> float32 (m, rows, ...)."""
+
+    def scores(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m e ..."]:
+        """Scores of every mask and row."""
+        ...
+
+
 class TaskGame:
     """What an ablated model is worth on a task: ``game(masks)`` -> float64 (m,).
 
-    Values are means over the examples of a metric, higher = better for every metric. Ablations run
-    through TransformerLens hooks; the model's weights are never changed.
+    Values are means over the examples of a metric, higher = better for every metric. The model's
+    weights are never changed and no hook stays on it. The reference engine (TransformerLens hooks)
+    defines the scores; the fast one gives the same many times faster, and proves it on a few masks and
+    prompts before it scores anything else.
 
     Args:
         model: the model to ablate.
         task: what it is asked.
         players: parts of the model that masks switch off; parts of no player always stay.
         split: the examples to score: ``search``, ``validation``, ``test`` or ``all``.
-        metric: ``accuracy``, ``margin`` (right minus best wrong logit), ``logprob`` (of the right
-            answer among the answers; of the sequence for sequences) or ``kl`` (minus the divergence
-            from the full model's distribution over the answers, in nats); default the task's own.
+        metric: ``accuracy``, ``margin`` (right minus best wrong score), ``logprob`` (of the right
+            answer among the answers; of the sequence for sequences), ``brier`` or ``kl`` (minus the
+            divergence from the full model's distribution over the answers, in nats); more in
+            `metric_for`; default the task's own.
         ablation: ``zero``, ``mean`` or ``resample``: what removed parts become.
         rescale: with ``zero``: multiply each layer's kept heads by H / |kept|.
         seed: seed of the donors of ``resample``.
+        engine: ``auto`` (fast where it knows the model, else the reference with a warning that says
+            why), ``fast`` or ``reference``. Not part of the key: the scores are the same.
 
     Raises:
-        InputError: an unknown split, metric or ablation, players of another model, or a task that
-            this model cannot be asked.
+        InputError: an unknown split, metric, ablation or engine, players of another model, a task
+            that this model cannot be asked, or ``fast`` for a model that it does not know.
     """
 
     def __init__(
@@ -54,13 +70,16 @@ class TaskGame:
         ablation: str = "zero",
         rescale: bool = False,
         seed: int = 0,
+        engine: str = "auto",
     ) -> None:
         self.model, self.task, self.split = model, task, split
         self._players = players
         self.ablation = _ablation(ablation, rescale, seed)
         self.prompts: Prompts = encode(task, split, model.tokenizer, model.context)
         self.metric: Metric = metric_for(metric or task.metric, self.prompts)
-        self._engine = ablations.ReferenceEngine(model, self.prompts, players, self.ablation)
+        self._engine_wish = engine
+        self._engine = _engine(engine)(model, self.prompts, players, self.ablation)
+        self._spare: dict[bytes, npt.NDArray[np.float32]] = {}
 
     @property
     def players(self) -> PlayerSet:
@@ -71,7 +90,8 @@ class TaskGame:
     def key(self) -> dict[str, str]:
         """Everything that decides the scores, field by field; the metric and split names do not."""
         texts = json.dumps([self.prompts.tokens, self.prompts.right.tolist()])
-        answers = "" if self.prompts.answers is None else json.dumps(self.prompts.answers.tolist())
+        read = (self.prompts.answers, self.prompts.targets, self.prompts.options)
+        answers = "".join(json.dumps(part.tolist()) for part in read if part is not None)
         return {
             "weights": self.model.fingerprint,
             "dtype": str(self.model.dtype),
@@ -108,30 +128,41 @@ class TaskGame:
             masks: bool (m, n), True = present.
 
         Returns:
-            float32 (m, examples, answers) logits, or (m, examples) mean log-probabilities of
-            sequences.
+            float32 (m, examples, answers): logits, or summed log-probabilities of answers of several
+            tokens (−1e30 for an answer that an example does not have); or (m, examples) mean
+            log-probabilities of sequences.
+
+        Masks that were finished when a call failed or was interrupted are not scored again by the
+        next one; `finished` lists them.
 
         Raises:
-            InputError: masks that are not bool or not n wide.
+            InputError: masks that are not bool or not n wide; engines that disagree; or too little
+                memory for a single mask and prompt.
             NonFiniteScoreError: a score that is NaN or infinite; names mask and example.
         """
         checked = check_masks(masks, self._players.n)
         first, inverse = unique(checked)
-        scores = self._engine.scores(checked[first])
+        todo = checked[first]
+        rows = self._evaluate(todo)
+        scores = self.prompts.arrange(rows)
         bad = ~np.isfinite(scores.reshape(*scores.shape[:2], -1)).all(axis=2)
         if bad.any():
+            fine = np.all(~bad, axis=1)
+            self._spare.update(zip(_keys(todo[fine]), rows[fine], strict=True))
             row, example = np.argwhere(bad)[0]
-            gone = [
-                n
-                for n, kept in zip(self.players.names, checked[first[row]], strict=True)
-                if not kept
-            ]
+            gone = [n for n, kept in zip(self.players.names, todo[row], strict=True) if not kept]
             raise NonFiniteScoreError(
                 f"mask {first[row]} (without {' '.join(gone) or 'nothing'}) scores "
                 f"{scores[row, example]} on example {self.prompts.ids[example]!r}; load the model in "
                 "float32 or bfloat16, or leave the example out"
             )
+        self._spare.clear()
         return scores[inverse]
+
+    def finished(self, masks: npt.ArrayLike) -> Bool[np.ndarray, " m"]:
+        """Which masks a call of `scores` that failed had finished; scoring these now costs nothing."""
+        checked = check_masks(masks, self._players.n)
+        return np.array([key in self._spare for key in _keys(checked)], dtype=bool)
 
     def values_from_scores(
         self, scores: Float32[np.ndarray, "m e ..."]
@@ -158,7 +189,27 @@ class TaskGame:
             ablation=self.ablation.name,
             rescale=self.ablation.rescale,
             seed=self.ablation.seed,
+            engine=self._engine_wish,
         )
+
+    def _evaluate(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m rows ..."]:
+        """Scores of different masks; those at hand are not run again."""
+        here = self.finished(masks)
+        kept = [self._spare[key] for key in _keys(masks[here])]
+        if len(masks) and here.all():
+            return np.stack(kept)
+        try:
+            made = self._engine.scores(masks[~here])
+        except BaseException:
+            finished = getattr(self._engine, "finished", None)
+            if finished is not None:
+                self._spare.update(zip(_keys(finished[0]), finished[1], strict=True))
+            raise
+        if not here.any():
+            return made
+        rows = np.empty((len(masks), *made.shape[1:]), dtype=made.dtype)
+        rows[here], rows[~here] = np.stack(kept), made
+        return rows
 
     @cached_property
     def _full(self) -> Float32[np.ndarray, "1 e k"]:
@@ -167,7 +218,7 @@ class TaskGame:
     def __repr__(self) -> str:
         return (
             f"TaskGame({self.model.name!r}, {self.task.name!r}, {self._players.n} players, "
-            f"{len(self.prompts)} {self.split} examples, {self.metric.name}, {self.ablation.name})"
+            f"{len(self.prompts.ids)} {self.split} examples, {self.metric.name}, {self.ablation.name})"
         )
 
 
@@ -184,6 +235,35 @@ def _ablation(name: str, rescale: bool, seed: int) -> ablations.Ablation:
             f"rescale=True goes with zero ablation only, got {name!r}; set rescale=False"
         )
     return kinds[name]()
+
+
+def _engine(name: str) -> Callable[..., Engine]:
+    known = {
+        "auto": _best_engine,
+        "fast": ablations.ProvenEngine,
+        "reference": ablations.ReferenceEngine,
+    }
+    if name not in known:
+        raise InputError(f"unknown engine {name!r}; expected one of {', '.join(known)}")
+    return known[name]
+
+
+def _best_engine(
+    model: Model, prompts: Prompts, players: PlayerSet, ablation: ablations.Ablation
+) -> Engine:
+    why = ablations.obstacle(model, prompts)
+    if why is None:
+        return ablations.ProvenEngine(model, prompts, players, ablation)
+    warnings.warn(
+        f"{model.name!r} is scored by the slow reference engine because {why}; pass "
+        "engine='reference' to say that this is meant",
+        stacklevel=3,
+    )
+    return ablations.ReferenceEngine(model, prompts, players, ablation)
+
+
+def _keys(masks: Bool[np.ndarray, "m n"]) -> list[bytes]:
+    return [row.tobytes() for row in pack(masks)]
 
 
 def _digest(text: str) -> str:

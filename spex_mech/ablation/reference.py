@@ -49,8 +49,8 @@ class ReferenceEngine:
             masks: bool (m, n), True = present.
 
         Returns:
-            Answer logits, float32 (m, e, k); or mean log-probabilities (m, e) of prompts without
-            answers.
+            Answer logits, float32 (m, e, k); or log-probabilities (m, rows) of prompts without
+            answers: sums over each row's targets, or means over all its tokens where it has none.
         """
         gates = spread(self._players, self._model.shape, masks)
         m, e = len(gates), len(self._prompts)
@@ -112,8 +112,12 @@ class ReferenceEngine:
         logprob = logits[:, :, :-1].float().log_softmax(dim=-1)
         target = ids[:, 1:].to(device).expand(len(logits), -1, -1)
         token = logprob.gather(3, target[..., None])[..., 0]
-        predicted = torch.arange(token.shape[2], device=device) < (length - 1)[:, None]
-        return ((token * predicted).sum(dim=2) / (length - 1)).cpu().numpy()
+        # Entry t predicts token t + 1, so a row's last target stands at length - 2.
+        ending = torch.arange(token.shape[2], device=device) - (length - 1)[:, None]
+        if self._prompts.targets is None:
+            return ((token * (ending < 0)).sum(dim=2) / (length - 1)).cpu().numpy()
+        count = torch.from_numpy(self._prompts.targets[examples]).to(device)[:, None]
+        return (token * ((ending < 0) & (ending >= -count))).sum(dim=2).cpu().numpy()
 
 
 def _closed(

@@ -63,9 +63,18 @@ def plain(hf: torch.nn.Module, ids: np.ndarray = IDS) -> np.ndarray:
     return logits.gather(1, torch.tensor(PAIRS)).numpy()
 
 
+ENGINE: dict[str, str] = {}
+
+
+@pytest.fixture(params=["reference", "fast"], autouse=True)
+def engine(request, monkeypatch):
+    """Every test runs on both engines, unless it names one."""
+    monkeypatch.setitem(ENGINE, "engine", request.param)
+
+
 def game_of(model: sm.Model, players: str = "heads", **options) -> sm.TaskGame:
     task = sm.TokenTask(IDS, answers=PAIRS)
-    return sm.TaskGame(model, task, sm.select_players(model, players), **options)
+    return sm.TaskGame(model, task, sm.select_players(model, players), **{**ENGINE, **options})
 
 
 def without(game: sm.TaskGame, *names: str) -> np.ndarray:
@@ -153,16 +162,16 @@ def test_padding_side_does_not_matter(tiny, kind):
     players = sm.select_players(tiny, "heads mlps")
     masks = np.random.default_rng(2).random((4, players.n)) < 0.6
     scores = [
-        sm.TaskGame(tiny, sm.TokenTask(ids, mask, answers=PAIRS), players, ablation=kind).scores(
-            masks
-        )
+        sm.TaskGame(
+            tiny, sm.TokenTask(ids, mask, answers=PAIRS), players, ablation=kind, **ENGINE
+        ).scores(masks)
         for ids, mask in ((left, left_mask), (right, right_mask))
     ]
     np.testing.assert_array_equal(scores[0], scores[1])
     # Each padded example also equals the same tokens run alone, without any padding.
     if kind == "zero":
         one = sm.TokenTask(IDS[1:2, :5], answers=PAIRS[1:2])
-        alone = sm.TaskGame(tiny, one, players).scores(masks)
+        alone = sm.TaskGame(tiny, one, players, **ENGINE).scores(masks)
         np.testing.assert_allclose(alone[:, 0], scores[0][:, 1], atol=1e-5)
 
 
@@ -208,7 +217,7 @@ def test_resample_ablation_puts_in_another_example(tiny_llama):
 
 
 def test_sequence_score_is_the_mean_log_probability(tiny):
-    game = sm.TaskGame(tiny, sm.TokenTask(IDS), sm.select_players(tiny, "heads"))
+    game = sm.TaskGame(tiny, sm.TokenTask(IDS), sm.select_players(tiny, "heads"), **ENGINE)
     with torch.no_grad():
         logprob = tiny.hf(torch.tensor(IDS)).logits.log_softmax(-1)
     expected = logprob[:, :-1].gather(2, torch.tensor(IDS)[:, 1:, None])[..., 0].mean(1).numpy()
@@ -223,7 +232,7 @@ def hook_count(model: sm.Model) -> int:
 
 
 def test_hooks_are_gone_and_weights_unchanged_after_a_failure(tiny_llama, monkeypatch):
-    game = game_of(tiny_llama)
+    game = game_of(tiny_llama, engine="reference")
     game(without(game, "L0H0"))  # the bridge wires itself up on first use
     before, hooks = tiny_llama.fingerprint, hook_count(tiny_llama)
     mlp = tiny_llama.bridge.blocks[2].mlp

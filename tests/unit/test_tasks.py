@@ -10,7 +10,7 @@ import tokenizers
 import transformers
 
 import spex_mech as sm
-from spex_mech.prompts import encode
+from spex_mech.prompts import encode, fitting
 from spex_mech.task import ChoiceTask, Example
 
 TEMPLATE = r"{passage}{question}\nA. {A}\nB. {B}\nC. {C}\nD. {D}\nAnswer:"
@@ -74,7 +74,13 @@ def test_a_card_of_ones_own(tmp_path):
         ),
         ([{**ROW, "choices": ["w"]}], "row 1 has 1 choices"),
         ([{**ROW, "split": "train"}], "row 1 has split 'train'"),
-        ([{"id": "q0"}], "row 1 lacks some of"),
+        ([{"id": "q0"}], "row 1 has no 'question'; its columns are id"),
+        ([{"question": "?"}], "row 1 lacks choices"),
+        ([{**ROW, "choices": "wxyz"}], "row 1 has choices 'wxyz', expected a list of texts"),
+        (
+            [{**ROW, "answer": "E"}],
+            "answer 'E'; expected an answer from 0 to 3 or a letter from A to D",
+        ),
         ([ROW, ROW], r"same id: \['q0'\]"),
     ],
 )
@@ -83,17 +89,84 @@ def test_broken_rows_are_named(tmp_path, rows, message):
         sm.load_task(card(tmp_path, rows))
 
 
-def test_broken_cards_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"lacks \['metric'\] and has unknown keys \['metrics'\]"):
-        sm.load_task(card(tmp_path, text=CARD.replace("metric =", "metrics =")))
-    with pytest.raises(ValueError, match=r"card\.toml is not TOML"):
-        sm.load_task(card(tmp_path, text="version ="))
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "metric =",
+            "metrics =",
+            r"card\.toml, line 7: unknown key 'metrics'; did you mean 'metric'",
+        ),
+        ('metric = "margin"', "", r"\(lines 1 to 7\) lacks 'metric'; add a line such as: metric ="),
+        ("version = 1", 'version = "1"', r"line 2: version is '1', expected a whole number"),
+        (
+            "metric =",
+            'form = "essay"\nmetric =',
+            r"line 7: unknown form 'essay'; expected one of letters",
+        ),
+        (
+            "data =",
+            "date =",
+            "has no source; expected one of the keys data, hub, generator, players",
+        ),
+        ("version = 1", "version =", r"card\.toml is not TOML"),
+        (
+            "{question}",
+            "{query}",
+            r"template .* cannot be filled \(KeyError: 'query'\); its fields are",
+        ),
+    ],
+)
+def test_broken_cards_are_named(tmp_path, old, new, message):
+    with pytest.raises(ValueError, match=message):
+        sm.load_task(card(tmp_path, text=CARD.replace(old, new)))
+
+
+def test_a_card_without_its_files(tmp_path):
     path = card(tmp_path)
     (tmp_path / "rows.jsonl").unlink()
     with pytest.raises(FileNotFoundError, match="has no data file"):
         sm.load_task(path)
     with pytest.raises(FileNotFoundError, match=r"'none\.toml' does not exist"):
         sm.load_task("none.toml")
+
+
+def test_a_card_of_ones_own_is_found_without_its_ending(tmp_path):
+    assert sm.load_task(card(tmp_path)) == sm.load_task(str(tmp_path / "card"))
+
+
+def test_questions_in_other_files(tmp_path):
+    header = "question,A,B,C,D,answer\n"
+    (tmp_path / "own.csv").write_text(header + '"Which, now?",w,x,y,z,C\nWho?,w,x,y,z,A\n')
+    task = sm.load_task(card(tmp_path), data=tmp_path / "own.csv")
+    assert [x.answer for x in task.examples] == [2, 0]
+    assert [x.id for x in task.examples] == ["own/0", "own/1"]
+    assert task.examples[0].prompt == "Which, now?\nA. w\nB. x\nC. y\nD. z\nAnswer:"
+    (tmp_path / "own.csv").write_text(header + "Which?,w,x,y,z,C\nWho?,w,x,y\n")
+    with pytest.raises(ValueError, match=r"own\.csv, row 2 \(line 3\) has 4 columns, expected 6"):
+        sm.load_task(card(tmp_path), data=tmp_path / "own.csv")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shots": 2}, "'card' has no shots; leave shots= out"),
+        ({"cut": "published"}, "'card' has no cut"),
+        ({"cut": "half"}, "unknown cut 'half'; expected one of seeded, published"),
+        ({"chat": "verbose"}, "unknown chat 'verbose'; expected one of turns, single"),
+        ({"form": "essay"}, "unknown answer form 'essay'"),
+    ],
+)
+def test_options_that_a_card_cannot_serve(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        sm.load_task(card(tmp_path), **options)
+
+
+def test_leaving_examples_out(tmp_path):
+    task = sm.load_task(card(tmp_path, [ROW, {**ROW, "id": "q1"}]))
+    assert [x.id for x in task.without(["q0"]).examples] == ["q1"]
+    with pytest.raises(ValueError, match=r"has no examples \['q2'\]"):
+        task.without(["q2"])
 
 
 def test_an_unknown_task_offers_near_names():
@@ -127,6 +200,9 @@ def test_options_of_bytelevel_tokenizers_take_the_leading_space():
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=fast)
     prompts = encode(task_of(example("x:", ("A", "B"))), "search", tokenizer, 64)
     assert prompts.answers is not None and prompts.answers.tolist() == [[2, 4]]
+    pairs = ChoiceTask("t", 1, (example("x:", ("A", "B")),), form="pairs")
+    prompts = encode(pairs, "search", tokenizer, 64)
+    assert prompts.answers is not None and prompts.answers.tolist() == [[1, 3]]
 
 
 def test_options_that_are_not_single_tokens():
@@ -139,6 +215,12 @@ def test_a_prompt_longer_than_the_context_is_named():
     long = example("Which " * 65, name="q1")
     with pytest.raises(ValueError, match="prompt 'q1' has 65 tokens, the model's context holds 64"):
         encode(task_of(example(), long), "search", WORDS, 64)
+    kept = fitting(task_of(example(), long), WORDS, 64)
+    assert [x.id for x in kept.examples] == ["q0"]
+    with pytest.raises(
+        ValueError, match="no question of task 't' fits; the first, 'q1': 65 tokens"
+    ):
+        fitting(task_of(long), WORDS, 64)
 
 
 def test_text_without_a_tokenizer(tiny_llama):
@@ -180,7 +262,10 @@ def test_bad_token_tasks(make, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metric": "f1"}, "unknown metric 'f1' .*; expected one of accuracy, margin, logprob, kl"),
+        (
+            {"metric": "f1"},
+            "unknown metric 'f1' .*; expected one of accuracy, accuracy_first, margin, ",
+        ),
         ({"ablation": "noise"}, "unknown ablation 'noise'; expected one of zero, mean, resample"),
         ({"ablation": "mean", "rescale": True}, "rescale=True goes with zero ablation only"),
         ({"split": "test"}, "a TokenTask has no test split"),
