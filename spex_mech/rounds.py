@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Bool, Float64
-
 from spex_mech.decoders import decode
 from spex_mech.designs import MaskDesign, biased, stratified
 from spex_mech.errors import InputError
 from spex_mech.evaluation import Game, Run, evaluate
-from spex_mech.pruning import prune
 from spex_mech.spectrum import Spectrum
 
 _FIRST = 64  # fewest masks of the first round
@@ -59,7 +55,6 @@ def explain(
     budget: int,
     target_r2: float | None = None,
     aim: str = "values",
-    keep: int | None = None,
     keep_rate: Any = 0.5,
     method: str = "auto",
     n: int | None = None,
@@ -80,11 +75,10 @@ def explain(
             first estimate to reach a target is more often too high than too low: expect a little less
             on new masks.
         aim: what the masks are for. ``values``: independent masks with ``keep_rate``, to predict
-            values and find interactions. ``shapley``: sizes weighted as Shapley values weigh them.
-            ``pruning``: after the first round half of the masks are near the best sets of ``keep``
-            players found so far.
-        keep: the size to prune to, for ``pruning`` only.
-        keep_rate: as in `designs.biased`; for ``values`` and ``pruning``.
+            values and find interactions. ``shapley``: sizes weighted as Shapley values weigh them. For
+            pruning, leave a part of the budget to `prune`, which evaluates masks around the best sets
+            it finds.
+        keep_rate: as in `designs.biased`; for ``values``.
         method: decoder, see `decode`; one that reports ``r2_cv`` if there is a target.
         n: number of players, for a callable without ``players``.
         store: folder to keep the evaluations in, see `evaluate`.
@@ -99,15 +93,13 @@ def explain(
             does not report the R² that a target needs.
     """
     n = _players(game, n)
-    _check(n, budget, target_r2, aim, keep)
-    draw = _AIMS[aim](n, budget, keep_rate, keep, seed)
+    _check(budget, target_r2, aim)
+    whole = _AIMS[aim](n, budget, keep_rate, seed)
     run: Run | None = None
-    spectrum: Spectrum | None = None
     rounds: list[Round] = []
     size = min(budget, max(_FIRST, 2 * n))
     while True:
-        masks = draw(size, run, spectrum)
-        design = MaskDesign(masks, seed, aim, draw.keep_rates)
+        design = MaskDesign(whole.masks[:size], seed, whole.kind, whole.keep_rates)
         run = evaluate(game, design, store=store, known=run, progress=progress)
         spectrum = decode(design, run.values, method=method, seed=seed)
         r2 = spectrum.info.get("r2_cv")
@@ -124,69 +116,15 @@ def explain(
         size = min(budget, int(_GROWTH * size))
 
 
-class _Fixed:
-    """Masks that are drawn beforehand and shown from the first on."""
-
-    def __init__(self, design: MaskDesign) -> None:
-        self._masks, self.keep_rates = design.masks, design.keep_rates
-
-    def __call__(
-        self, size: int, run: Run | None, spectrum: Spectrum | None
-    ) -> Bool[np.ndarray, "m n"]:
-        return self._masks[:size]
+def _values(n: int, budget: int, keep_rate: Any, seed: int) -> MaskDesign:
+    return biased(n, budget, keep_rate=keep_rate, seed=seed)
 
 
-class _NearBest:
-    """After the first round, every other mask is near a set that the surrogate would keep."""
-
-    def __init__(self, design: MaskDesign, keep: int, seed: int) -> None:
-        self._masks, self._keep, self._seed = design.masks, keep, seed
-        self.keep_rates: Float64[np.ndarray, " n"] | None = None  # measured from the masks
-
-    def __call__(
-        self, size: int, run: Run | None, spectrum: Spectrum | None
-    ) -> Bool[np.ndarray, "m n"]:
-        if run is None or spectrum is None:
-            return self._masks[:size]
-        old = run.masks
-        rng = np.random.default_rng([self._seed, size])
-        best = prune(spectrum, spectrum, keep=self._keep, validate=0, seed=self._seed).mask
-        near = _exchanged(best, (size - len(old)) // 2, rng)
-        rest = size - len(old) - len(near)
-        return np.concatenate([old, near, self._masks[len(old) : len(old) + rest]])
+def _shapley(n: int, budget: int, keep_rate: Any, seed: int) -> MaskDesign:
+    return stratified(n, budget, seed=seed)
 
 
-def _exchanged(
-    mask: Bool[np.ndarray, " n"], count: int, rng: np.random.Generator
-) -> Bool[np.ndarray, "c n"]:
-    """Sets of the same size that exchange one to a third of the kept players for others."""
-    kept, gone = np.flatnonzero(mask), np.flatnonzero(~mask)
-    out = np.repeat(mask[None], count, axis=0)
-    most = min(max(1, len(kept) // 3), len(gone))
-    for row in out:
-        k = int(rng.integers(1, most + 1)) if most else 0
-        row[rng.choice(kept, k, replace=False)] = False
-        row[rng.choice(gone, k, replace=False)] = True
-    return out
-
-
-def _values(n: int, budget: int, keep_rate: Any, keep: int | None, seed: int) -> _Fixed:
-    return _Fixed(biased(n, budget, keep_rate=keep_rate, seed=seed))
-
-
-def _shapley(n: int, budget: int, keep_rate: Any, keep: int | None, seed: int) -> _Fixed:
-    return _Fixed(stratified(n, budget, seed=seed))
-
-
-def _pruning(n: int, budget: int, keep_rate: Any, keep: int | None, seed: int) -> _NearBest:
-    return _NearBest(biased(n, budget, keep_rate=keep_rate, seed=seed), keep or 1, seed)
-
-
-_AIMS: Mapping[str, Callable[..., _Fixed | _NearBest]] = {
-    "values": _values,
-    "shapley": _shapley,
-    "pruning": _pruning,
-}
+_AIMS: Mapping[str, Callable[..., MaskDesign]] = {"values": _values, "shapley": _shapley}
 
 
 def _players(game: Game, n: int | None) -> int:
@@ -198,16 +136,9 @@ def _players(game: Game, n: int | None) -> int:
     return players.n if players is not None else int(n or 0)
 
 
-def _check(n: int, budget: int, target_r2: float | None, aim: str, keep: int | None) -> None:
+def _check(budget: int, target_r2: float | None, aim: str) -> None:
     if aim not in _AIMS:
         raise InputError(f"aim is {aim!r}, expected one of {', '.join(_AIMS)}")
-    if (aim == "pruning") != (keep is not None):
-        raise InputError(
-            f"keep is {keep} with aim={aim!r}; give the number of players to keep with "
-            "aim='pruning', and only then"
-        )
-    if keep is not None and not 1 <= keep < n:
-        raise InputError(f"keep is {keep}, expected a number of players from 1 to {n - 1}")
     if budget < 2:
         raise InputError(f"budget is {budget}, expected at least 2 masks")
     if target_r2 is not None and not 0 < target_r2 <= 1:

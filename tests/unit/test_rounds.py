@@ -1,14 +1,11 @@
 """Evaluating in rounds until the surrogate is good enough."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 
 from spex_mech import designs
 from spex_mech.errors import InputError
 from spex_mech.evaluation import evaluate
-from spex_mech.masks import all_masks
 from spex_mech.metrics import faithfulness
 from spex_mech.rounds import explain
 from spex_mech.spectrum import Spectrum
@@ -78,19 +75,6 @@ def test_shapley_masks_are_weighted_by_size():
     np.testing.assert_array_equal(found.run.masks, designs.stratified(N, 200, seed=0).masks)
 
 
-def test_pruning_masks_are_near_the_best_sets():
-    found = explain(PLANTED, budget=200, aim="pruning", keep=5, n=N, method="walsh_gp")
-    everything = all_masks(N)[all_masks(N).sum(axis=1) == 5]
-    sizes = [r.masks for r in found.rounds]
-    assert sizes == [64, 96, 144, 200]
-    for old, new in pairwise(sizes):
-        near = found.run.masks[old : old + (new - old) // 2]
-        assert (near.sum(axis=1) == 5).all()
-        # Each keeps all but one player of the same set, so any two share at least three.
-        assert (near.astype(int) @ near.T.astype(int)).min() >= 3
-        assert PLANTED(near).max() == PLANTED(everything).max()
-
-
 def test_rounds_go_on_from_a_store(tmp_path):
     game = Counted()
     first = explain(game, budget=150, n=N, method="lasso", store=tmp_path / "s")
@@ -118,9 +102,6 @@ def test_known_runs_are_not_evaluated_again():
         ({"budget": 1}, "budget is 1"),
         ({"budget": 100, "target_r2": 1.5}, "target_r2 is 1.5"),
         ({"budget": 100, "aim": "fame"}, "aim is 'fame', expected one of values"),
-        ({"budget": 100, "aim": "pruning"}, "keep is None"),
-        ({"budget": 100, "keep": 3}, "keep is 3 with aim='values'"),
-        ({"budget": 100, "aim": "pruning", "keep": N}, f"keep is {N}"),
         ({"budget": 100, "keep_rate": 1.5}, "keep_rate is 1.5"),
     ],
 )
