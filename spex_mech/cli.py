@@ -1,4 +1,4 @@
-"""The command line: ``spex-mech run | plan | tasks | players``."""
+"""The command line: ``spex-mech run | plan | status | tasks | players``."""
 
 from __future__ import annotations
 
@@ -56,34 +56,92 @@ def run(
 
 
 @app.command()
-def plan(spec: SpecFile = None, settings: Settings = None) -> None:
-    """Print masks, tokens and estimated time of a run, and stop."""
+def plan(
+    spec: SpecFile = None,
+    settings: Settings = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Also estimate the time with so many workers.")
+    ] = 4,
+) -> None:
+    """Print masks, tokens, bytes and estimated time of a run, and stop."""
     from spex_mech import pipeline, planning
     from spex_mech.spec import read_spec
 
     setup = pipeline.prepare(read_spec(spec, settings or []))
     typer.echo(f"{setup.model!r}\n{setup.game!r}\n")
     phases = planning.plan(setup)
-    typer.echo(f"{'phase':<18}{'masks':>10}{'tokens':>16}{'time':>12}")
+    typer.echo(f"{'phase':<18}{'stored':>10}{'masks':>10}{'tokens':>16}{'time':>12}")
     for phase in phases:
         typer.echo(
-            f"{phase.name:<18}{phase.masks:>10,}{phase.tokens:>16,}{_time(phase.seconds):>12}"
+            f"{phase.name:<18}{_size(phase.size):>10}{phase.masks:>10,}{phase.tokens:>16,}"
+            f"{_time(phase.seconds):>12}"
         )
     total = sum(p.seconds for p in phases)
     typer.echo(
-        f"{'total':<18}{sum(p.masks for p in phases):>10,}"
+        f"{'total':<18}{_size(sum(p.size for p in phases)):>10}{sum(p.masks for p in phases):>10,}"
         f"{sum(p.tokens for p in phases):>16,}{_time(total):>12}"
+    )
+    shared = sum(p.seconds_with(workers) for p in phases)
+    typer.echo(
+        f"with 1 worker: {_time(total)}; with {workers} workers like this one: {_time(shared)}"
     )
 
 
 @app.command()
-def tasks() -> None:
-    """List the task cards."""
-    from spex_mech.cards import load_card, task_names
+def status(
+    folder: Annotated[Path, typer.Argument(help="A run's folder, or one store of it.")] = Path(
+        "runs/demo"
+    ),
+) -> None:
+    """Print how far a run is, without disturbing it."""
+    from spex_mech.status import run_status
 
-    width = max(len(name) for name in task_names())
-    for name in task_names():
-        typer.echo(f"{name:<{width}}  {load_card(name).description}")
+    for store in run_status(folder):
+        rate = "" if store.rate is None else f", {store.rate:.3g} masks/s"
+        left = "" if not store.seconds_left else f", about {_time(store.seconds_left)} left"
+        last = "" if store.last is None else f", last shard {_time(store.last)} ago"
+        typer.echo(
+            f"{store.folder}: {store.writer}\n"
+            f"  {store.stored:,} masks stored in {store.shards} shards ({_size(store.size)})\n"
+            f"  {store.done:,} of {store.wanted:,} masks of the last evaluation "
+            f"({store.executor}){rate}{left}{last}"
+        )
+        if store.noise_floor is not None:
+            typer.echo(f"  scores differ by up to {store.noise_floor:.2g} with the batch")
+        for name in store.lost:
+            typer.echo(f"  damaged or missing: {name}")
+
+
+@app.command()
+def tasks(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A task to show, or a folder of cards of your own to list."),
+    ] = None,
+    noise: Annotated[
+        bool, typer.Option("--noise", help="Ask a model, and show what the task can tell.")
+    ] = False,
+    model: Annotated[str, typer.Option(help="'embedded', a folder or a hub id.")] = "embedded",
+    data: Annotated[Path | None, typer.Option(help="Folder with the task's data.")] = None,
+    shots: Annotated[int, typer.Option(help="Worked examples before each question.")] = 0,
+    chat: Annotated[bool, typer.Option("--chat", help="Use the chat template.")] = False,
+) -> None:
+    """List the task cards, or show one task: its splits, a prompt, and its noise."""
+    from spex_mech.cards import cards, task_names
+
+    if name is not None and (name in task_names() or not Path(name).is_dir()):
+        _show_task(name, model if noise else None, data, shots, chat)
+        return
+    if noise:
+        raise InputError("--noise needs a task: spex-mech tasks NAME --noise")
+    found = cards(name)
+    width = max((len(card.name) for card in found), default=0)
+    for card in found:
+        typer.echo(f"{card.name:<{width}}  {card.description}")
+        if card.groups:
+            groups = ", ".join(card.groups)
+            subjects = len(card.subjects(""))
+            typer.echo(f"{'':<{width}}  {card.name}/SUBJECT ({subjects}), or a group: {groups}")
 
 
 @app.command()
@@ -131,6 +189,36 @@ def _summary(result: Result) -> None:
         typer.echo(line.rstrip())
     if result.exported:
         typer.echo(f"pruned model: {result.exported}")
+
+
+def _show_task(name: str, model: str | None, data: Path | None, shots: int, chat: bool) -> None:
+    """A task's sizes and first prompt; with a model also what differences it can show."""
+    from spex_mech.cards import load_card, load_task
+
+    card = load_card(name)
+    typer.echo(card.description)
+    if card.kind == "game":
+        return
+    if card.groups and name == card.name and data is None:
+        for group, subjects in card.groups.items():
+            typer.echo(f"\n{group}: {' '.join(subjects)}")
+        return
+    task = load_task(name, data=data, shots=shots, chat=chat)
+    typer.echo(f"{task!r}, metric {task.metric}, {task.scorer}\n\n{task.examples[0].prompt}\n")
+    if model is not None:
+        from spex_mech.models import load_model
+        from spex_mech.noise import task_noise
+
+        for split, noise in task_noise(load_model(model), task).items():
+            typer.echo(f"{split:<10} {noise}")
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
 
 
 def _time(seconds: float) -> str:

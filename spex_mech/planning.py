@@ -1,10 +1,11 @@
-"""What a run will cost, before it runs: masks, tokens, and time from a short measured probe."""
+"""What a run will cost, before it runs: masks, tokens, bytes, and time from a short measured probe."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 
+from spex_mech.batching import batch_size
 from spex_mech.masks import unique
 from spex_mech.pipeline import Setup, random_share
 from spex_mech.task_game import TaskGame
@@ -20,13 +21,27 @@ class Phase:
         name: what is evaluated.
         masks: ablated models, at most (equal masks are evaluated once).
         tokens: prompt tokens read by them.
-        seconds: estimated wall-clock time.
+        seconds: estimated wall-clock time of one worker.
+        size: bytes that their masks, values and scores take in the store.
+        batch: masks that one worker evaluates together.
     """
 
     name: str
     masks: int
     tokens: int
     seconds: float
+    size: int
+    batch: int
+
+    def seconds_with(self, workers: int) -> float:
+        """Estimated wall-clock time of some workers like the one that was measured.
+
+        They share batches, which are never split: a phase of few masks gains little. Starting them is
+        not counted.
+        """
+        batches = -(-self.masks // self.batch)
+        each = -(-batches // workers)
+        return self.seconds * min(1.0, each * self.batch / max(1, self.masks))
 
 
 def plan(setup: Setup) -> list[Phase]:
@@ -49,13 +64,22 @@ def plan(setup: Setup) -> list[Phase]:
     phases = []
     for name, game, masks in counts:
         tokens = masks * tokens_per_mask(game)
-        phases.append(Phase(name, masks, tokens, tokens / rate))
+        size = masks * bytes_per_mask(game)
+        phases.append(Phase(name, masks, tokens, tokens / rate, size, batch_size(game)))
     return phases
 
 
 def tokens_per_mask(game: TaskGame) -> int:
     """Prompt tokens that one mask's evaluation reads."""
     return sum(len(tokens) for tokens in game.prompts.tokens)
+
+
+def bytes_per_mask(game: TaskGame) -> int:
+    """Bytes that one mask takes in a store: its players' bits, a float64 value, float32 scores."""
+    prompts = game.prompts
+    per_example = prompts.answers if prompts.options is None else prompts.options
+    columns = 1 if per_example is None else per_example.shape[1]
+    return -(-game.players.n // 8) + 8 + 4 * len(prompts.ids) * columns
 
 
 def _tokens_per_second(setup: Setup) -> float:

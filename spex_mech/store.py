@@ -1,70 +1,114 @@
 """`RunStore`: what was evaluated, on disk, append-only and checksummed.
 
-A store is a folder, format version 1:
+A store is a folder, format version 2, readable with pyarrow and NumPy alone:
 
-    key.json                        {"format": 1, "n": players, "key": {field: text}, "environment": {...}}
-    shards/00000-<sha256>.parquet   rows in the order they were evaluated; the name carries the
-                                    SHA-256 of the file's bytes
-    lock                            held (flock) by the one process that writes
+    key.json                        {"format": 2, "n": players, "key": {field: text}, "facts": {...},
+                                    "sha256": of the rest, as sorted JSON without blanks}
+    shards/000000-<sha256>.parquet  rows, a file for each finished chunk; the name carries the SHA-256
+                                    of the file's bytes
+    journal.jsonl                   a line for each committed shard (see `journal`): what is listed and
+                                    not there has gone missing
+    sessions/0000.json              what each writer was asked: resolved spec, design and its seed,
+                                    environment, executor, masks wanted, measured noise floor
+    examples-<sha256>.parquet       of games with prompts: ids, right columns, options, lengths, texts
+    lock                            held (flock) by the one process that writes; says which
 
-A shard's columns: ``mask`` (fixed-size binary, ceil(n / 8) bytes, player i = bit i % 8 of byte
-i // 8, 1 = present), ``value`` (float64) and, where the game keeps scores, ``scores`` (fixed-size
-list of float32, row-major over the shape in the column's metadata). Shards are written under a
-temporary name, synced to disk and renamed: a reader sees whole shards only.
+``key`` is what decides an answer, ``facts`` what readers want beside it (player names, masks a batch,
+names of model, task and metric). A shard's columns: ``mask`` (fixed-size binary, ceil(n / 8) bytes,
+player i = bit i % 8 of byte i // 8, 1 = present), ``value`` (float64) and, where the game keeps scores,
+``scores`` (fixed-size list of float32, row-major over the shape in the table's metadata ``shape``).
+
+Every file is written under a temporary name (``.part``), synced to disk and renamed: a reader sees whole
+files only, and a process that is killed leaves nothing that is read.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
-import platform
+import re
+import time
 import warnings
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Float64
 
 from spex_mech.errors import InputError
+from spex_mech.journal import append_entry, read_journal
+from spex_mech.journal import to_bytes as journal_bytes
+from spex_mech.locking import lock_folder
+from spex_mech.shards import Rows, digest, from_bytes, to_bytes
+from spex_mech.store_files import (
+    FORMAT,
+    digest_in,
+    is_shard,
+    read_attached,
+    read_header,
+    signed,
+)
 
-FORMAT = 1
+_OWN = re.compile(r"shards|sessions|lock|.*\.part")
 
 
 class RunStore:
     """A folder of evaluated masks, open for appending by this process; use it as a context manager.
 
+    Opening it puts right what a killed process left: unfinished files are removed, a committed shard
+    that the journal does not list is taken up, a listed one that is not there is named.
+
     Args:
         folder: the store; made if it is not there.
         key: what decides the answers, field by field.
         n: number of players.
+        facts: what readers want to know beside the key; kept as the first writer gave it.
+
+    Attributes:
+        facts: those of the first writer.
 
     Raises:
         InputError: the folder belongs to another key (the field that differs is named), is not a
-            store, or is being written by another process.
+            store, cannot be written to, or is being written by another process.
     """
 
-    def __init__(self, folder: str | Path, key: Mapping[str, str], n: int) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        key: Mapping[str, str],
+        n: int,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self._n = n
         self._shards = self.folder / "shards"
+        self._journal = self.folder / "journal.jsonl"
+        self._session: int | None = None
         header = self.folder / "key.json"
-        if self.folder.exists() and not header.exists() and any(self.folder.iterdir()):
+        if self.folder.exists() and not header.exists() and not _is_fresh(self.folder):
             raise InputError(
                 f"{self.folder} is not a run store and not empty; choose another folder"
             )
-        if header.exists():
-            self._check(json.loads(header.read_text(encoding="utf-8")), dict(key))
-        self._shards.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.folder / "lock")
-        if not header.exists():
-            content = {"format": FORMAT, "n": n, "key": dict(key), "environment": _environment()}
-            _write(header, json.dumps(content, indent=1).encode())
+        try:
+            self._shards.mkdir(parents=True, exist_ok=True)
+            (self.folder / "sessions").mkdir(exist_ok=True)
+            self._lock = lock_folder(self.folder)
+        except OSError as error:
+            raise _cannot_write(self.folder, "its lock", error) from error
+        try:
+            if header.exists():
+                content = read_header(self.folder)
+                self._check(content, dict(key))
+            else:
+                content = {"format": FORMAT, "n": n, "key": dict(key), "facts": dict(facts or {})}
+                self._write(header, signed(content))
+            self.facts: dict[str, Any] = content["facts"]
+            self._heal()
+        except BaseException:
+            self._lock.close()
+            raise
 
     def __enter__(self) -> RunStore:
         return self
@@ -75,7 +119,24 @@ class RunStore:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._lock.close()
+        try:
+            if self._session is not None and kind is None:
+                self._note({"end": self._session, "time": time.time()})
+        finally:
+            self._lock.close()
+
+    def begin(self, session: Mapping[str, Any]) -> None:
+        """Say what is about to be evaluated; `append` counts its rows to this session."""
+        used = [int(path.stem) for path in (self.folder / "sessions").glob("[0-9]*.json")]
+        self._session = 1 + max(used, default=-1)
+        content = {**session, "time": time.time(), "pid": os.getpid()}
+        path = self.folder / "sessions" / f"{self._session:04d}.json"
+        self._write(path, json.dumps(content, indent=1).encode())
+
+    def attach(self, name: str, content: bytes) -> None:
+        """Keep a file beside the shards as ``<name>-<sha256>.parquet``, unless an intact one is there."""
+        if read_attached(self.folder, name) is None:
+            self._write(self.folder / f"{name}-{digest(content)}.parquet", content)
 
     def append(
         self,
@@ -83,66 +144,108 @@ class RunStore:
         values: Float64[np.ndarray, " m"],
         scores: Float32[np.ndarray, "m ..."] | None,
     ) -> None:
-        """Commit a shard: when this returns, the rows are on disk."""
-        octets = np.packbits(masks, axis=1, bitorder="little")
-        columns = {
-            "mask": pa.array([row.tobytes() for row in octets], pa.binary(octets.shape[1])),
-            "value": pa.array(values, pa.float64()),
-        }
-        shape: list[int] = []
-        if scores is not None:
-            shape = list(scores.shape[1:])
-            flat = pa.array(np.ascontiguousarray(scores, dtype=np.float32).reshape(-1))
-            columns["scores"] = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(shape)))
-        table = pa.table(columns).replace_schema_metadata({"shape": json.dumps(shape)})
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer)
-        content = buffer.getvalue()
-        digest = hashlib.sha256(content).hexdigest()
-        number = 1 + max((int(p.name[:5]) for p in self._shards.glob("?????-*")), default=-1)
-        _write(self._shards / f"{number:05d}-{digest}.parquet", content)
+        """Commit a shard: when this returns, the rows are on disk.
+
+        Raises:
+            InputError: the disk is full or cannot be written to; earlier rows stay readable.
+        """
+        content = to_bytes(Rows(masks, values, scores))
+        name = f"{self._next:06d}-{digest(content)}.parquet"
+        self._write(self._shards / name, content)
+        self._next += 1
+        self._note(self._line(name, len(masks)))
+
+    def blocks(self) -> Iterator[Rows]:
+        """All committed rows, shard by shard; damaged shards are set aside with a warning."""
+        for name in sorted(read_journal(self._journal).shards):
+            content = (self._shards / name).read_bytes()
+            if digest(content) == digest_in(name):
+                yield from_bytes(content, self._n)
+            else:
+                self._set_aside(name)
 
     def read(
         self,
     ) -> tuple[
         Bool[np.ndarray, "m n"], Float64[np.ndarray, " m"], Float32[np.ndarray, "m ..."] | None
     ]:
-        """All committed rows; a damaged shard is set aside with a warning and its rows are missing."""
-        parts = [self._read(path) for path in sorted(self._shards.glob("*.parquet"))]
-        parts = [part for part in parts if part is not None]
+        """All committed rows at once; a damaged shard is set aside with a warning, its rows are missing."""
+        parts = list(self.blocks())
         if not parts:
             return np.empty((0, self._n), dtype=bool), np.empty(0), None
-        masks, values, scores = zip(*parts, strict=True)
-        kept = None if scores[0] is None else np.concatenate(scores)
-        return np.concatenate(masks), np.concatenate(values), kept
+        scores = [part.scores for part in parts if part.scores is not None]
+        return (
+            np.concatenate([part.masks for part in parts]),
+            np.concatenate([part.values for part in parts]),
+            np.concatenate(scores) if scores else None,
+        )
 
-    def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None] | None:
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != path.stem.split("-")[1]:
-            aside = path.with_suffix(".damaged")
-            path.rename(aside)
-            warnings.warn(
-                f"shard {path.name} of {self.folder} is damaged; it was set aside as {aside.name} "
-                "and its masks will be evaluated again",
-                stacklevel=3,
+    def _heal(self) -> None:
+        """Put right what a killed process or a damaged disk left behind."""
+        for part in (*self.folder.glob("*.part"), *self.folder.glob("s*/*.part")):
+            part.unlink()
+        journal = read_journal(self._journal)
+        if journal.torn or journal.unreadable:
+            self._write(self._journal, journal_bytes(journal.entries))
+        if journal.unreadable:
+            self._warn(
+                f"{journal.unreadable} lines of its journal are damaged; they were dropped, and a "
+                "shard that only they listed cannot be missed"
             )
-            return None
-        table = pq.read_table(io.BytesIO(content))
-        octets = np.frombuffer(b"".join(table["mask"].to_pylist()), dtype=np.uint8)
-        rows = octets.reshape(len(table), -1)
-        masks = np.unpackbits(rows, axis=1, count=self._n, bitorder="little").astype(bool)
-        values = table["value"].to_numpy()
-        if "scores" not in table.column_names:
-            return masks, values, None
-        shape = json.loads(table.schema.metadata[b"shape"])
-        flat = table["scores"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        return masks, values, flat.reshape(len(table), *shape)
+        there = {path.name for path in self._shards.iterdir() if is_shard(path.name)}
+        for name in sorted(journal.shards.keys() - there):
+            self._note({"lost": name, "why": "missing"})
+            self._warn(f"shard {name} is missing; its masks will be evaluated again")
+        for name in sorted(there - journal.shards.keys()):
+            content = (self._shards / name).read_bytes()
+            if digest(content) == digest_in(name):
+                self._note(self._line(name, len(from_bytes(content, self._n))))
+            else:
+                self._set_aside(name)
+        seen = {path.name for path in self._shards.iterdir()} | {
+            entry["shard"] for entry in journal.entries if "shard" in entry
+        }
+        numbers = [int(name.split("-")[0]) for name in seen if name[:6].isdigit()]
+        self._next = 1 + max(numbers, default=-1)
 
-    def _check(self, header: Mapping, key: dict[str, str]) -> None:
-        if header["format"] != FORMAT:
-            raise InputError(
-                f"{self.folder} has store format {header['format']}, this version reads {FORMAT}"
-            )
+    def _set_aside(self, name: str) -> None:
+        aside = (self._shards / name).with_suffix(".damaged")
+        (self._shards / name).rename(aside)
+        self._note({"lost": name, "why": "damaged"})
+        self._warn(
+            f"shard {name} is damaged; it was set aside as {aside.name} and its masks will be "
+            "evaluated again"
+        )
+
+    def _warn(self, what: str) -> None:
+        warnings.warn(f"{self.folder}: {what}", stacklevel=4)
+
+    def _line(self, name: str, rows: int) -> dict[str, Any]:
+        return {"shard": name, "rows": rows, "session": self._session, "time": time.time()}
+
+    def _note(self, entry: Mapping[str, Any]) -> None:
+        try:
+            append_entry(self._journal, entry)
+        except OSError as error:
+            raise _cannot_write(self.folder, self._journal.name, error) from error
+
+    def _write(self, path: Path, content: bytes) -> None:
+        temporary = path.with_name(path.name + ".part")
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise _cannot_write(self.folder, path.name, error) from error
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def _check(self, header: Mapping[str, Any], key: dict[str, str]) -> None:
         stored = {**header["key"], "number of players": str(header["n"])}
         given = {**key, "number of players": str(self._n)}
         for field in sorted(stored.keys() | given.keys()):
@@ -154,45 +257,33 @@ class RunStore:
                 )
 
 
+def _is_fresh(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a writer makes before its header."""
+    return folder.is_dir() and all(
+        _OWN.fullmatch(path.name) and not (path.is_dir() and any(path.iterdir()))
+        for path in folder.iterdir()
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a rename in the folder on disk, where the platform can."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _cannot_write(folder: Path, what: str, error: OSError) -> InputError:
+    return InputError(
+        f"cannot write {what} to {folder}: {error.strerror or error}; what was committed stays "
+        "readable (open_run); make room, or make the folder writable, and run again"
+    )
+
+
 def _short(text: str | None) -> str:
     if text is None:
         return "none"
     return repr(text if len(text) <= 40 else text[:37] + "...")
-
-
-def _lock(path: Path) -> io.IOBase:
-    handle = path.open("a")
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # no advisory locks on this platform
-        return handle
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
-        raise InputError(
-            f"{path.parent} is being written by another process; wait for it or use another folder"
-        ) from None
-    return handle
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _environment() -> dict[str, str]:
-    return {
-        "spex-mech": version("spex-mech"),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-    }

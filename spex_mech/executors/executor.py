@@ -1,0 +1,97 @@
+"""What an executor is: it evaluates batches of masks somewhere, and answers in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool, Float32, Float64
+
+from spex_mech.errors import InputError, NonFiniteScoreError
+from spex_mech.types import ScoredValueFunction, ValueFunction
+
+Game: TypeAlias = ValueFunction | Callable[[npt.NDArray[np.bool_]], npt.ArrayLike]
+Batch: TypeAlias = Bool[np.ndarray, "b n"]
+Scored: TypeAlias = tuple[Float64[np.ndarray, " b"], Float32[np.ndarray, "b ..."] | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A finished chunk.
+
+    Attributes:
+        batches: which batches it holds.
+        values: float64 (m,), of their masks one after the other.
+        scores: float32 (m, examples, ...) of games that keep them, else None.
+    """
+
+    batches: list[int]
+    values: Float64[np.ndarray, " m"]
+    scores: Float32[np.ndarray, "m ..."] | None
+
+
+class Executor(Protocol):
+    """Evaluates batches of masks.
+
+    A batch is never split or joined: the game is called with its masks and no others, so that a value
+    does not depend on where, with how many workers and in which order it was evaluated.
+    """
+
+    def map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Answer]:
+        """Yield finished chunks of batches in any order, each batch once.
+
+        No more than a chunk a worker is evaluated ahead of what the caller has taken. Whatever ends
+        the iteration ends the workers.
+        """
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """The settings, for the record."""
+        ...
+
+
+def score_batch(game: Game, masks: Batch) -> Scored:
+    """Values and, where the game keeps them, scores of a batch.
+
+    Raises:
+        InputError: values of the wrong shape.
+        NonFiniteScoreError: NaN or infinite values.
+    """
+    if isinstance(game, ScoredValueFunction):
+        scores = np.asarray(game.scores(masks), dtype=np.float32)
+        values = np.asarray(game.values_from_scores(scores), dtype=np.float64)
+    else:
+        scores, values = None, np.asarray(game(masks), dtype=np.float64)
+    if values.shape != (len(masks),):
+        raise InputError(
+            f"the game answered values of shape {values.shape} for {len(masks)} masks, expected "
+            f"({len(masks)},)"
+        )
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise NonFiniteScoreError(
+            f"the game answered {values[bad[0]]} for mask {masks[bad[0]].astype(int)}; values must be "
+            "finite"
+        )
+    return values, scores
+
+
+def answer(batches: list[int], parts: Sequence[Scored]) -> Answer:
+    """The answer of batches scored one by one."""
+    scores = [part[1] for part in parts if part[1] is not None]
+    return Answer(
+        batches,
+        np.concatenate([part[0] for part in parts]),
+        np.concatenate(scores) if scores else None,
+    )
+
+
+def key_of(game: Game) -> dict[str, str]:
+    """What decides a game's answers, field by field: its ``key``, or else its ``fingerprint``."""
+    key = getattr(game, "key", None)
+    if isinstance(key, dict):
+        return key
+    return {"fingerprint": str(getattr(game, "fingerprint", "none"))}

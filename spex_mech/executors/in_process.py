@@ -1,0 +1,38 @@
+"""Evaluating in this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spex_mech.executors.executor import Answer, Batch, Game, Scored, answer, score_batch
+from spex_mech.executors.pace import Pace
+
+
+@dataclass(frozen=True)
+class InProcessExecutor:
+    """Evaluates in this process, one batch after the other."""
+
+    def map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Answer]:
+        """See `Executor.map`; whatever stops the game, finished batches are answered first."""
+        pace, start = Pace(), 0
+        while start < len(batches):
+            chunk = list(range(start, start + pace.size(len(batches) - start, 1)))
+            began = time.monotonic()
+            parts: list[Scored] = []
+            try:
+                for i in chunk:
+                    parts.append(score_batch(game, batches[i]))
+            except BaseException:
+                if parts:
+                    yield answer(chunk[: len(parts)], parts)
+                raise
+            pace.took(len(chunk), time.monotonic() - began, 1)
+            yield answer(chunk, parts)
+            start += len(chunk)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Executor.describe`."""
+        return {"executor": "local", "workers": 1}
