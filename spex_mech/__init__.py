@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from spex_mech.designs import MaskDesign as MaskDesign
     from spex_mech.evaluation import Run as Run
     from spex_mech.evaluation import evaluate as evaluate
+    from spex_mech.exporting import compact_model as compact_model
     from spex_mech.exporting import export as export
+    from spex_mech.footprint import footprints as footprints
     from spex_mech.indices import Interactions as Interactions
     from spex_mech.indices import interactions as interactions
     from spex_mech.metrics import faithfulness as faithfulness
+    from spex_mech.model_card import Card as Card
     from spex_mech.models import Model as Model
     from spex_mech.models import load_model as load_model
     from spex_mech.noise import accuracy_noise as accuracy_noise
@@ -27,14 +30,18 @@ if TYPE_CHECKING:
     from spex_mech.players import PlayerSet as PlayerSet
     from spex_mech.players import select_players as select_players
     from spex_mech.pruning import prune as prune
+    from spex_mech.recovery import recover as recover
     from spex_mech.rounds import Explanation as Explanation
     from spex_mech.rounds import explain as explain
     from spex_mech.spectrum import Spectrum as Spectrum
+    from spex_mech.stored_run import StoredRun as StoredRun
+    from spex_mech.stored_run import open_run as open_run
     from spex_mech.task import TokenTask as TokenTask
     from spex_mech.task_game import TaskGame as TaskGame
     from spex_mech.transform import exact_spectrum as exact_spectrum
 
 _HOME = {
+    "Card": "model_card",
     "Explanation": "rounds",
     "InputError": "errors",
     "Interactions": "indices",
@@ -43,21 +50,26 @@ _HOME = {
     "PlayerSet": "players",
     "Run": "evaluation",
     "Spectrum": "spectrum",
+    "StoredRun": "stored_run",
     "TaskGame": "task_game",
     "TokenTask": "task",
     "accuracy_noise": "noise",
     "calibrate": "calibration",
+    "compact_model": "exporting",
     "decode": "decoders",
     "evaluate": "evaluation",
     "exact_spectrum": "transform",
     "explain": "rounds",
     "export": "exporting",
     "faithfulness": "metrics",
+    "footprints": "footprint",
     "interactions": "indices",
     "load_game": "cards",
     "load_model": "models",
     "load_task": "cards",
+    "open_run": "stored_run",
     "prune": "pruning",
+    "recover": "recovery",
     "select_players": "players",
     "task_names": "cards",
     "task_noise": "noise",

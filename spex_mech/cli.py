@@ -40,17 +40,46 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder to write to; must not exist.")] = Path(
         "runs/demo"
     ),
+    executor: Annotated[
+        str, typer.Option(help="'local' (processes of this machine) or 'ray' (a cluster).")
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of workers; by default 1, or all that Ray has room for."),
+    ] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(help="local: what each worker's GPUs are, as in '0 1' or '0,1 2,3'."),
+    ] = None,
+    device_map: Annotated[
+        str | None, typer.Option(help="'auto': spread the model over a worker's GPUs.")
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="ray: the cluster, as in 'auto' or HEAD:6379.")
+    ] = None,
+    cpus: Annotated[float, typer.Option(help="ray: CPUs of a worker.")] = 1,
+    gpus: Annotated[
+        float | None, typer.Option(help="ray: GPUs of a worker; by default 1 where there are any.")
+    ] = None,
 ) -> None:
     """Ablate, decode, prune, export and write a report."""
     from spex_mech import pipeline
+    from spex_mech.executors import LocalExecutor, RayExecutor
     from spex_mech.report import write_report
     from spex_mech.spec import read_spec
 
+    kinds = {
+        "local": lambda: LocalExecutor(workers or 1, tuple((devices or "").split()), device_map),
+        "ray": lambda: RayExecutor(ray_address, workers, cpus, gpus, device_map=device_map),
+    }
+    if executor not in kinds:
+        raise InputError(f"unknown executor {executor!r}; expected one of {', '.join(kinds)}")
+    hands = kinds[executor]()
     setup = pipeline.prepare(read_spec(spec, settings or []))
     typer.echo(
         f"{setup.model!r}\n{setup.game!r}\n{len(setup.design)} {setup.spec.design.kind} masks"
     )
-    result = pipeline.run(setup, out)
+    result = pipeline.run(setup, out, executor=hands)
     _summary(result)
     typer.echo(f"report: {write_report(result, out)}")
 

@@ -11,6 +11,7 @@ from spex_mech.decoders import decode
 from spex_mech.designs import MaskDesign
 from spex_mech.errors import InputError
 from spex_mech.evaluation import Run, evaluate
+from spex_mech.executors import Executor
 from spex_mech.pruning import Pruned, best_of_random, prune, ranked
 from spex_mech.spectrum import Spectrum
 from spex_mech.stats import Estimate, bootstrap_mean, paired_difference
@@ -82,6 +83,7 @@ def compare(
     seed: int,
     store: Path | None = None,
     progress: bool | None = None,
+    executor: str | Executor = "local",
 ) -> tuple[dict[str, Estimate], list[Point]]:
     """Score every kept set once on questions that no search saw.
 
@@ -91,13 +93,16 @@ def compare(
         seed: seed of the bootstrap.
         store: folder to keep the evaluations in; see `evaluate`.
         progress: see `evaluate`.
+        executor: see `evaluate`.
 
     Returns:
         The full model's metrics, and a point for each choice.
     """
     masks = np.stack([np.ones(game.players.n, dtype=bool), *[c.pruned.mask for c in choices]])
     design = MaskDesign(masks=masks, seed=seed)
-    scores = evaluate(game, design, store=store, progress=progress, label="test").scores
+    scores = evaluate(
+        game, design, store=store, executor=executor, progress=progress, label="test"
+    ).scores
     if scores is None:
         raise InputError("the game keeps no scores of its examples; compare on a TaskGame")
     tables = {name: game.per_example(scores, metric=name) for name in METRICS}

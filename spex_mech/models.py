@@ -7,7 +7,7 @@ import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging as hf_logging
 
+from spex_mech.compact.loader import compact_class
 from spex_mech.errors import InputError, MissingFileError
 from spex_mech.players import ModelShape
 
@@ -36,17 +37,30 @@ class Model:
         hf: the plain Hugging Face model, in evaluation mode, untouched by hooks.
         tokenizer: its tokenizer; None for models used with token ids only.
         name: where it came from.
-        shape: numbers of layers, heads and key/value heads.
     """
 
     hf: Any
     tokenizer: Any | None
     name: str
-    shape: ModelShape = field(init=False)
 
     def __post_init__(self) -> None:
         _check_causal(type(self.hf).__name__, self.hf.config, self.name)
-        object.__setattr__(self, "shape", _shape_of(self.hf.config, self.name))
+        if not self.compact:
+            _ = self.shape  # a model without one is refused now
+
+    @property
+    def compact(self) -> bool:
+        """Whether it is a compact export, whose layers keep unequally much."""
+        return hasattr(self.hf.config, "compact_layers")
+
+    @property
+    def shape(self) -> ModelShape:
+        """Numbers of layers, heads and key/value heads.
+
+        Raises:
+            InputError: a compact export, which has no single number of heads.
+        """
+        return _shape_of(self.hf.config, self.name)
 
     @property
     def device(self) -> torch.device:
@@ -88,10 +102,13 @@ class Model:
         return digest.hexdigest()
 
     def __repr__(self) -> str:
-        s = self.shape
+        if self.compact:
+            sizes = f"{len(self.hf.config.compact_layers)} layers of unequal size"
+        else:
+            s = self.shape
+            sizes = f"{s.n_layers} layers x {s.n_heads} heads, {s.n_kv_heads} key/value heads"
         return (
-            f"Model({self.name!r}, {type(self.hf).__name__}, {s.n_layers} layers x {s.n_heads} heads, "
-            f"{s.n_kv_heads} key/value heads, {self.dtype}, {self.device})"
+            f"Model({self.name!r}, {type(self.hf).__name__}, {sizes}, {self.dtype}, {self.device})"
         )
 
 
@@ -105,6 +122,9 @@ def load_model(
     **hf_options: Any,
 ) -> Model:
     """Load a decoder-only model.
+
+    A compact checkpoint that `export` wrote is loaded with this package's own class; the modelling
+    file in its folder runs only with ``trust_remote_code=True``.
 
     Args:
         source: ``"embedded"`` for the model in the package, a local folder, a hub id, or a Hugging
@@ -158,9 +178,13 @@ def _load(
     trust_remote_code: bool,
     hf_options: dict[str, Any],
 ) -> Model:
-    config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
+    own = None if trust_remote_code else compact_class(path)
+    config_class, model_class = (
+        (AutoConfig, AutoModelForCausalLM) if own is None else (own.config_class, own)
+    )
+    config = config_class.from_pretrained(path, trust_remote_code=trust_remote_code)
     _check_causal((config.architectures or [""])[0], config, name)
-    hf = AutoModelForCausalLM.from_pretrained(
+    hf = model_class.from_pretrained(
         path,
         dtype=dtype or "auto",
         use_safetensors=True,
@@ -171,8 +195,10 @@ def _load(
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         nn.Module.to(hf, target)
     if tokenizer is None or isinstance(tokenizer, (str, Path)):
+        # With its config at hand, Transformers does not ask whether to run a compact checkpoint's code.
+        known = {} if own is None or tokenizer else {"config": config}
         tokenizer = AutoTokenizer.from_pretrained(
-            tokenizer or path, trust_remote_code=trust_remote_code
+            tokenizer or path, trust_remote_code=trust_remote_code, **known
         )
     return Model(hf, tokenizer, name)
 
@@ -244,6 +270,11 @@ def _is_bidirectional(architecture: str) -> bool:
 
 def _shape_of(config: Any, name: str) -> ModelShape:
     text = config.get_text_config()
+    if hasattr(config, "compact_layers"):
+        raise InputError(
+            f"{name!r} is a compact export: its layers keep unequally much, so it has no players of "
+            "its own; select players from the model that it was made from"
+        )
     n_heads = getattr(text, "num_attention_heads", None)
     n_layers = getattr(text, "num_hidden_layers", None)
     if not (isinstance(n_heads, int) and isinstance(n_layers, int)):

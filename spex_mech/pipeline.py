@@ -19,6 +19,7 @@ from spex_mech.decoders.auto import decoder
 from spex_mech.designs import MaskDesign
 from spex_mech.errors import InputError, OutputExistsError
 from spex_mech.evaluation import Recorded, Run, evaluate
+from spex_mech.executors import Executor
 from spex_mech.exporting import export
 from spex_mech.indices import Interactions, interactions
 from spex_mech.metrics import faithfulness
@@ -114,7 +115,13 @@ def prepare(spec: RunSpec) -> Setup:
     return Setup(spec, model, task, players, game, design, check)
 
 
-def run(setup: Setup, out: str | Path, *, progress: bool | None = None) -> Result:
+def run(
+    setup: Setup,
+    out: str | Path,
+    *,
+    progress: bool | None = None,
+    executor: str | Executor = "local",
+) -> Result:
     """Run a prepared spec and write what it finds to ``out``.
 
     The folder gets ``spec.json``, the evaluated masks (run stores ``masks``, ``check``, ``test``),
@@ -122,6 +129,13 @@ def run(setup: Setup, out: str | Path, *, progress: bool | None = None) -> Resul
     they miss), ``interactions.json``, ``results.json`` and the pruned checkpoint (``pruned``);
     `report.write_report` adds the page and its figures. A run that was cut off goes on when the
     same spec and folder are given again; a finished one is refused.
+
+    Args:
+        setup: what to run.
+        out: the folder.
+        progress: show progress bars, see `evaluate`.
+        executor: where the design, the check and the test are evaluated, see `evaluate`; the short
+            rounds of pruning stay in this process.
 
     Raises:
         OutputExistsError: ``out`` holds a finished run or something else.
@@ -131,7 +145,14 @@ def run(setup: Setup, out: str | Path, *, progress: bool | None = None) -> Resul
     clock = _Clock()
     spec, game = setup.spec, setup.game
     with clock("evaluate"):
-        done = evaluate(game, setup.design, store=folder / "masks", progress=progress)
+        done = evaluate(
+            game,
+            setup.design,
+            store=folder / "masks",
+            executor=executor,
+            spec=spec.model_dump(),
+            progress=progress,
+        )
     with clock("decode"):
         spectrum = decode(
             setup.design, done.values, method=spec.decode.method, seed=spec.decode.seed
@@ -140,7 +161,14 @@ def run(setup: Setup, out: str | Path, *, progress: bool | None = None) -> Resul
     r2 = None
     with clock("check"):
         if setup.check is not None:
-            held = evaluate(game, setup.check, store=folder / "check", progress=progress)
+            held = evaluate(
+                game,
+                setup.check,
+                store=folder / "check",
+                executor=executor,
+                spec=spec.model_dump(),
+                progress=progress,
+            )
             r2 = faithfulness(spectrum, held.masks, held.values)
     with clock("prune"):
         choices = [
@@ -163,6 +191,7 @@ def run(setup: Setup, out: str | Path, *, progress: bool | None = None) -> Resul
             seed=spec.prune.seed,
             store=folder / "test",
             progress=progress,
+            executor=executor,
         )
     exported = None
     if spec.prune.export is not None:

@@ -267,10 +267,9 @@ def test_two_processes_score_a_model_as_this_one_does_to_the_last_bit(tiny_llama
 def test_settings_of_a_game_are_read_from_its_parts(tiny_llama):
     task = sm.TokenTask(np.arange(1, 15).reshape(2, 7), answers=np.array([[1, 2], [3, 4]]))
     players = sm.select_players(tiny_llama, "heads:0")
-    game = sm.TaskGame(tiny_llama, task, players, metric="accuracy", rescale=True)
-    found = settings(game)
-    assert {"split", "metric", "ablation", "rescale", "seed"} <= found.keys()
-    assert (found["metric"], found["ablation"], found["rescale"]) == ("accuracy", "zero", True)
+    given = {"split": "all", "metric": "accuracy", "ablation": "zero", "rescale": True}
+    game = sm.TaskGame(tiny_llama, task, players, engine="reference", **given)
+    assert settings(game) == {**given, "seed": game.ablation.seed, "engine": "reference"}
 
 
 def test_settings_that_make_no_sense_are_refused():

@@ -1,0 +1,1 @@
+"""Compact checkpoints: the modelling file they carry, and how this package loads them."""

@@ -1,0 +1,285 @@
+"""Stock Transformers models whose layers keep only some heads, or no attention, or no MLP.
+
+The package spex_mech holds this file and copies it into every compact checkpoint that it writes; it
+needs nothing but torch and transformers >= 5. A compact model is the stock model, built as always
+and then cut down to ``config.compact_layers``, one entry for every layer that is left::
+
+    {"groups": [2, 1], "bias": false, "mlp": true}
+
+``groups``: how many query heads share each key/value head (here three query heads, the first two on
+one key/value head); empty where the attention is gone. ``bias``: whether a layer without heads still
+adds the bias of its output projection. ``mlp``: whether the layer has its MLP. Everything else
+(embeddings, rotary angles, caches, generation) is the stock model's own code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GemmaConfig,
+    GemmaForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+from transformers.pytorch_utils import Conv1D
+
+
+class Compact:
+    """Cuts a stock model down when it is built; mixed in before the stock class."""
+
+    _auto_class = "AutoModelForCausalLM"  # save_pretrained copies this file beside the weights
+
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+        stock: Any = super()
+        stock.__init__(config, *args, **kwargs)
+        body = stock.base_model
+        layers = body.h if hasattr(body, "h") else body.layers
+        plans = config.compact_layers or []
+        if len(plans) != len(layers):
+            raise ValueError(f"compact_layers has {len(plans)} entries for {len(layers)} layers")
+        places = cache_places([bool(plan["groups"]) for plan in plans], config)
+        for layer, plan, place in zip(layers, plans, places, strict=True):
+            _cut_attention(layer, plan["groups"], plan["bias"], place)
+            if not plan["mlp"]:
+                layer.mlp = NoMLP()
+                _drop(layer, _norms(layer)[1])
+
+
+class NoMLP(nn.Module):
+    """Stands where an MLP was and adds nothing."""
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Zero, whatever comes."""
+        return hidden_states.new_zeros(())
+
+
+class NoAttention(nn.Module):
+    """Stands where attention was; adds nothing, or the bias of the output projection."""
+
+    def __init__(self, projection: str, width: int | None) -> None:
+        super().__init__()
+        self.projection = projection
+        if width is not None:
+            bias = nn.Module()
+            bias.bias = nn.Parameter(torch.zeros(width))
+            setattr(self, projection, bias)
+
+    def forward(self, hidden_states: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, None]:
+        """The bias, or zero."""
+        part = getattr(self, self.projection, None)
+        return (hidden_states.new_zeros(()) if part is None else part.bias), None
+
+
+class SpreadCache:
+    """The cache as one layer's attention sees it: every query head gets its own key/value head.
+
+    The keys and values themselves are stored once for each key/value head.
+    """
+
+    def __init__(self, cache: Any, groups: list[int]) -> None:
+        self.cache, self.groups = cache, groups
+
+    def update(self, keys: torch.Tensor, values: torch.Tensor, *where: Any, **options: Any) -> Any:
+        """Store (batch, kv heads, tokens, width); return (batch, query heads, all tokens, width)."""
+        if self.cache is not None:
+            keys, values = self.cache.update(keys, values, *where, **options)
+        return self._spread(keys), self._spread(values)
+
+    def _spread(self, x: torch.Tensor) -> torch.Tensor:
+        parts = [x[:, i, None].expand(-1, n, -1, -1) for i, n in enumerate(self.groups)]
+        return torch.cat(parts, dim=1)
+
+
+def cache_places(alive: list[bool], config: Any) -> list[int | None]:
+    """Where each layer that has attention keeps its keys and values; None for the others.
+
+    Transformers reads the number of tokens seen from the cache's first place, or from the first of a
+    kind (full or sliding attention). Layers with attention therefore take the first places of their
+    kind; ``config.layer_types`` names no kind that has lost all its layers.
+    """
+    kinds = getattr(config, "layer_types", None) or ["full_attention"] * len(alive)
+    free = {kind: [i for i, k in enumerate(kinds) if k == kind] for kind in set(kinds)}
+    return [free[kind].pop(0) if lives else None for kind, lives in zip(kinds, alive, strict=True)]
+
+
+def _cut_attention(layer: Any, groups: list[int], bias: bool, place: int | None) -> None:
+    name = "attn" if hasattr(layer, "attn") else "self_attn"
+    attention = getattr(layer, name)
+    if groups:
+        attention.layer_idx = place
+        _narrow(attention, groups)
+        return
+    projection = "c_proj" if hasattr(attention, "c_proj") else "o_proj"
+    out = getattr(attention, projection)
+    setattr(layer, name, NoAttention(projection, len(out.bias) if bias else None))
+    before, *after = _norms(layer)[0]
+    _drop(layer, [before] if bias else [before, *after])
+
+
+def _narrow(attention: Any, groups: list[int]) -> None:
+    """Make room for fewer heads."""
+    width, heads = attention.head_dim, sum(groups)
+    if hasattr(attention, "c_attn"):  # GPT-2: query, key and value in one, as many of each
+        hidden = attention.c_attn.nx
+        attention.c_attn = Conv1D(3 * heads * width, hidden)
+        attention.c_proj = Conv1D(hidden, heads * width)
+        attention.num_heads, attention.split_size = heads, heads * width
+        return
+    q, k, v, o = (getattr(attention, f"{x}_proj") for x in "qkvo")
+    attention.q_proj = nn.Linear(q.in_features, heads * width, bias=q.bias is not None)
+    attention.k_proj = nn.Linear(k.in_features, len(groups) * width, bias=k.bias is not None)
+    attention.v_proj = nn.Linear(v.in_features, len(groups) * width, bias=v.bias is not None)
+    attention.o_proj = nn.Linear(heads * width, o.out_features, bias=o.bias is not None)
+    even = len(set(groups)) == 1
+    attention.num_key_value_groups = groups[0] if even else 1
+    if not even:
+        attention.groups = groups
+        attention.register_forward_pre_hook(_spread_cache, with_kwargs=True)
+
+
+def _spread_cache(attention: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    cache = SpreadCache(kwargs.get("past_key_values"), attention.groups)
+    return args, {**kwargs, "past_key_values": cache}
+
+
+def _norms(layer: Any) -> tuple[list[str], list[str]]:
+    """Names of the norms before and after attention, and before and after the MLP."""
+    if hasattr(layer, "ln_1"):  # GPT-2
+        return ["ln_1"], ["ln_2"]
+    if hasattr(layer, "pre_feedforward_layernorm"):  # Gemma 2
+        return (
+            ["input_layernorm", "post_attention_layernorm"],
+            ["pre_feedforward_layernorm", "post_feedforward_layernorm"],
+        )
+    return ["input_layernorm"], ["post_attention_layernorm"]
+
+
+def _drop(layer: Any, names: list[str]) -> None:
+    for name in names:
+        setattr(layer, name, nn.Identity())
+
+
+class CompactLlamaConfig(LlamaConfig):
+    """A `LlamaConfig` with ``compact_layers``."""
+
+    model_type = "compact_llama"
+    _auto_class = "AutoConfig"
+    compact_layers: list | None = None
+
+
+class CompactLlamaForCausalLM(Compact, LlamaForCausalLM):
+    """Llama, cut down."""
+
+    config_class = CompactLlamaConfig
+
+
+class CompactMistralConfig(MistralConfig):
+    """A `MistralConfig` with ``compact_layers``."""
+
+    model_type = "compact_mistral"
+    _auto_class = "AutoConfig"
+    compact_layers: list | None = None
+
+
+class CompactMistralForCausalLM(Compact, MistralForCausalLM):
+    """Mistral, cut down."""
+
+    config_class = CompactMistralConfig
+
+
+class CompactQwen2Config(Qwen2Config):
+    """A `Qwen2Config` with ``compact_layers``."""
+
+    model_type = "compact_qwen2"
+    _auto_class = "AutoConfig"
+    compact_layers: list | None = None
+
+
+class CompactQwen2ForCausalLM(Compact, Qwen2ForCausalLM):
+    """Qwen 2, cut down."""
+
+    config_class = CompactQwen2Config
+
+
+class CompactQwen3Config(Qwen3Config):
+    """A `Qwen3Config` with ``compact_layers``."""
+
+    model_type = "compact_qwen3"
+    _auto_class = "AutoConfig"
+    compact_layers: list | None = None
+
+
+class CompactQwen3ForCausalLM(Compact, Qwen3ForCausalLM):
+    """Qwen 3, cut down."""
+
+    config_class = CompactQwen3Config
+
+
+class CompactGemmaConfig(GemmaConfig):
+    """A `GemmaConfig` with ``compact_layers``."""
+
+    model_type = "compact_gemma"
+    _auto_class = "AutoConfig"
+    compact_layers: list | None = None
+
+
+class CompactGemmaForCausalLM(Compact, GemmaForCausalLM):
+    """Gemma, cut down."""
+
+    config_class = CompactGemmaConfig
+
+
+class CompactGemma2Config(Gemma2Config):
+    """A `Gemma2Config` with ``compact_layers``."""
+
+    model_type = "compact_gemma2"
+    _auto_class = "AutoConfig"
+    compact_layers: list | None = None
+
+
+class CompactGemma2ForCausalLM(Compact, Gemma2ForCausalLM):
+    """Gemma 2, cut down."""
+
+    config_class = CompactGemma2Config
+
+
+class CompactGPT2Config(GPT2Config):
+    """A `GPT2Config` with ``compact_layers``."""
+
+    model_type = "compact_gpt2"
+    _auto_class = "AutoConfig"
+    compact_layers: list | None = None
+
+
+class CompactGPT2ForCausalLM(Compact, GPT2LMHeadModel):
+    """GPT-2, cut down."""
+
+    config_class = CompactGPT2Config
+
+
+# The compact class of each stock class.
+FAMILIES: dict[type, Any] = {
+    cls.__mro__[2]: cls
+    for cls in (
+        CompactGPT2ForCausalLM,
+        CompactGemma2ForCausalLM,
+        CompactGemmaForCausalLM,
+        CompactLlamaForCausalLM,
+        CompactMistralForCausalLM,
+        CompactQwen2ForCausalLM,
+        CompactQwen3ForCausalLM,
+    )
+}
