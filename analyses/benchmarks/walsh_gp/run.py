@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import combinations
 from math import comb, log2
 from pathlib import Path
 
@@ -20,6 +19,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before NumPy: secon
     os.environ.setdefault(_name, "1")
 
 import numpy as np
+from planted import planted
 from summary import write_summary
 
 from spex_mech.decoders import lasso, proxyspex
@@ -147,20 +147,6 @@ PARTS = {
     "masks": many_masks,
     "rates": keep_rates,
 }
-
-
-def planted(n: int, seed: int, sets: int = 40) -> Spectrum:
-    """Random sets of 1 to 5 players with all their subsets; some players are far more popular."""
-    rng = np.random.default_rng(seed)
-    popularity = rng.permutation(np.arange(1, n + 1) ** -0.7)
-    terms: dict[tuple[int, ...], float] = {}
-    for _ in range(sets):
-        size = rng.integers(1, 6)
-        top = sorted(rng.choice(n, size, replace=False, p=popularity / popularity.sum()).tolist())
-        for k in range(1, size + 1):
-            for s in combinations(top, k):
-                terms[s] = terms.get(s, 0.0) + rng.normal() * 0.6**k
-    return Spectrum.from_supports(list(terms), list(terms.values()), n)
 
 
 def _again(row: dict, args: argparse.Namespace) -> bool:
