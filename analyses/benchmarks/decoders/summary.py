@@ -19,6 +19,7 @@ HEADINGS = {
     "error_sii": "Relative error of SII of pairs (median)",
     "cpu_seconds": "CPU seconds (mean)",
 }
+PEERS = ("shapiq ProxySPEX", "spectralexplain ProxySPEX")
 MEDIANS = ("error_shapley", "error_sii")
 
 
@@ -101,13 +102,7 @@ def _advantage(rows: list[dict]) -> str:
     text += "log masks; > where it is already above with the fewest masks measured).\n\n"
     text += "| other | masks | games | auto | other | difference | masks saved |\n"
     text += "|---|---|---|---|---|---|---|\n"
-    for other in (
-        "shapiq ProxySPEX",
-        "spectralexplain ProxySPEX",
-        "proxyspex",
-        "walsh_gp",
-        "lasso 2",
-    ):
+    for other in (*PEERS, "boosted trees", "proxyspex", "walsh_gp", "lasso 2"):
         budgets = sorted(b for m, b in solved if m == other)
         ours, theirs = [], []
         lines = []
@@ -154,7 +149,7 @@ def _speed(rows: list[dict]) -> str:
     text = "## ProxySPEX against its peers, on the same masks\n\n"
     text += "| peer | budget | problems | R² ours | R² peer | CPU s ours | CPU s peer | ratio |\n"
     text += "|---|---|---|---|---|---|---|---|\n"
-    for peer in ("shapiq ProxySPEX", "spectralexplain ProxySPEX"):
+    for peer in PEERS:
         for budget in sorted({r["budget"] for r in rows}):
             keys = [k[1:] for k in solved if k[0] == peer and k[2] == budget]
             pairs = [(solved[("proxyspex", *k)], solved[(peer, *k)]) for k in keys]
