@@ -101,7 +101,7 @@ def test_nodes_join_and_leave_and_the_run_ends_with_the_same_values(cluster, tmp
     assert len(game.pids()) == 2
     done = [name.split("-")[1] for name in game.done()]
     again = len(done) - len(set(done))
-    assert 1 <= again <= 8  # the removed node's chunk was in flight, and nothing else came twice
+    assert again <= 8  # at most the removed node's chunk came twice
 
 
 def wait_for(condition, seconds: float = 60) -> None:
