@@ -18,8 +18,8 @@ from spex_mech.models import Model
 from spex_mech.players import PlayerSet
 from spex_mech.prompts import Prompts
 
-# Of the largest score, or of 1. Half precisions round every layer's sums in another order: about
-# twenty units in the last place is what deep models reach, a mistake is hundreds.
+# Shares of the largest score, or of 1. Half precisions round each layer's sums in another order: up to
+# 0.059 (bfloat16) and 0.006 (float16) were seen on random models of 32 layers; a mistake is far more.
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9, torch.float16: 2e-2, torch.bfloat16: 0.125}
 
 
