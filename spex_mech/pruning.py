@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -55,10 +55,11 @@ def prune(
 ) -> Pruned:
     """Find ``keep`` players whose value is high.
 
-    Swap search on the surrogate from several starts yields candidates, which are truly ablated in
-    rounds. After every round a ridge regression of the errors on the players corrects the surrogate
-    where the search now looks, and the search goes on from the best sets so far: a surrogate is
-    most wrong where it promises most. Nothing outside the game's own examples is looked at.
+    Swap search on the spectrum's terms from several starts yields candidates, which its full model
+    ranks and which are truly ablated in rounds. After every round a ridge regression of the errors on
+    the players corrects the surrogate where the search now looks, and the search goes on from the
+    best sets so far: a surrogate is most wrong where it promises most. Nothing outside the game's own
+    examples is looked at.
 
     Args:
         game: the value function; called on bool masks (m, n).
@@ -86,14 +87,16 @@ def prune(
     if validate < 0:
         raise InputError(f"validate is {validate}, expected a number of ablations, 0 or more")
     rng = np.random.default_rng(seed)
-    starts = _starts(spectrum, keep, rng)
+    # A decoder's full model can take longer for one swap than its terms for thousands of swaps.
+    terms = replace(spectrum, predictor=None)
+    starts = _starts(terms, keep, rng)
     optimum = None
     if programme > 0 or limits:
         seconds = programme or _FEASIBLE_SECONDS
         optimum = best_set(spectrum, keep=keep, limits=limits, seconds=seconds)
         starts = np.concatenate([optimum.mask[None], starts])
         starts = starts[_allowed(starts, limits)]
-    candidates = _candidates(spectrum, starts, limits)
+    candidates = _candidates(terms, spectrum, starts, limits)
     if validate == 0:
         best, measured, spent = candidates[0], None, 0
     else:
@@ -142,9 +145,11 @@ def _allowed(masks: np.ndarray, limits: Sequence[Limit]) -> np.ndarray:
     return inside
 
 
-def _candidates(surrogate: Surrogate, starts: np.ndarray, limits: Sequence[Limit]) -> np.ndarray:
-    """Local optima of the surrogate, best first, then the starts, then the optima's neighbours."""
-    optima = np.stack([_climb(surrogate, start, limits) for start in starts])
+def _candidates(
+    quick: Surrogate, surrogate: Surrogate, starts: np.ndarray, limits: Sequence[Limit]
+) -> np.ndarray:
+    """Local optima of the quick surrogate, then the starts, then the optima's neighbours, best first."""
+    optima = np.stack([_climb(quick, start, limits) for start in starts])
     optima = optima[unique(optima)[0]]
     optima = optima[np.argsort(-surrogate(optima), kind="stable")]
     near = np.concatenate([swaps(mask) for mask in optima])
@@ -189,16 +194,18 @@ def _validate(
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Truly ablate rounds of candidates, correcting the surrogate in between."""
+    terms = replace(spectrum, predictor=None)
     masks, values = candidates[:0], np.empty(0)
     while len(masks) < budget and len(candidates):
         chosen = candidates[: min(_ROUND, budget - len(masks))]
         masks = np.concatenate([masks, chosen])
         values = np.concatenate([values, np.asarray(game(chosen), dtype=np.float64)])
+        quick = _corrected(terms, masks, values)
         surrogate = _corrected(spectrum, masks, values)
         leaders = masks[np.argsort(-values, kind="stable")[:_LEADERS]]
         fresh = _random_sets(spectrum.n, int(masks[0].sum()), _LEADERS, rng)
         fresh = fresh[_allowed(fresh, limits)]
-        pool = _candidates(surrogate, np.concatenate([leaders, fresh]), limits)
+        pool = _candidates(quick, surrogate, np.concatenate([leaders, fresh]), limits)
         tried = {row.tobytes() for row in pack(masks)}
         candidates = pool[[row.tobytes() not in tried for row in pack(pool)]]
     return masks, values
