@@ -77,7 +77,7 @@ class TaskGame:
         self.ablation = _ablation(ablation, rescale, seed)
         self.prompts: Prompts = encode(task, split, model.tokenizer, model.context)
         self.metric: Metric = metric_for(metric or task.metric, self.prompts)
-        self._engine_wish = engine
+        self.engine = engine
         self._engine = _engine(engine)(model, self.prompts, players, self.ablation)
         self._spare: dict[bytes, npt.NDArray[np.float32]] = {}
 
@@ -189,7 +189,7 @@ class TaskGame:
             ablation=self.ablation.name,
             rescale=self.ablation.rescale,
             seed=self.ablation.seed,
-            engine=self._engine_wish,
+            engine=self.engine,
         )
 
     def _evaluate(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m rows ..."]:

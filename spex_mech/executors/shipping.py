@@ -72,7 +72,7 @@ def settings(game: Any) -> dict[str, Any]:
         "seed": game.ablation.seed,
     }
     parameters = inspect.signature(type(game)).parameters
-    engine = getattr(game, "engine", getattr(game, "_engine_wish", None))
+    engine = getattr(game, "engine", None)
     if "engine" in parameters and isinstance(engine, str):
         found["engine"] = engine
     return {name: value for name, value in found.items() if name in parameters}
