@@ -69,8 +69,11 @@ def evaluate(
     Equal masks are evaluated once. With a store, every finished chunk is on disk before it counts;
     calling again with the same game and store evaluates only what is missing. The game is always given
     the same batches of masks, so values do not depend on the executor, on chunks, workers or order, or
-    on when a run was stopped: exactly in float32. In other dtypes, eight masks are first evaluated
-    together and one by one, and the largest difference is the run's noise floor.
+    on when a run was killed: exactly in float32. In other dtypes, eight masks are first evaluated
+    together and one by one, and the largest difference is the run's noise floor. Where a game fails or
+    is interrupted inside a batch, what it had finished there is stored first, if it can tell (see
+    `TaskGame.finished`); what is left of that batch is later a batch of its own, whose values may
+    differ in their last bits.
 
     Args:
         game: a `ValueFunction`, or any callable from bool masks (m, n) to values (m,); its
@@ -235,8 +238,9 @@ def _noise_floor(game: Game, hands: Executor, masks: Batch) -> float | None:
     found = {}
     for answer in hands.map(game, both):
         what = answer.values if answer.scores is None else answer.scores
-        ends = np.cumsum([len(both[i]) for i in answer.batches])[:-1]
-        found.update(zip(answer.batches, np.split(what, ends), strict=True))
+        ends = np.cumsum([len(both[i]) for i in answer.batches])
+        # What is beyond the last end is of a batch that failed, of which the next turn tells.
+        found.update(zip(answer.batches, np.split(what, ends), strict=False))
     alone = np.concatenate([found[i] for i in range(1, len(both))])
     return float(np.abs(found[0].astype(np.float64) - alone).max())
 
@@ -245,8 +249,7 @@ def _evaluated(game: Game, hands: Executor, batches: list[Batch]) -> Iterator[Ro
     if not batches:
         return
     for answer in hands.map(game, batches):
-        masks = np.concatenate([batches[i] for i in answer.batches])
-        yield Rows(masks, answer.values, answer.scores)
+        yield Rows(answer.masks, answer.values, answer.scores)
 
 
 def _values(game: ScoredValueFunction, scores: np.ndarray) -> Float64[np.ndarray, " m"]:

@@ -50,12 +50,13 @@ def read_journal(path: Path) -> Journal:
     return Journal(entries, len(parsed) - len(entries), bool(last))
 
 
-def append_entry(path: Path, entry: Mapping[str, Any]) -> None:
-    """Add a line; when this returns, it is on disk."""
+def append_entry(path: Path, entry: Mapping[str, Any], *, sync: bool = True) -> None:
+    """Add a line; when this returns, it is on disk, or with ``sync=False`` on its way there."""
     with path.open("ab") as file:
         file.write(to_bytes([entry]))
         file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            os.fsync(file.fileno())
 
 
 def to_bytes(entries: Iterable[Mapping[str, Any]]) -> bytes:

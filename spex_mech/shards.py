@@ -34,18 +34,15 @@ class Rows:
 def to_bytes(rows: Rows) -> bytes:
     """A Parquet file with the columns ``mask``, ``value`` and, where there are any, ``scores``."""
     octets = np.packbits(rows.masks, axis=1, bitorder="little")
-    mask = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(octets.shape[1]), len(octets), [None, pa.py_buffer(octets.tobytes())]
-    )
-    columns: dict[str, pa.Array] = {
-        "mask": mask,
-        "value": pa.array(np.asarray(rows.values, dtype=np.float64)),
+    columns = {
+        "mask": _array(octets, pa.binary(octets.shape[1]), len(octets)),
+        "value": _array(np.asarray(rows.values, dtype=np.float64), pa.float64(), len(octets)),
     }
     shape: list[int] = []
     if rows.scores is not None:
         shape = list(rows.scores.shape[1:])
-        flat = np.ascontiguousarray(rows.scores, dtype=np.float32).reshape(-1)
-        columns["scores"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), int(np.prod(shape)))
+        flat = _array(np.asarray(rows.scores, dtype=np.float32), pa.float32(), rows.scores.size)
+        columns["scores"] = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(shape)))
     table = pa.table(columns).replace_schema_metadata({"shape": json.dumps(shape)})
     buffer = io.BytesIO()
     # Scores hardly compress and have no repeats: dictionaries and statistics would only cost time.
@@ -55,16 +52,28 @@ def to_bytes(rows: Rows) -> bytes:
 
 def from_bytes(content: bytes, n: int) -> Rows:
     """Undo `to_bytes`; ``n`` is the number of players."""
-    table = pq.read_table(pa.BufferReader(content))
-    octets = np.frombuffer(table["mask"].combine_chunks().buffers()[1], dtype=np.uint8)
-    octets = octets.reshape(len(table), -1)
+    table = pq.ParquetFile(pa.BufferReader(content)).read()
+    columns = {name: table[name].combine_chunks() for name in table.column_names}
+    octets = np.frombuffer(columns["mask"].buffers()[1], dtype=np.uint8).reshape(len(table), -1)
     masks = np.unpackbits(octets, axis=1, count=n, bitorder="little").view(bool)
-    values = table["value"].to_numpy()
-    if "scores" not in table.column_names:
+    values = _numbers(columns["value"], np.float64)
+    if "scores" not in columns:
         return Rows(masks, values, None)
     shape = json.loads(table.schema.metadata[b"shape"])
-    flat = table["scores"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    flat = _numbers(columns["scores"].flatten(), np.float32)
     return Rows(masks, values, flat.reshape(len(table), *shape))
+
+
+# Arrow's own conversions import pandas where it is installed, which takes longer than a shard.
+
+
+def _array(numbers: np.ndarray, kind: pa.DataType, count: int) -> pa.Array:
+    return pa.Array.from_buffers(kind, count, [None, pa.py_buffer(np.ascontiguousarray(numbers))])
+
+
+def _numbers(array: pa.Array, kind: type[np.generic]) -> np.ndarray:
+    start = array.offset * np.dtype(kind).itemsize
+    return np.frombuffer(array.buffers()[-1], kind, len(array), start)
 
 
 def digest(content: bytes) -> str:

@@ -18,8 +18,9 @@ names of model, task and metric). A shard's columns: ``mask`` (fixed-size binary
 player i = bit i % 8 of byte i // 8, 1 = present), ``value`` (float64) and, where the game keeps scores,
 ``scores`` (fixed-size list of float32, row-major over the shape in the table's metadata ``shape``).
 
-Every file is written under a temporary name (``.part``), synced to disk and renamed: a reader sees whole
-files only, and a process that is killed leaves nothing that is read.
+Every file but the journal is written under a temporary name (``.part``), synced to disk and renamed: a
+reader sees whole files only, and a process that is killed leaves nothing that is read. The journal's lines
+for shards are not waited for: the next writer adds what a power failure kept from it.
 """
 
 from __future__ import annotations
@@ -144,16 +145,17 @@ class RunStore:
         values: Float64[np.ndarray, " m"],
         scores: Float32[np.ndarray, "m ..."] | None,
     ) -> None:
-        """Commit a shard: when this returns, the rows are on disk.
+        """Commit a shard: when this returns, or is interrupted from the keyboard, the rows are on disk.
 
         Raises:
             InputError: the disk is full or cannot be written to; earlier rows stay readable.
         """
-        content = to_bytes(Rows(masks, values, scores))
-        name = f"{self._next:06d}-{digest(content)}.parquet"
-        self._write(self._shards / name, content)
-        self._next += 1
-        self._note(self._line(name, len(masks)))
+        number, rows = self._next, Rows(masks, values, scores)
+        try:
+            self._commit(number, rows)
+        except KeyboardInterrupt:  # hours may have gone into these rows; a second one is obeyed
+            self._commit(number, rows, again=True)
+            raise
 
     def blocks(self) -> Iterator[Rows]:
         """All committed rows, shard by shard; damaged shards are set aside with a warning."""
@@ -179,6 +181,16 @@ class RunStore:
             np.concatenate([part.values for part in parts]),
             np.concatenate(scores) if scores else None,
         )
+
+    def _commit(self, number: int, rows: Rows, *, again: bool = False) -> None:
+        """Write a shard and list it, once."""
+        content = to_bytes(rows)
+        name = f"{number:06d}-{digest(content)}.parquet"
+        self._write(self._shards / name, content)
+        if not (again and name in read_journal(self._journal).shards):
+            # The shard is on disk. Should its line not get there, the next writer adds it.
+            self._note(self._line(name, len(rows)), sync=False)
+        self._next = number + 1
 
     def _heal(self) -> None:
         """Put right what a killed process or a damaged disk left behind."""
@@ -223,9 +235,9 @@ class RunStore:
     def _line(self, name: str, rows: int) -> dict[str, Any]:
         return {"shard": name, "rows": rows, "session": self._session, "time": time.time()}
 
-    def _note(self, entry: Mapping[str, Any]) -> None:
+    def _note(self, entry: Mapping[str, Any], *, sync: bool = True) -> None:
         try:
-            append_entry(self._journal, entry)
+            append_entry(self._journal, entry, sync=sync)
         except OSError as error:
             raise _cannot_write(self.folder, self._journal.name, error) from error
 

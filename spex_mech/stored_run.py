@@ -157,7 +157,7 @@ class StoredRun:
             ids=tuple(table["id"].to_pylist()),
             tokens=(),
             answers=arrays["answers"],
-            right=table["right"].to_numpy(),
+            right=np.array(table["right"].to_pylist()),
             options=arrays["options"],
             lengths=arrays["lengths"],
         )
@@ -176,7 +176,7 @@ class StoredRun:
                 f"{self.folder} has no intact {EXAMPLES}-*.parquet: the game had no examples, or the file "
                 "is damaged (evaluate with the model writes it again)"
             )
-        return pq.read_table(pa.BufferReader(content))
+        return pq.ParquetFile(pa.BufferReader(content)).read()
 
     @cached_property
     def _full(self) -> Float32[np.ndarray, "1 e k"]:

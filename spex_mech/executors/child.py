@@ -6,6 +6,8 @@ import pickle
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
 
@@ -24,7 +26,25 @@ def serve(pipe: Connection) -> None:
         return
     _say(pipe, "ready", *about)
     while True:
-        _say(pipe, "done", *work.score(pickle.loads(pipe.recv_bytes())))
+        batches = pickle.loads(pipe.recv_bytes())
+        with _interruptible():
+            done = work.score(batches)
+        _say(pipe, "done", *done)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let the process that sends the masks stop the game, once: what it finished is then handed over."""
+
+    def stop(signum: int, frame: object) -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGUSR1, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 def _say(pipe: Connection, kind: str, *content: object) -> None:
@@ -35,6 +55,7 @@ def _say(pipe: Connection, kind: str, *content: object) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that sends the masks decides
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # and says so with this one
     try:
         with Connection(int(sys.argv[1])) as end:
             serve(end)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from spex_mech.errors import InputError
-from spex_mech.executors.executor import Answer, Batch, Scored, answer
+from spex_mech.executors.executor import Answer, Batch, Rest, Scored, answer
 from spex_mech.executors.pace import Pace
 
 _DEATHS = 3  # after which a batch, or the start of a worker, is given up
 _WAIT = 1.0
+_LAST_WORDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,13 @@ class Ready:
 
 @dataclass(frozen=True)
 class Done:
-    """A worker finished its chunk, or a first part of it, in so many seconds."""
+    """A worker finished its chunk in so many seconds, or a first part of it until an error."""
 
     worker: int
     parts: Sequence[Scored]
     seconds: float
-    error: Exception | None = None
+    error: BaseException | None = None
+    rest: Rest | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,10 @@ class Crew(Protocol):
         """What has happened, as soon as anything has."""
         ...
 
+    def interrupt(self, workers: Collection[int]) -> bool:
+        """Stop what workers are doing; whether they will soon be `Done` with what they finished."""
+        ...
+
     def close(self) -> None:
         """End all workers."""
         ...
@@ -90,7 +97,8 @@ def dispatch(crew: Crew, batches: Sequence[Batch], key: Mapping[str, str]) -> It
     """Have a crew evaluate batches; a dead worker's chunk goes to another.
 
     Each worker has one chunk, and gets the next one when its answer is in: what is evaluated and not
-    yet taken by the caller is at most a chunk a worker.
+    yet taken by the caller is at most a chunk a worker. Where a worker fails, or this process is
+    interrupted while it waits, the others are stopped and answer what they had finished.
 
     Args:
         crew: the workers; closed in the end, whatever happens.
@@ -108,24 +116,30 @@ def dispatch(crew: Crew, batches: Sequence[Batch], key: Mapping[str, str]) -> It
                 desk.starting.add(crew.hire())
             _assign(crew, desk, pace, batches)
             answers, error = [], None
-            for event in crew.wait(_WAIT):
-                if isinstance(event, Ready):
-                    _welcome(desk, event, key)
-                elif isinstance(event, Died):
-                    _mourn(desk, event)
+            try:
+                events = crew.wait(_WAIT)
+            except KeyboardInterrupt:
+                yield from _last_words(crew, desk, batches)
+                raise
+            for event in events:
+                if not isinstance(event, Done):
+                    trouble = _trouble(desk, event, key)
+                    error = error or trouble
                 else:
                     chunk = desk.doing.pop(event.worker)
                     done, rest = chunk[: len(event.parts)], chunk[len(event.parts) :]
                     desk.idle.append(event.worker)
                     desk.todo.extendleft(reversed(rest))
                     error = error or event.error
+                    if done or event.rest:
+                        answers.append(answer(done, batches, event.parts, event.rest))
                     if done:
-                        answers.append(answer(done, event.parts))
                         pace.took(len(done), event.seconds, desk.workers)
             if error is None:
                 _assign(crew, desk, pace, batches)  # nobody waits while the caller writes
             yield from answers
             if error is not None:
+                yield from _last_words(crew, desk, batches)
                 raise error
 
 
@@ -142,25 +156,42 @@ def _assign(crew: Crew, desk: _Desk, pace: Pace, batches: Sequence[Batch]) -> No
         crew.send(worker, [batches[i] for i in chunk])
 
 
-def _welcome(desk: _Desk, event: Ready, key: Mapping[str, str]) -> None:
+def _last_words(crew: Crew, desk: _Desk, batches: Sequence[Batch]) -> Iterator[Answer]:
+    """What workers had finished when they were stopped."""
+    end = time.monotonic() + _LAST_WORDS
+    coming = crew.interrupt(desk.doing.keys())
+    while coming and desk.doing and time.monotonic() < end:
+        for event in crew.wait(end - time.monotonic()):
+            chunk = desk.doing.pop(event.worker, [])
+            if isinstance(event, Done) and (event.parts or event.rest):
+                yield answer(chunk[: len(event.parts)], batches, event.parts, event.rest)
+
+
+def _trouble(desk: _Desk, event: Ready | Died, key: Mapping[str, str]) -> InputError | None:
+    """Note who came or went; why that ends the run, if it does."""
+    return _welcome(desk, event, key) if isinstance(event, Ready) else _mourn(desk, event)
+
+
+def _welcome(desk: _Desk, event: Ready, key: Mapping[str, str]) -> InputError | None:
     for name in sorted(key.keys() | event.key.keys()):
         if key.get(name) != event.key.get(name):
-            raise InputError(
+            return InputError(
                 f"the worker on {event.where} has another {name}: {event.key.get(name)!r}, this process "
                 f"has {key.get(name)!r}; give every node the same files and versions"
             )
     desk.starting.discard(event.worker)
     desk.idle.append(event.worker)
     desk.stillborn = 0
+    return None
 
 
-def _mourn(desk: _Desk, event: Died) -> None:
+def _mourn(desk: _Desk, event: Died) -> InputError | None:
     if event.worker in desk.starting:
         desk.starting.discard(event.worker)
         desk.stillborn += 1
         if desk.stillborn >= _DEATHS:
-            raise InputError(f"workers do not start: {event.why}")
-        return
+            return InputError(f"workers do not start: {event.why}")
+        return None
     if event.worker in desk.idle:
         desk.idle.remove(event.worker)
     chunk = desk.doing.pop(event.worker, [])
@@ -168,7 +199,8 @@ def _mourn(desk: _Desk, event: Died) -> None:
     desk.todo.extendleft(reversed(chunk))
     worst = max(chunk, key=lambda i: desk.deaths[i], default=None)
     if worst is not None and desk.deaths[worst] >= _DEATHS:
-        raise InputError(
+        return InputError(
             f"{_DEATHS} workers died on the same masks, the last one: {event.why}; they may be out of "
             "memory: give workers more, or take a smaller batch"
         )
+    return None

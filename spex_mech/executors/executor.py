@@ -16,6 +16,7 @@ from spex_mech.types import ScoredValueFunction, ValueFunction
 Game: TypeAlias = ValueFunction | Callable[[npt.NDArray[np.bool_]], npt.ArrayLike]
 Batch: TypeAlias = Bool[np.ndarray, "b n"]
 Scored: TypeAlias = tuple[Float64[np.ndarray, " b"], Float32[np.ndarray, "b ..."] | None]
+Rest: TypeAlias = tuple[Batch, Scored]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +24,15 @@ class Answer:
     """A finished chunk.
 
     Attributes:
-        batches: which batches it holds.
-        values: float64 (m,), of their masks one after the other.
+        batches: which batches it holds whole.
+        masks: bool (m, n), their masks one after the other; then those that the game had finished of
+            a batch in which it failed.
+        values: float64 (m,).
         scores: float32 (m, examples, ...) of games that keep them, else None.
     """
 
     batches: list[int]
+    masks: Bool[np.ndarray, "m n"]
     values: Float64[np.ndarray, " m"]
     scores: Float32[np.ndarray, "m ..."] | None
 
@@ -44,7 +48,7 @@ class Executor(Protocol):
         """Yield finished chunks of batches in any order, each batch once.
 
         No more than a chunk a worker is evaluated ahead of what the caller has taken. Whatever ends
-        the iteration ends the workers.
+        the iteration ends the workers. Where the game fails, what was finished is answered first.
         """
         ...
 
@@ -79,12 +83,38 @@ def score_batch(game: Game, masks: Batch) -> Scored:
     return values, scores
 
 
-def answer(batches: list[int], parts: Sequence[Scored]) -> Answer:
-    """The answer of batches scored one by one."""
-    scores = [part[1] for part in parts if part[1] is not None]
+def rest_of(game: Game, masks: Batch) -> Rest | None:
+    """What a game had finished of a batch when its call failed or was interrupted.
+
+    Games that can tell have a method ``finished(masks)`` -> bool (m,), as `TaskGame` has; scoring those
+    masks again must not evaluate them. Others have finished nothing.
+    """
+    finished = getattr(game, "finished", None)
+    if not callable(finished):
+        return None
+    try:
+        done = masks[np.asarray(finished(masks), dtype=bool)]
+        return (done, score_batch(game, done)) if len(done) else None
+    except Exception:  # the failure that brought us here is the one to tell
+        return None
+
+
+def answer(
+    which: list[int],
+    batches: Sequence[Batch],
+    parts: Sequence[Scored],
+    rest: Rest | None = None,
+) -> Answer:
+    """The answer of the batches ``which``, scored one by one, and of a last one's ``rest``."""
+    masks, scored = [batches[i] for i in which], list(parts)
+    if rest is not None:
+        masks.append(rest[0])
+        scored.append(rest[1])
+    scores = [part[1] for part in scored if part[1] is not None]
     return Answer(
-        batches,
-        np.concatenate([part[0] for part in parts]),
+        which,
+        np.concatenate(masks),
+        np.concatenate([part[0] for part in scored]),
         np.concatenate(scores) if scores else None,
     )
 

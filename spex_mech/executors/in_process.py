@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spex_mech.executors.executor import Answer, Batch, Game, Scored, answer, score_batch
+from spex_mech.executors.executor import Answer, Batch, Game, Scored, answer, rest_of, score_batch
 from spex_mech.executors.pace import Pace
 
 
@@ -16,7 +16,7 @@ class InProcessExecutor:
     """Evaluates in this process, one batch after the other."""
 
     def map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Answer]:
-        """See `Executor.map`; whatever stops the game, finished batches are answered first."""
+        """See `Executor.map`; whatever stops the game, what it finished is answered first."""
         pace, start = Pace(), 0
         while start < len(batches):
             chunk = list(range(start, start + pace.size(len(batches) - start, 1)))
@@ -26,11 +26,15 @@ class InProcessExecutor:
                 for i in chunk:
                     parts.append(score_batch(game, batches[i]))
             except BaseException:
-                if parts:
-                    yield answer(chunk[: len(parts)], parts)
+                done = len(parts)
+                rest = rest_of(game, batches[chunk[done]]) if done < len(chunk) else None
+                if parts or rest:
+                    yield answer(chunk[:done], batches, parts, rest)
                 raise
-            pace.took(len(chunk), time.monotonic() - began, 1)
-            yield answer(chunk, parts)
+            ended = time.monotonic()
+            pace.took(len(chunk), ended - began, 1)
+            yield answer(chunk, batches, parts)
+            pace.waited(time.monotonic() - ended)
             start += len(chunk)
 
     def describe(self) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -118,6 +119,11 @@ class _Processes:
             if event is not None:
                 events.append(event)
         return events
+
+    def interrupt(self, workers: Collection[int]) -> bool:
+        for worker in workers:
+            self._children[worker][0].send_signal(signal.SIGUSR1)
+        return True
 
     def close(self) -> None:
         for child, ours in self._children.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,6 +135,9 @@ class _Actors:
         some, _ = self._ray.wait(refs, num_returns=1, timeout=seconds)
         ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0) if some else ([], [])
         return [self._event(ref) for ref in ready]
+
+    def interrupt(self, workers: Collection[int]) -> bool:
+        return False  # an actor hears nothing before its chunk is done
 
     def close(self) -> None:
         for actor in self._actors.values():

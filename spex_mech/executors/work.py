@@ -10,7 +10,7 @@ from typing import Any
 
 import cloudpickle
 
-from spex_mech.executors.executor import Batch, Game, Scored, key_of, score_batch
+from spex_mech.executors.executor import Batch, Game, Rest, Scored, key_of, rest_of, score_batch
 
 
 class Work:
@@ -27,19 +27,26 @@ class Work:
         """The game's key, and where this is."""
         return key_of(self._game), platform.node()
 
-    def score(self, batches: Sequence[Batch]) -> tuple[list[Scored], float, Exception | None]:
-        """Score batches until one fails: those that are done, the seconds it took, and the error."""
+    def score(
+        self, batches: Sequence[Batch]
+    ) -> tuple[list[Scored], float, BaseException | None, Rest | None]:
+        """Score batches until one fails or is interrupted.
+
+        Returns:
+            Those that are done, the seconds it took, the error, and what is done of the failed one.
+        """
         began = time.monotonic()
         parts: list[Scored] = []
         try:
             for batch in batches:
                 parts.append(score_batch(self._game, batch))
-        except Exception as error:
-            return parts, time.monotonic() - began, _portable(error)
-        return parts, time.monotonic() - began, None
+        except (Exception, KeyboardInterrupt) as error:
+            rest = rest_of(self._game, batches[len(parts)])
+            return parts, time.monotonic() - began, _portable(error), rest
+        return parts, time.monotonic() - began, None, None
 
 
-def _portable(error: Exception) -> Exception:
+def _portable(error: BaseException) -> BaseException:
     """The error, or its text where another process could not read it."""
     try:
         again: Any = cloudpickle.loads(cloudpickle.dumps(error))

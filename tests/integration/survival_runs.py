@@ -127,6 +127,8 @@ def random_moments(folder: Path) -> None:
         os.kill(child, signal.SIGKILL)
         assert go_on(folder / "s", log, child, before), "it was not killed"
         kills += 1
+        now, _ = stored(folder / "s") if (folder / "s").exists() else ([], 0)
+        print(f"kill {kills}: {len(asked(log))} evaluated, {len(now)} stored by now")
     print("kills", kills, "committed before the end", len(stored(folder / "s")[0]))
     finish(folder, kills)
 

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 import spex_mech as sm
+import spex_mech.models
 from spex_mech.executors import InProcessExecutor, LocalExecutor, RayExecutor
 from spex_mech.executors.crew import Died, Done, Ready, dispatch
 from spex_mech.executors.executor import score_batch
 from spex_mech.executors.pace import Pace
 from spex_mech.executors.shipping import pack_game, settings
+from spex_mech.store import RunStore
 
 # Workers do not have the tests' folder: what is defined here travels with the game.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -111,6 +113,9 @@ class Troupe:
         events, self.events = self.events, []
         return events[::-1]  # any order
 
+    def interrupt(self, workers):
+        return False
+
     def close(self):
         self.closed = True
 
@@ -188,6 +193,21 @@ def test_chunks_grow_to_what_two_seconds_hold_and_are_shared_fairly():
     assert pace.size(10_000, 400) == 4  # on its way to 100 seconds
 
 
+def test_chunks_grow_until_storing_one_is_a_hundredth_of_its_time():
+    pace = Pace()
+    for wait in (0.5, 0.03, 0.03):  # the first is slow: what is loaded late, a cold disk
+        pace.waited(wait)
+    for _ in range(8):
+        pace.took(pace.size(10_000, 1), 0.1 * pace.size(10_000, 1), 1)
+    assert pace.size(10_000, 1) == 30
+    pace.waited(2.0)
+    pace.waited(2.0)
+    pace.waited(2.0)
+    for _ in range(8):
+        pace.took(pace.size(10_000, 1), 0.1 * pace.size(10_000, 1), 1)
+    assert pace.size(10_000, 1) == 600  # a minute at most
+
+
 def test_two_processes_give_the_values_of_one(tmp_path):
     game = Sums(tmp_path, seconds=0.02)
     run = sm.evaluate(game, sm.MaskDesign(MASKS, 0), batch=4, executor=LocalExecutor(workers=2))
@@ -230,6 +250,73 @@ def test_an_error_in_a_worker_is_raised_here_and_finished_batches_are_kept(tmp_p
     np.testing.assert_array_equal(run.values, expected())
 
 
+def test_what_a_worker_had_finished_of_a_batch_that_failed_is_kept(tmp_path):
+    class Fails(Sums):
+        """Fails in the middle of the batch of the 50th mask, and says what it had done by then."""
+
+        broken = False
+
+        def finished(self, masks):
+            return self.broken & (np.arange(len(masks)) < 2)
+
+        def scores(self, masks):
+            if (masks == MASKS[50]).all(axis=1).any():
+                self.broken = True
+                raise sm.InputError("the 50th mask is not for us")
+            return super().scores(masks)
+
+    # The 50th mask stands third in its batch; a second worker would have other batches in flight.
+    with pytest.raises(sm.InputError, match="the 50th mask is not for us"):
+        executor = LocalExecutor(devices=("",))
+        sm.evaluate(Fails(), sm.MaskDesign(MASKS, 0), batch=4, executor=executor, store=tmp_path)
+    with RunStore(tmp_path, KEY, 12) as store:
+        masks, values, _ = store.read()
+    np.testing.assert_array_equal(masks, MASKS[:50])
+    np.testing.assert_array_equal(values, expected()[:50])
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_when_work_stops_every_worker_hands_over_what_it_had_finished(tmp_path, interrupted):
+    """Two workers, each in the middle of a batch of which it has finished two masks."""
+
+    class Stops(Sums):
+        inside = False
+
+        def finished(self, masks):
+            return self.inside & (np.arange(len(masks)) < 2)
+
+        def scores(self, masks):
+            if len(masks) == 2:  # those that it has finished
+                return Sums().scores(masks)
+            self.inside = True
+            mine = self.folder / str(os.getpid())
+            mine.touch()
+            while len(list(self.folder.iterdir())) < 2:
+                time.sleep(0.005)
+            first = min(path.name for path in self.folder.iterdir()) == mine.name
+            if first and interrupted:
+                os.kill(self.home, signal.SIGINT)
+            elif first:
+                raise MemoryError("too much")
+            time.sleep(60)
+
+    (tmp_path / "log").mkdir()
+    game = Stops(tmp_path / "log")
+    with pytest.raises(KeyboardInterrupt if interrupted else MemoryError):
+        sm.evaluate(
+            game,
+            sm.MaskDesign(MASKS, 0),
+            batch=4,
+            executor=LocalExecutor(workers=2),
+            store=tmp_path / "s",
+        )
+    with RunStore(tmp_path / "s", KEY, 12) as store:
+        masks, values, _ = store.read()
+    order = np.argsort([np.flatnonzero((MASKS == mask).all(axis=1))[0] for mask in masks])
+    np.testing.assert_array_equal(masks[order], MASKS[[0, 1, 4, 5]])
+    np.testing.assert_array_equal(values[order], expected()[[0, 1, 4, 5]])
+
+
 def test_a_worker_whose_game_differs_is_refused_by_field():
     game = Sums(worker_key="others")
     with pytest.raises(ValueError, match="has another fingerprint: 'others', this process has"):
@@ -249,6 +336,38 @@ def test_a_model_is_sent_as_weights_and_settings_and_built_again(tiny_llama):
     np.testing.assert_array_equal(again.scores(masks), before)
     with pytest.raises(ValueError, match="device_map is for games of a model"):
         pack_game(Sums(), device_map="auto")
+
+
+def test_a_model_for_several_devices_travels_by_name_and_is_placed_by_device_map(monkeypatch):
+    pytest.importorskip("accelerate", reason="Transformers needs it for device_map")
+    model = sm.load_model("embedded", device="cpu")
+    task = sm.load_task("embedded/people").first(2)
+    game = sm.TaskGame(model, task, sm.select_players(model, "heads:0"), metric="accuracy")
+    sent = pack_game(game, device_map="cpu")
+    assert len(sent) < 300_000 < sum(4 * p.numel() for p in model.hf.parameters())
+    load, asked = spex_mech.models.load_model, []
+
+    def placed(name, **options):
+        asked.append((name, options["device_map"], options["dtype"]))
+        return load(name, **options)
+
+    monkeypatch.setattr(spex_mech.models, "load_model", placed)
+    again = cloudpickle.loads(sent)()
+    assert asked == [("embedded", "cpu", model.dtype)]
+    assert again.key == game.key and again.fingerprint == game.fingerprint
+
+
+def test_each_process_sees_its_own_devices(tmp_path):
+    class Looks(Sums):
+        def scores(self, masks):
+            (self.folder / os.environ["CUDA_VISIBLE_DEVICES"]).touch()
+            return super().scores(masks)
+
+    game = Looks(tmp_path, seconds=0.02)
+    executor = LocalExecutor(devices=("0,1", "2,3"))
+    run = sm.evaluate(game, sm.MaskDesign(MASKS, 0), batch=4, executor=executor)
+    np.testing.assert_array_equal(run.values, expected())
+    assert {p.name for p in tmp_path.iterdir() if "-" not in p.name} == {"0,1", "2,3"}
 
 
 def test_two_processes_score_a_model_as_this_one_does_to_the_last_bit(tiny_llama, tmp_path):

@@ -132,6 +132,58 @@ def test_ray_gives_the_bytes_of_this_process_and_stores_them(tmp_path):
     assert again.evaluated == 0 and again.values.tobytes() == run.values.tobytes()
 
 
+class Fatal(sm.TaskGame):
+    """A model's game; the first process that reaches the 10th mask is killed there."""
+
+    def __init__(self, model, task, players, *, folder, **given) -> None:
+        super().__init__(model, task, players, **given)
+        self.folder, self.given = folder, given
+
+    @property
+    def settings(self):
+        return {**self.given, "folder": self.folder}
+
+    def scores(self, masks):
+        name = np.packbits(masks).tobytes().hex()
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+        (self.folder / f"{os.getpid()}-{seen}-{name}").touch()
+        if (masks == REAL[9]).all(axis=1).any() and not (self.folder / "killed").exists():
+            (self.folder / "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().scores(masks)
+
+
+REAL = sm.designs.biased(32, 24, keep_rate=0.7, seed=0).masks
+
+
+def test_a_real_model_gives_the_same_bytes_though_its_worker_is_killed(tmp_path):
+    """An actor has two GPUs, as far as Ray is told, and places the model by `device_map`."""
+    pytest.importorskip("accelerate", reason="Transformers needs it for device_map")
+    model = sm.load_model("embedded", device="cpu")
+    task, players = sm.load_task("embedded/people").first(4), sm.select_players(model, "heads")
+    (tmp_path / "log").mkdir()
+    ray.init(num_cpus=2, num_gpus=4, include_dashboard=False, log_to_driver=False)
+    try:
+        there = sm.evaluate(
+            Fatal(model, task, players, folder=tmp_path / "log", metric="margin"),
+            sm.MaskDesign(REAL, 0),
+            batch=4,
+            executor=RayExecutor(workers=1, gpus=2, device_map="cpu"),
+            store=tmp_path / "s",
+        )
+    finally:
+        ray.shutdown()
+    here = sm.evaluate(sm.TaskGame(model, task, players), sm.MaskDesign(REAL, 0), batch=4)
+    assert there.scores.tobytes() == here.scores.tobytes()
+    assert there.values.tobytes() == here.values.tobytes()
+    did = [path.name.split("-") for path in (tmp_path / "log").iterdir() if "-" in path.name]
+    assert str(os.getpid()) not in {pid for pid, _, _ in did}
+    assert {len(seen.split(",")) for _, seen, _ in did} == {2}
+    assert len({pid for pid, _, _ in did}) == 2  # the one that was killed, and its successor
+    twice = [name for _, _, name in did if name == np.packbits(REAL[8:12]).tobytes().hex()]
+    assert len(twice) == 2 and len({name for _, _, name in did}) == 7  # and the full model
+
+
 def test_a_cluster_that_is_not_there_is_told(tmp_path):
     executor = RayExecutor(address="127.0.0.1:1")
     with pytest.raises(ValueError, match=r"no Ray cluster at '127.0.0.1:1' can be reached"):

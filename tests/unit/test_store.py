@@ -217,6 +217,46 @@ def test_a_failed_write_leaves_no_part(tmp_path, monkeypatch):
         assert len(store.read()[0]) == 12
 
 
+@pytest.mark.parametrize(
+    ("where", "at"),
+    [
+        ("spex_mech.store.to_bytes", 1),
+        ("os.fsync", 1),  # of the shard
+        ("os.fsync", 2),  # of its folder
+        ("spex_mech.store.append_entry", 1),
+        ("spex_mech.store.append_entry", -1),  # when the line is there already
+    ],
+)
+def test_an_interrupt_while_a_shard_is_written_loses_nothing(tmp_path, monkeypatch, where, at):
+    module, _, name = where.rpartition(".")
+    real, calls = getattr(sys.modules[module], name), []
+
+    def interrupted(*arguments, **options):
+        calls.append(name)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        result = real(*arguments, **options)
+        if len(calls) == -at:
+            raise KeyboardInterrupt
+        return result
+
+    with RunStore(tmp_path, KEY, 11) as store:
+        store.append(MASKS[:2], VALUES[:2], SCORES[:2])
+        with monkeypatch.context() as patch:
+            patch.setattr(where, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                store.append(MASKS[2:4], VALUES[2:4], SCORES[2:4])
+        store.append(MASKS[4:], VALUES[4:], SCORES[4:])
+    lines = (tmp_path / "journal.jsonl").read_text().splitlines()
+    assert [json.loads(line).get("rows") for line in lines] == [2, 2, 2]
+    assert len(list((tmp_path / "shards").iterdir())) == 3
+    with RunStore(tmp_path, KEY, 11) as store:
+        masks, values, scores = store.read()
+    np.testing.assert_array_equal(masks, MASKS)
+    np.testing.assert_array_equal(values, VALUES)
+    np.testing.assert_array_equal(scores, SCORES)
+
+
 LIMITED = """
 import resource, sys
 import numpy as np
@@ -294,6 +334,22 @@ for path in sorted(folder.glob("shards/*.parquet")):
     scores.append(flat.reshape(len(table), *json.loads(table.schema.metadata[b"shape"])))
 masks, values, scores = map(np.concatenate, (masks, values, scores))
 """
+
+
+def test_storing_and_reading_loads_no_pandas(tmp_path):
+    fill(tmp_path / "s")
+    code = """
+import sys
+import numpy as np
+from spex_mech.store import RunStore
+from spex_mech.stored_run import open_run
+with RunStore(sys.argv[1], {"k": "v"}, 8) as store:
+    store.append(np.ones((1, 8), dtype=bool), np.ones(1), np.ones((1, 2, 3), dtype=np.float32))
+run = open_run(sys.argv[1])
+assert run.values.tolist() == [1.0] and run.scores().shape == (1, 2, 3)
+print([m for m in ("pandas", "torch", "sklearn") if m in sys.modules])
+"""
+    assert run_script(code, tmp_path / "other").stdout == "[]\n"
 
 
 def test_numpy_and_pyarrow_alone_read_a_store(tmp_path):

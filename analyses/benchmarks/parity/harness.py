@@ -62,7 +62,7 @@ class Harness:
                 model="hf",
                 model_args={"pretrained": str(self.folder), "dtype": "float32"},
                 tasks=[name],
-                task_manager=TaskManager(include_path=folder),
+                task_manager=TaskManager(include_path=folder, include_defaults=False),
                 num_fewshot=shots,
                 apply_chat_template=bool(chat),
                 fewshot_as_multiturn=chat == "turns",

@@ -96,7 +96,7 @@ def harness(folder: Path, theirs: str, part: str, source: Path) -> list[dict]:
             model="hf",
             model_args={"pretrained": str(folder / "model"), "dtype": "float32"},
             tasks=[name],
-            task_manager=TaskManager(include_path=cards),
+            task_manager=TaskManager(include_path=cards, include_defaults=False),
             num_fewshot=0,
             batch_size=1,
             device="cpu",

@@ -21,29 +21,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from cases import Case, asked, cases
 from harness import Harness
-from models import tiny_model
 
 import spex_mech as sm
 from spex_mech.chats import render
-from spex_mech.prompts import fitting
 from spex_mech.task import ChoiceTask
 
 TOLERANCE = 1e-4
 HERE = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Case:
-    """One comparison: which model folder is asked what, and the game that should give the same."""
-
-    label: str
-    folder: Path
-    model: sm.Model
-    mask: np.ndarray
-    subject: str
-    shots: int
-    chat: bool | str = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +39,7 @@ class Outcome:
     Attributes:
         case: the case.
         questions: number of questions compared.
+        asked: number that the harness was asked, those that it cut among them.
         prompts: how many of their prompts are the same byte for byte.
         absolute: number of questions whose log-probabilities are compared as they are.
         worst: largest difference there (answers scored as continuations).
@@ -66,6 +53,7 @@ class Outcome:
 
     case: Case
     questions: int
+    asked: int
     prompts: int
     absolute: int
     worst: float
@@ -90,26 +78,17 @@ def main() -> int:
     """Run all cases and write the table."""
     args = arguments()
     started = time.monotonic()
+    outcomes, left_out = [], []
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        outcomes = [compare(case, args) for case in cases(args, folder)]
-    lines = [
-        f"spex_mech {version('spex-mech') if installed() else 'from a checkout'}, "
-        f"lm-evaluation-harness {version('lm_eval')}, transformers {version('transformers')}, "
-        f"torch {version('torch')}; {time.monotonic() - started:.0f} s on the CPU",
-        "",
-        "| model | subject | shots | questions | same prompt | same verdict | accuracy, theirs | ours | "
-        "largest difference: log-probability (questions) | logit | within 1e-4 of a tie |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for o in outcomes:
-        chat = f", chat ({o.case.chat})" if o.case.chat else ""
-        lines.append(
-            f"| {o.case.label}{chat} | {o.case.subject} | {o.case.shots} | {o.questions} | {o.prompts} | "
-            f"{o.same} | {o.accuracy:.6f} | {o.ours:.6f} | {o.worst:.1e} ({o.absolute}) | "
-            f"{o.worst_logit:.1e} | {o.close} |"
-        )
-    text = "\n".join(lines) + "\n"
+        for case in cases(args, Path(scratch)):
+            try:
+                asked(case, args.data)
+            except sm.InputError as error:
+                left_out.append(f"- {case.name}: {error}")
+                print(left_out[-1], flush=True)
+            else:
+                outcomes.append(compare(case, args.data))
+    text = table(outcomes, left_out, time.monotonic() - started)
     print(text)
     if args.write:
         (HERE / "results.md").write_text(text, encoding="utf-8")
@@ -118,73 +97,41 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def cases(args: argparse.Namespace, scratch: Path):
-    """Every model, subject and number of shots."""
-    random = scratch / "random"
-    tiny_model(random, args.data, args.subjects, context=args.context)
-    sources = [("random Llama", str(random))]
-    sources += [(Path(name).name, name) for name in args.models]
-    for label, name in sources:
-        model = sm.load_model(name, device="cpu")
-        folder = Path(name)
-        if name == "embedded":
-            folder = scratch / "embedded"
-            model.hf.save_pretrained(folder)
-            model.tokenizer.save_pretrained(folder)
-        players = sm.select_players(model, "heads")
-        full = np.ones(players.n, dtype=bool)
-        for subject in args.subjects:
-            for shots in args.shots:
-                yield Case(label, folder, model, full, subject, shots)
-        if label == "random Llama":
-            for chat in ("turns", "single"):
-                yield Case(label, folder, model, full, args.subjects[0], 2, chat)
-        mask = pruned(model, players, args)
-        out = sm.export(model, players, mask, scratch / f"{folder.name}-pruned", mode="dense")
-        for shots in args.shots:
-            where = f"{label}, {int(mask.sum())} of {players.n} heads, exported"
-            yield Case(where, out, model, mask, args.subjects[0], shots)
+def table(outcomes: list[Outcome], left_out: list[str], seconds: float) -> str:
+    """The outcomes as Markdown."""
+    lines = [
+        f"spex_mech {version('spex-mech') if installed() else 'from a checkout'}, "
+        f"lm-evaluation-harness {version('lm_eval')}, transformers {version('transformers')}, "
+        f"torch {version('torch')}; {seconds:.0f} s on the CPU",
+        "",
+        "| model | subject | shots | questions | same prompt | same verdict | accuracy, theirs | ours | "
+        "largest difference: log-probability (questions) | logit | within 1e-4 of a tie |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for o in outcomes:
+        chat = f", chat ({o.case.chat})" if o.case.chat else ""
+        count = str(o.questions) if o.questions == o.asked else f"{o.questions} of {o.asked}"
+        lines.append(
+            f"| {o.case.label}{chat} | {o.case.subject} | {o.case.shots} | {count} | {o.prompts} | "
+            f"{o.same} | {o.accuracy:.6f} | {o.ours:.6f} | {o.worst:.1e} ({o.absolute}) | "
+            f"{o.worst_logit:.1e} | {o.close} |"
+        )
+    if left_out:
+        lines += ["", "Left out, because the library refuses to cut prompts:", "", *left_out]
+    return "\n".join(lines) + "\n"
 
 
-def pruned(model: sm.Model, players: sm.PlayerSet, args: argparse.Namespace) -> np.ndarray:
-    """A mask of kept heads, chosen by the library on a few search questions."""
-    task = asked(model, args.subjects[0], 0, None, args).first(4)
-    game = sm.TaskGame(model, task, players)
-    design = sm.designs.biased(players.n, 16, keep_rate=(0.5, 0.9), seed=0)
-    run = sm.evaluate(game, design, progress=False)
-    spectrum = sm.decode(design, run.values, method="lasso", seed=0)
-    return sm.prune(game, spectrum, keep=3 * players.n // 4, validate=4, seed=0).mask
-
-
-def asked(
-    model: sm.Model,
-    subject: str,
-    shots: int,
-    chat: bool | str | None,
-    args: argparse.Namespace,
-    form: str = "letters",
-) -> ChoiceTask:
-    """Our task, without questions that are too long (the harness would cut them silently)."""
-    task = sm.load_task(f"mmlu/{subject}", data=args.data, shots=shots, chat=chat, form=form)
-    limits = [limit(args, shots), args.absolute if form == "continuations" else None]
-    most = min((n for n in limits if n is not None), default=len(task.examples))
-    task = task.without([x.id for x in task.examples[most:]])
-    return fitting(task, model.tokenizer, model.context)
-
-
-def limit(args: argparse.Namespace, shots: int) -> int | None:
-    """Number of questions of a case."""
-    return args.limit_shots if shots and args.limit_shots is not None else args.limit
-
-
-def compare(case: Case, args: argparse.Namespace) -> Outcome:
+def compare(case: Case, data: Path) -> Outcome:
     """Ask both."""
+    began = time.monotonic()
     players = sm.select_players(case.model, "heads")
-    harness = Harness(case.folder, args.data)
-    theirs = harness.ask(case.subject, case.shots, chat=case.chat, limit=limit(args, case.shots))
+    theirs = Harness(case.folder, data).ask(
+        case.subject, case.shots, chat=case.chat, limit=case.limit
+    )
+    asking = time.monotonic() - began
 
     def ask(form: str) -> tuple[ChoiceTask, sm.TaskGame, np.ndarray, list[int]]:
-        task = asked(case.model, case.subject, case.shots, case.chat or None, args, form)
+        task = asked(case, data, form)
         game = sm.TaskGame(case.model, task, players, split="all")
         numbers = [int(x.id.rsplit("/", 1)[1]) for x in task.examples]
         return task, game, game.scores(case.mask[None]), numbers
@@ -201,6 +148,7 @@ def compare(case: Case, args: argparse.Namespace) -> Outcome:
     outcome = Outcome(
         case=case,
         questions=len(numbers),
+        asked=len(theirs.right),
         prompts=sum(theirs.prompts[i] == p for i, p in zip(numbers, prompts, strict=True)),
         absolute=len(few),
         worst=float(np.abs(summed[0] - absolute).max()),
@@ -210,7 +158,8 @@ def compare(case: Case, args: argparse.Namespace) -> Outcome:
         same=int((right == verdict).sum()),
         close=int((best[:, -1] - best[:, -2] < TOLERANCE).sum()),
     )
-    print(case.label, case.subject, case.shots, case.chat or "", outcome.agrees, flush=True)
+    seconds = f"theirs {asking:.0f} s, ours {time.monotonic() - began - asking:.0f} s"
+    print(f"{case.name}: {outcome.agrees} ({seconds})", flush=True)
     return outcome
 
 
