@@ -70,6 +70,10 @@ def test_swaps_keep_the_size():
         ({"keep": 0}, "keep is 0, expected a number of players from 1 to 10"),
         ({"keep": 11}, "keep is 11"),
         ({"keep": 5, "validate": -1}, "validate is -1"),
+        ({}, "give keep=, a number or share of players to keep, or limits="),
+        ({"keep": 1.5}, "keep is 1.5, expected an integer from 1 to 10, or a share"),
+        ({"keep": True}, "keep is True, expected an integer"),
+        ({"keep": 5, "claim": "accuracy"}, "claim='accuracy' needs the scores"),
     ],
 )
 def test_bad_budgets(options, message):
@@ -111,3 +115,63 @@ def test_the_programme_is_reported():
     assert pruned.optimum.gap == 0.0
     assert pruned.optimum.value == pytest.approx(pruned.predicted)
     assert sm.prune(spectrum, spectrum, keep=5, validate=0).optimum is None
+
+
+def test_limits_are_kept_where_the_terms_are_too_many_to_programme(monkeypatch):
+    spectrum = game_of(3)
+    weights = np.random.default_rng(0).uniform(1.0, 3.0, size=10)
+    limit = Limit(weights, 9.0, "memory")
+    monkeypatch.setattr("spex_mech.programme.MAX_PRODUCTS", 10)
+    pruned = sm.prune(spectrum, spectrum, keep=5, limits=[limit], validate=40, seed=0)
+    table = all_masks(10)
+    allowed = table[(table.sum(axis=1) == 5) & (table @ weights <= 9.0)]
+    assert pruned.optimum is None
+    assert pruned.measured == pytest.approx(spectrum(allowed).max())
+    with pytest.raises(sm.InputError, match="products of players, at most 10 are programmed"):
+        sm.prune(spectrum, spectrum, keep=5, limits=[limit], programme=1.0, validate=0)
+    with pytest.raises(sm.InputError, match="memory takes at least"):
+        sm.prune(spectrum, spectrum, keep=5, limits=[Limit(weights, 2.0, "memory")], validate=0)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.34, 0.05])
+def test_a_share_is_rounded_down_to_one_at_least(share):
+    spectrum = game_of(1)
+    pruned = sm.prune(spectrum, spectrum, keep=share, validate=0)
+    assert pruned.mask.sum() == max(1, int(share * 10))
+
+
+def test_a_budget_of_limits_alone_finds_the_best_of_all_sizes():
+    spectrum = game_of(2)
+    weights = np.random.default_rng(1).uniform(1.0, 3.0, size=10)
+    limit = Limit(weights, 8.0, "memory", [((0, 1, 2), 1.0)])
+    pruned = sm.prune(spectrum, spectrum, limits=[limit], validate=20)
+    table = all_masks(10)
+    assert pruned.measured == pytest.approx(spectrum(table[limit.allows(table)]).max())
+    assert pruned.optimum.gap == 0.0
+
+
+def test_the_winner_is_the_best_that_was_ablated_and_ties_go_to_the_surrogate():
+    truth = game_of(4)
+
+    def rough(masks):
+        return np.round(truth(masks) / 4) * 4  # as an accuracy on few questions
+
+    pruned = sm.prune(rough, truth, keep=5, validate=60, seed=0)
+    table = all_masks(10)
+    five = table[table.sum(axis=1) == 5]
+    assert pruned.measured == rough(five).max()
+    assert pruned.expected == pytest.approx(pruned.measured, abs=4.0)
+
+
+def test_ablations_on_the_way_down_are_part_of_the_budget():
+    truth = game_of(5)
+    asked = []
+
+    def game(masks):
+        asked.append(masks)
+        return truth(masks)
+
+    pruned = sm.prune(game, truth, keep=3, validate=50, seed=0)
+    sizes = np.concatenate(asked).sum(axis=1)
+    assert len(sizes) == pruned.ablations == 50
+    assert sizes.min() == 3 and len({*sizes}) >= 5 and (sizes == 3).sum() >= 30

@@ -62,7 +62,7 @@ def overhead(axis: plt.Axes, result: dict) -> None:
     ]
     axis.set_xticks(range(len(names)), names)
     axis.set(ylabel="% of the game's own time", xlim=(-0.5, len(names) - 0.5), ylim=(0, None))
-    axis.set_title(f"beside the game: storing adds {added} (goal: < 2 %)", fontsize=11)
+    axis.set_title(f"storing adds {added} (goal: < 2 %)")
     axis.legend(frameon=False, fontsize=8)
 
 
@@ -79,7 +79,7 @@ def opening(axis: plt.Axes, result: dict) -> None:
     axis.set(xlabel="seconds, the better of two fresh processes")
     memory = max(run["memory"] for run in result["runs"])
     axis.set_title(
-        f"a million masks × 100 questions: {result['GiB']:.2f} GiB, peak {memory:.2f} GiB"
+        f"10⁶ masks × 100 questions: {result['GiB']:.2f} GiB, peak {memory:.2f} GiB"
     )
     axis.legend(frameon=False)
 
