@@ -22,6 +22,7 @@ from spex_mech.ablation.families import Decoder, Unknown, read_decoder
 from spex_mech.ablation.fast_batches import Batch
 from spex_mech.ablation.fast_fills import at_sites, prepare
 from spex_mech.ablation.fast_forward import Entry, Forward, KeyValue, sites
+from spex_mech.ablation.fast_layout import Frame, Layout
 from spex_mech.ablation.fast_plan import Tree, grow, in_order, whole
 from spex_mech.ablation.fills import Ablation, Filler
 from spex_mech.ablation.gates import Gates, spread
@@ -36,15 +37,9 @@ class _Ready:
     """A batch with what no mask changes."""
 
     batch: Batch
+    where: Frame
     entry: Entry
     fills: dict[str, torch.Tensor]
-
-    def __getitem__(self, prompts: slice) -> _Ready:
-        per_prompt = {
-            site: x[prompts] if x.ndim >= 3 else x  # a mean has no prompts and positions
-            for site, x in self.fills.items()
-        }
-        return _Ready(self.batch[prompts], self.entry[prompts], per_prompt)
 
 
 _Out = tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]
@@ -115,7 +110,7 @@ class FastEngine:
             prompts,
             prefix=self._prefix,
             most=self.tokens,
-            least=cost.enough_tokens(self._device),
+            spare=cost.spare_tokens(self._device, self._decoder),
             distinct=self._own_fill,
             device=self._device,
         )
@@ -145,6 +140,7 @@ class FastEngine:
                 ready = self._make_ready(part)
                 for block in blocks:
                     self._score(gates, block, ready, 0, (out, scored))
+                del ready  # before the next part is made
         except BaseException:
             whole_masks = scored.all(axis=1)
             self.finished = masks[whole_masks], out[whole_masks]
@@ -181,7 +177,7 @@ class FastEngine:
     def _ready(self, batch: Batch) -> list[_Ready]:
         """A batch's entries; in halves where memory runs out."""
         try:
-            return [_Ready(batch, *self._enter(batch))]
+            return [self._enter(batch)]
         except Exception as error:
             if not cost.is_out_of_memory(error):
                 raise
@@ -191,32 +187,54 @@ class FastEngine:
         middle = len(batch) // 2
         return self._ready(batch[:middle]) + self._ready(batch[middle:])
 
-    def _enter(self, batch: Batch) -> tuple[Entry, dict[str, torch.Tensor]]:
+    def _enter(self, batch: Batch) -> _Ready:
         past = self._begin()[0] if self._prefix else []
-        entry = self._forward.enter(
-            batch.ids, self._first, gated=self._gated, reads=batch.reads, past=past
-        )
+        where = self._forward.frame(batch.layout, self._prefix)
+        entry = self._forward.enter(batch.ids, where, self._first, gated=self._gated, past=past)
         if self._filler is None:
             self._filler = prepare(
                 self._ablation, self._forward, self._model.hf, self._prompts, self._sites
             )
         rows = [int(r) for r in batch.prompt]
         like = self._decoder.head
-        return entry, at_sites(self._filler, self._sites, rows, batch.width, like)
+        fills = at_sites(self._filler, self._sites, rows, batch.layout, like)
+        return _Ready(batch, where, entry, fills)
+
+    def _piece(self, ready: _Ready, start: int, stop: int) -> _Ready:
+        """Some prompts of a batch."""
+        if stop - start == len(ready.batch):
+            return ready
+        batch, starts = ready.batch[start:stop], ready.batch.layout.starts
+        tokens = slice(int(starts[start]), int(starts[stop]))
+        written = tokens
+        if self._first == self._model.shape.n_layers - 1:  # its entry has the tokens that are read
+            reads = ready.batch.layout.reads
+            each = 0 if reads is None else reads.shape[1]
+            written = slice(start * each, stop * each)
+        fills = ready.fills
+        if self._own_fill:
+            fills = {site: x[tokens] for site, x in fills.items()}
+        where = self._forward.frame(batch.layout, self._prefix)
+        return _Ready(batch, where, ready.entry[written], fills)
 
     def _begin(self) -> tuple[list[KeyValue | None], Entry]:
         """Keys, values and entry of the shared prefix."""
         if self._beginning is None:
             tokens = self._prompts.tokens[0][: self._prefix]
-            ids = torch.tensor([tokens], device=self._device)
+            ids = torch.tensor(tokens, device=self._device)
             made: list[KeyValue | None] = []
-            entry = self._forward.enter(ids, self._first, gated=self._gated, keep=made)
+            entry = self._forward.enter(
+                ids, self._prefix_frame(), self._first, gated=self._gated, keep=made
+            )
             self._beginning = made, entry
         return self._beginning
 
+    def _prefix_frame(self) -> Frame:
+        return self._forward.frame(Layout(np.array([self._prefix])))
+
     def _blocks(self, gates: Gates, order: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         """Masks that run together: one by one, or as many as fill a batch, whichever is less work."""
-        widest = max(self._prefix, max(b.width for b in self._batches))
+        widest = max(self._prefix, max(int(b.layout.widths.max()) for b in self._batches))
         most = max(1, self.tokens // widest)
         blocks = [order[i : i + most] for i in range(0, len(order), most)]
         prompt_tokens = self._prefix + sum(b.ids.numel() for b in self._batches)
@@ -271,13 +289,14 @@ class FastEngine:
         if self._first == self._model.shape.n_layers - 1:
             return [None]
         fills = self._kept_mean()
-        self._forward.run(self._first, tree.steps, entry, fills, keep=made)
+        self._forward.run(self._first, tree.steps, entry, fills, self._prefix_frame(), keep=made)
         return made
 
     def _kept_mean(self) -> dict[str, torch.Tensor]:
         if self._filler is None:
             return {}
-        return at_sites(self._filler, self._sites, [0], self._prefix, self._decoder.head)
+        layout = Layout(np.array([self._prefix]))
+        return at_sites(self._filler, self._sites, [0], layout, self._decoder.head)
 
     def _score_batch(
         self,
@@ -289,27 +308,23 @@ class FastEngine:
     ) -> None:
         """Score a block on a batch, as many prompts at once as there is room for."""
         start = 0
-        while start < len(ready.batch):
-            room = max(1, self.tokens // (tree.widest * ready.batch.width))
-            piece = ready[start : start + room] if room < len(ready.batch) else ready
+        layout = ready.batch.layout
+        while start < len(layout):
+            stop = layout.room(start, self.tokens // tree.widest)
+            piece = self._piece(ready, start, stop)
             try:
                 stream = self._forward.run(
-                    self._first,
-                    tree.steps,
-                    piece.entry,
-                    piece.fills,
-                    reads=piece.batch.reads,
-                    past=past,
+                    self._first, tree.steps, piece.entry, piece.fills, piece.where, past=past
                 )
                 found = reading.scores(self._decoder, self._prompts, piece.batch, stream)
                 to = block[:, None], piece.batch.rows
                 out[0][to], out[1][to] = found[tree.leaf], True
-                start += len(piece.batch)
+                start = stop
                 continue
             except Exception as error:
-                if not cost.is_out_of_memory(error) or len(piece.batch) == 1:
+                if not cost.is_out_of_memory(error) or stop - start == 1:
                     raise
-            self._shrink(below=tree.widest * ready.batch.width * len(piece.batch))
+            self._shrink(below=tree.widest * piece.batch.layout.tokens)
 
     def _shrink(self, below: int | None = None) -> None:
         """Halve the batch for good, and let go of what a failed one held."""

@@ -1,4 +1,4 @@
-"""Prompts in batches: equal ones once, sorted by length, a shared beginning apart; and their scores."""
+"""Prompts in batches: equal ones once, in order of length, a shared beginning apart; and their scores."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from spex_mech.ablation.families import Decoder
+from spex_mech.ablation.fast_layout import Layout
 from spex_mech.prompts import Prompts
 
 _SHORTEST_PREFIX = 4
@@ -19,36 +20,32 @@ _LOGITS_AT_ONCE = 2**24
 
 @dataclass(frozen=True)
 class Batch:
-    """Different prompts of similar length, p of them, and the k rows of the task that they are.
+    """Different prompts, p of them, and the k rows of the task that they are.
 
     Attributes:
-        ids: int64 (p, t), tokens after the shared prefix, padded on the right.
-        reads: int64 (p, r), positions among these whose stream is read.
+        ids: int64 (t,), tokens after the shared prefix, prompt after prompt.
+        layout: how they stand.
         rows: int64 (k,), rows of the task.
         place: int64 (k,), the prompt of each row.
         prompt: int64 (p,), a row of the task with each prompt.
     """
 
     ids: torch.Tensor
-    reads: torch.Tensor
+    layout: Layout
     rows: npt.NDArray[np.int64]
     place: npt.NDArray[np.int64]
     prompt: npt.NDArray[np.int64]
 
-    @property
-    def width(self) -> int:
-        """Tokens of the longest prompt."""
-        return self.ids.shape[1]
-
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.prompt)
 
     def __getitem__(self, prompts: slice) -> Batch:
         start, stop, _ = prompts.indices(len(self))
         mine = (self.place >= start) & (self.place < stop)
+        starts = self.layout.starts
         return Batch(
-            self.ids[prompts],
-            self.reads[prompts],
+            self.ids[starts[start] : starts[stop]],
+            self.layout[prompts],
             self.rows[mine],
             self.place[mine] - start,
             self.prompt[prompts],
@@ -77,7 +74,7 @@ def shared_prefix(prompts: Prompts) -> int:
 
 
 def batches(
-    prompts: Prompts, *, prefix: int, most: int, least: int, distinct: bool, device: torch.device
+    prompts: Prompts, *, prefix: int, most: int, spare: int, distinct: bool, device: torch.device
 ) -> list[Batch]:
     """Cut a task's rows into batches.
 
@@ -85,7 +82,7 @@ def batches(
         prompts: the task's rows.
         prefix: tokens that stand before every batch and are left out.
         most: tokens that a batch may have, padding included.
-        least: tokens from which a batch is closed rather than padded by more than an eighth.
+        spare: tokens of padding that prompts of one segment may have together.
         distinct: keep equal prompts apart, because what fills them is not equal.
         device: where the token ids go.
     """
@@ -94,24 +91,25 @@ def batches(
     for row, tokens in enumerate(prompts.tokens):
         rows_of.setdefault((tokens, int(counts[row]), row if distinct else 0), []).append(row)
     different = sorted(rows_of.values(), key=lambda rows: len(prompts.tokens[rows[0]]))
-    made, group, real = [], [], 0
+    made, group, closed, segment = [], [], 0, []
     for rows in different:
         own = len(prompts.tokens[rows[0]]) - prefix
-        padded = (len(group) + 1) * own
-        wasteful = real >= least and (real + own) * 9 < padded * 8
-        if group and (padded > most or wasteful):
-            made.append(_batch(prompts, group, prefix, device))
-            group, real = [], 0
+        if own * len(segment) - sum(segment) > spare:
+            closed, segment = closed + segment[-1] * len(segment), []
+        if group and closed + own * (len(segment) + 1) > most:
+            made.append(_batch(prompts, group, prefix, spare, device))
+            group, closed, segment = [], 0, []
         group.append(rows)
-        real += own
-    made.append(_batch(prompts, group, prefix, device))
+        segment.append(own)
+    made.append(_batch(prompts, group, prefix, spare, device))
     return made
 
 
 def scores(
     decoder: Decoder, prompts: Prompts, batch: Batch, stream: torch.Tensor
 ) -> npt.NDArray[np.float32]:
-    """Scores of a batch's rows, (w, k, answers) or (w, k), from the last stream (w, p, r, hidden)."""
+    """Scores of a batch's rows, (w, k, answers) or (w, k), from the last stream (w, p·r, hidden)."""
+    stream = stream.unflatten(1, (len(batch), -1))
     if prompts.answers is not None:
         return _answer_logits(decoder, prompts.answers[batch.rows], batch, stream[:, :, 0])
     return _log_probabilities(decoder, prompts, batch, stream)
@@ -130,7 +128,7 @@ def _log_probabilities(
     decoder: Decoder, prompts: Prompts, batch: Batch, stream: torch.Tensor
 ) -> npt.NDArray[np.float32]:
     counts = read_counts(prompts)[batch.prompt]
-    used = np.arange(batch.reads.shape[1]) < counts[:, None]
+    used = np.arange(stream.shape[2]) < counts[:, None]
     predicted = np.concatenate(
         [prompts.tokens[r][-c:] for r, c in zip(batch.prompt, counts, strict=True)]
     )
@@ -167,18 +165,33 @@ def _read_span(prompts: Prompts, row: int) -> tuple[int, int]:
     return length - 1 - count, length - 2
 
 
+def _widths(lengths: Sequence[int], spare: int) -> npt.NDArray[np.int64]:
+    """Widths of prompts in order of length, in segments of at most ``spare`` tokens of padding."""
+    widths = np.array(lengths)
+    start = 0
+    for stop, own in enumerate(lengths):
+        if own * (stop - start) - sum(lengths[start:stop]) > spare:
+            start = stop
+        widths[start : stop + 1] = own
+    return widths
+
+
 def _batch(
-    prompts: Prompts, group: Sequence[Sequence[int]], prefix: int, device: torch.device
+    prompts: Prompts,
+    group: Sequence[Sequence[int]],
+    prefix: int,
+    spare: int,
+    device: torch.device,
 ) -> Batch:
     prompt = np.array([rows[0] for rows in group])
     tokens = [prompts.tokens[row][prefix:] for row in prompt]
-    width = max(len(t) for t in tokens)
+    widths = _widths([len(t) for t in tokens], spare)
+    ids = np.concatenate([t + (0,) * int(w - len(t)) for t, w in zip(tokens, widths, strict=True)])
     spans = np.array([_read_span(prompts, row) for row in prompt]) - prefix
     most = int((spans[:, 1] - spans[:, 0]).max()) + 1
-    reads = np.minimum(spans[:, :1] + np.arange(most), spans[:, 1:])
     return Batch(
-        ids=torch.tensor([t + (0,) * (width - len(t)) for t in tokens], device=device),
-        reads=torch.from_numpy(reads).to(device),
+        ids=torch.from_numpy(ids).to(device),
+        layout=Layout(widths, np.minimum(spans[:, :1] + np.arange(most), spans[:, 1:])),
         rows=np.concatenate([np.asarray(rows) for rows in group]),
         place=np.repeat(np.arange(len(group)), [len(rows) for rows in group]),
         prompt=prompt,

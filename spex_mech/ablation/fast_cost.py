@@ -15,6 +15,8 @@ from spex_mech.players import ModelShape
 # A CPU's caches hold a small batch; a GPU needs a large one to be full.
 _CPU_TOKENS, _CPU_ENOUGH, _CPU_KEPT = 1_024, 256, 2 * 2**30
 _GPU_TOKENS, _GPU_ENOUGH, _GPU_SHARE = 65_536, 8_192, 0.3
+# Multiplications in the time that one more call of an attention kernel takes.
+_CPU_CALL, _GPU_CALL = 2.5e6, 2e10
 
 
 def tokens_at_once(device: torch.device, decoder: Decoder) -> int:
@@ -33,6 +35,14 @@ def tokens_at_once(device: torch.device, decoder: Decoder) -> int:
 def enough_tokens(device: torch.device) -> int:
     """Tokens from which a larger batch is hardly faster."""
     return _GPU_ENOUGH if device.type == "cuda" else _CPU_ENOUGH
+
+
+def spare_tokens(device: torch.device, decoder: Decoder) -> int:
+    """Tokens of padding that cost as much as a segment of its own."""
+    block = decoder.blocks[0]
+    parts = (block.q.weight, block.k.weight, block.v.weight, block.out, *block.mlp.parameters())
+    call = _GPU_CALL if device.type == "cuda" else _CPU_CALL
+    return int(call // sum(p.numel() for p in parts))
 
 
 def memory_to_keep(device: torch.device) -> int:

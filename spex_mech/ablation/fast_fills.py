@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from spex_mech.ablation.fast_forward import Forward
+from spex_mech.ablation.fast_layout import Layout
 from spex_mech.ablation.fills import Ablation, Filler
 from spex_mech.prompts import Prompts
 
@@ -20,13 +22,27 @@ def prepare(
 
 
 def at_sites(
-    filler: Filler, sites: Sequence[str], examples: Sequence[int], width: int, like: torch.Tensor
+    filler: Filler,
+    sites: Sequence[str],
+    examples: Sequence[int],
+    layout: Layout,
+    like: torch.Tensor,
 ) -> dict[str, torch.Tensor]:
-    """What removed parts of these examples become, site by site; sites that become zero are left out."""
-    fill = filler.batch(examples, width)
+    """What removed parts of these examples become, site by site; sites that become zero are left out.
+
+    Fills of single tokens come as (t, ...), one for each token of the layout.
+    """
+    fill = filler.batch(examples, int(layout.widths.max()))
     one_a_row = like.new_empty(len(examples))
     made = {site: fill(site, one_a_row) for site in sites}
-    return {site: x.to(like) for site, x in made.items() if isinstance(x, torch.Tensor)}
+    prompt = torch.from_numpy(np.repeat(np.arange(len(layout)), layout.widths)).to(like.device)
+    position = torch.from_numpy(layout.positions).to(like.device)
+    ndim = {site: 4 if site.endswith("hook_z") else 3 for site in sites}
+    return {
+        site: (x[prompt, position] if x.ndim == ndim[site] else x).to(like)
+        for site, x in made.items()
+        if isinstance(x, torch.Tensor)
+    }
 
 
 class _Recorder:
@@ -46,7 +62,8 @@ class _Recorder:
 
         def watch(site: str, activation: torch.Tensor) -> None:
             if site in hooks:
-                hooks[site](activation, hook=None)
+                hooks[site](activation.unflatten(0, ids.shape), hook=None)
 
         layers = len(self._forward.decoder.blocks)
-        self._forward.enter(ids, layers, gated=False, watch=watch)
+        where = self._forward.frame(Layout(np.full(len(ids), ids.shape[1])))
+        self._forward.enter(ids.flatten(), where, layers, gated=False, watch=watch)

@@ -1,8 +1,9 @@
 """A forward pass that knows its masks and computes only what some score depends on.
 
-Streams are (rows, prompts, tokens, hidden): a row for all masks that agree so far (`fast_plan`). The
-numbers are those of the reference: heads act at the input of the output projection (``hook_z``),
-attention and MLP outputs where they are added to the stream.
+Streams are (rows, tokens, hidden): a row for all masks that agree so far (`fast_plan`), and in it the
+tokens of all prompts one after the other (`fast_layout`). The numbers are those of the reference: heads
+act at the input of the output projection (``hook_z``), attention and MLP outputs where they are added to
+the stream.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import torch
 import torch.nn.functional as F
 
 from spex_mech.ablation.families import Block, Decoder, Projection
+from spex_mech.ablation.fast_layout import Frame, Layout, Turn, frame
 from spex_mech.ablation.fast_plan import Pick, Step
 
 KeyValue = tuple[torch.Tensor, torch.Tensor]
-"""Keys and values (rows, prompts, tokens, groups, head_dim) of the groups that are needed."""
+"""Keys and values (rows, tokens, groups, head_dim) of the groups that are needed."""
 
 Fills = Mapping[str, torch.Tensor]
-"""site -> what removed entries become: for all positions, or (prompts, tokens, ...); missing = zero."""
+"""site -> what removed entries become: for all tokens, or (tokens, ...); missing = zero."""
 
 Watch = Callable[[str, torch.Tensor], None]
 
@@ -33,21 +35,21 @@ def sites(layer: int) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class Entry:
-    """What the first ablated layer needs and no mask changes, for some prompts.
+    """What the first ablated layer needs and no mask changes, at the tokens that it writes.
 
     Attributes:
-        stream: (1, p, t, hidden) before the layer; or after its attention if that is never ablated.
-        heads: (1, p, t, heads, head_dim), its per-head outputs; None if they are never ablated.
-        mlp: (1, p, t, hidden), its MLP's output where that does not depend on the mask.
+        stream: (1, t, hidden) before the layer; or after its attention if that is never ablated.
+        heads: (1, t, heads, head_dim), its per-head outputs; None if they are never ablated.
+        mlp: (1, t, hidden), its MLP's output where that does not depend on the mask.
     """
 
     stream: torch.Tensor
     heads: torch.Tensor | None
     mlp: torch.Tensor | None
 
-    def __getitem__(self, prompts: slice) -> Entry:
+    def __getitem__(self, tokens: slice) -> Entry:
         parts = (self.stream, self.heads, self.mlp)
-        return Entry(*(None if x is None else x[:, prompts] for x in parts))  # pyright: ignore
+        return Entry(*(None if x is None else x[:, tokens] for x in parts))  # pyright: ignore
 
     @property
     def nbytes(self) -> int:
@@ -63,20 +65,25 @@ class Forward:
         self.decoder, self._full = decoder, full
         self._last = len(decoder.blocks) - 1
         head = decoder.head
-        self._positions = torch.arange(longest, device=head.device)
-        self._turn: KeyValue | None = None
+        self._turn: Turn | None = None
         if decoder.rotary is not None:
-            cos, sin = decoder.rotary(head[:1], self._positions[None])
-            self._turn = cos[0, :, None], sin[0, :, None]
-        self._masks: dict[tuple[int, int], torch.Tensor] = {}
+            cos, sin = decoder.rotary(head[:1], torch.arange(longest, device=head.device)[None])
+            half = sin.shape[-1] // 2
+            signed = torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)
+            self._turn = cos[0, :, None], signed[0, :, None]
+        self._causal: dict[tuple[int, int], torch.Tensor] = {}
+
+    def frame(self, layout: Layout, offset: int = 0) -> Frame:
+        """A layout of prompts behind a prefix of ``offset`` tokens, for `enter` and `run`."""
+        return frame(layout, offset, self._turn, self.decoder.head.device, self._causal)
 
     def enter(
         self,
         ids: torch.Tensor,
+        where: Frame,
         first: int,
         *,
         gated: bool,
-        reads: torch.Tensor | None = None,
         past: Sequence[KeyValue | None] = (),
         keep: list[KeyValue | None] | None = None,
         watch: Watch | None = None,
@@ -84,32 +91,31 @@ class Forward:
         """Run the layers before the first ablated one, and of that one what no mask changes.
 
         Args:
-            ids: int64 (p, t) token ids.
+            ids: int64 (t,) token ids.
+            where: how they stand.
             first: the first ablated layer; the number of layers runs them all.
             gated: whether its heads or attention output can be removed.
-            reads: int64 (p, r) positions that are read, or None for all.
             past: keys and values of a prefix that stands before every prompt, layer by layer.
             keep: collects the keys and values of these prompts.
-            watch: called with each site's name and activation (p, t, ...).
+            watch: called with each site's name and activation (t, ...).
         """
-        offset = 0 if not past or past[0] is None else past[0][0].shape[2]
-        positions = self._positions[offset : offset + ids.shape[1]]
-        stream = self.decoder.embed(ids, positions[None])[None]
+        stream = self.decoder.embed(ids[None], where.positions[None])
         before = [*past, *[None] * (self._last + 1 - len(past))]
         for layer in range(min(first, self._last + 1)):
             stream, made = self._layer(
-                layer, self._full, Entry(stream, None, None), {}, None, before[layer], watch
+                layer, self._full, Entry(stream, None, None), {}, where, before[layer], watch
             )
             if keep is not None:
                 keep.append(made)
         if first > self._last:
             return Entry(stream, None, None)
-        block, at = self.decoder.blocks[first], reads if first == self._last else None
+        block = self.decoder.blocks[first]
+        reading = first == self._last and where.read is not None
         normed = block.attention_norm(stream)
-        heads, made = self._attend(block, normed, self._full.pick, before[first], at)
+        heads, made = self._attend(block, normed, self._full.pick, before[first], where, reading)
         if keep is not None:
             keep.append(made)
-        read = _take(stream, at)
+        read = _take(stream, where.read if reading else None)
         if gated:
             beside = self._mlp(block, read) if block.parallel else None
             return Entry(read, heads, beside)
@@ -122,8 +128,8 @@ class Forward:
         steps: Sequence[Step],
         entry: Entry,
         fills: Fills,
+        where: Frame,
         *,
-        reads: torch.Tensor | None = None,
         past: Sequence[KeyValue | None] = (),
         keep: list[KeyValue | None] | None = None,
     ) -> torch.Tensor:
@@ -134,12 +140,12 @@ class Forward:
             steps: what the block of masks does in each layer from there on.
             entry: what `enter` gave for the prompts.
             fills: what removed parts become.
-            reads: int64 (p, r) positions that are read, or None for all.
+            where: how the tokens stand.
             past: keys and values of a prefix for each of the layers.
             keep: collects those of these prompts; nothing is then read, and the last layer stops there.
 
         Returns:
-            The stream after the last layer, (rows, p, r, hidden).
+            The stream after the last layer at the tokens that are read, (rows, p·r, hidden).
         """
         for i, step in enumerate(steps):
             layer = first + i
@@ -147,11 +153,12 @@ class Forward:
                 made = None
                 if i > 0 and step.pick.count:
                     block = self.decoder.blocks[layer]
-                    made = self._keys(block, block.attention_norm(entry.stream), step.pick, 0)
+                    normed = block.attention_norm(entry.stream)
+                    made = self._keys(block, normed, step.pick, where)
                 keep.append(made)
                 break
             stream, made = self._layer(
-                layer, step, entry, fills, reads, past[i] if past else None, None
+                layer, step, entry, fills, where, past[i] if past else None, None
             )
             if keep is not None:
                 keep.append(made)
@@ -164,12 +171,12 @@ class Forward:
         step: Step,
         entry: Entry,
         fills: Fills,
-        reads: torch.Tensor | None,
+        where: Frame,
         past: KeyValue | None,
         watch: Watch | None,
     ) -> tuple[torch.Tensor, KeyValue | None]:
         block, (at_heads, at_attention, at_mlp) = self.decoder.blocks[layer], sites(layer)
-        at = reads if layer == self._last else None
+        at = where.read if layer == self._last else None
         known, made = entry.heads is not None or entry.mlp is not None, None
         stream = entry.stream if known else _take(entry.stream, at)
         mlp = entry.mlp
@@ -184,18 +191,18 @@ class Forward:
             heads = entry.heads
             if heads is not None:
                 chosen = step.pick.heads
-                heads = heads if chosen is None else heads.index_select(3, chosen)
+                heads = heads if chosen is None else heads.index_select(2, chosen)
             elif step.pick.count:
                 normed = block.attention_norm(entry.stream)
-                heads, made = self._attend(block, normed, step.pick, past, at)
+                heads, made = self._attend(block, normed, step.pick, past, where, at is not None)
             if watch is not None and heads is not None:
                 watch(at_heads, heads[0])
-            fill = _at(fills.get(at_heads), at, 4)
+            fill = _at(fills.get(at_heads), at, 3)
             out = self._write(block, step, heads, fill)
             if watch is not None and out is not None:
                 watch(at_attention, out[0])
             written = _gate(
-                out, step.attention, _at(fills.get(at_attention), at, 3), stream, step.parent
+                out, step.attention, _at(fills.get(at_attention), at, 2), stream, step.parent
             )
 
         if mlp is None and not block.parallel and step.mlp_rows is None:
@@ -206,7 +213,7 @@ class Forward:
             watch(at_mlp, mlp[0])
         if mlp is not None and step.mlp_place is not None:
             mlp = _spread(mlp, step.mlp_place)
-        fill = _at(fills.get(at_mlp), at, 3)
+        fill = _at(fills.get(at_mlp), at, 2)
         return _gate(mlp, step.mlp, fill, written, step.mlp_parent), made
 
     def _mlp(self, block: Block, stream: torch.Tensor) -> torch.Tensor:
@@ -216,7 +223,7 @@ class Forward:
     def _write(
         self, block: Block, step: Step, heads: torch.Tensor | None, fill: torch.Tensor | None
     ) -> torch.Tensor | None:
-        """The attention output (rows, p, t, hidden) of per-head outputs; None for nothing."""
+        """The attention output (rows, t, hidden) of per-head outputs; None for nothing."""
         chosen, constant = step.pick.heads, None
         if fill is not None and step.dead is not None:
             dead = fill.index_select(-2, step.dead).flatten(-2)
@@ -227,7 +234,7 @@ class Forward:
                 out = block.out_bias if out is None else out + block.out_bias
             if out is None:
                 return None
-            out = out[(None,) * (4 - out.ndim)]
+            out = out[(None,) * (3 - out.ndim)]
         else:
             alike = step.keep is None and step.factor is None
             heads = heads if alike else self._scale(step, _spread(heads, step.parent), fill)
@@ -238,36 +245,20 @@ class Forward:
         return out if block.after_attention is None else block.after_attention(out)
 
     def _scale(self, step: Step, heads: torch.Tensor, fill: torch.Tensor | None) -> torch.Tensor:
-        """Scale kept heads and fill removed ones, (rows, p, t, picked heads, head_dim)."""
+        """Scale kept heads and fill removed ones, (rows, t, picked heads, head_dim)."""
         if step.factor is not None:
-            heads = heads * step.factor[:, None, None, :, None].to(heads)
+            heads = heads * step.factor[:, None, :, None].to(heads)
         if step.keep is None:
             return heads
         other = heads.new_zeros(())
         if fill is not None:
             chosen = step.pick.heads
             other = fill if chosen is None else fill.index_select(-2, chosen)
-        return torch.where(step.keep[:, None, None, :, None], heads, other)
+        return torch.where(step.keep[:, None, :, None], heads, other)
 
-    def _keys(self, block: Block, normed: torch.Tensor, pick: Pick, offset: int) -> KeyValue:
-        stop = offset + normed.shape[2]
-        keys = self._project(block.k, block.k_norm, normed, pick.groups, slice(offset, stop))
+    def _keys(self, block: Block, normed: torch.Tensor, pick: Pick, where: Frame) -> KeyValue:
+        keys = _project(block.k, block.k_norm, normed, pick.groups, where.turn)
         return keys, block.v(normed, pick.groups)
-
-    def _project(
-        self,
-        projection: Projection,
-        norm: Callable | None,
-        normed: torch.Tensor,
-        heads: torch.Tensor | None,
-        positions: slice | torch.Tensor,
-    ) -> torch.Tensor:
-        """Queries or keys (rows, p, t, heads, head_dim), normed and turned to their positions."""
-        x = projection(normed, heads)
-        x = x if norm is None else norm(x)
-        if self._turn is None:
-            return x
-        return _rotate(x, self._turn[0][positions], self._turn[1][positions])
 
     def _attend(
         self,
@@ -275,41 +266,49 @@ class Forward:
         normed: torch.Tensor,
         pick: Pick,
         past: KeyValue | None,
-        reads: torch.Tensor | None,
+        where: Frame,
+        reading: bool,
     ) -> tuple[torch.Tensor, KeyValue]:
-        """Per-head outputs (rows, p, t, heads, head_dim), and the keys and values made."""
-        rows, prompts, tokens = normed.shape[:3]
-        offset = 0 if past is None else past[0].shape[2]
-        made = keys, values = self._keys(block, normed, pick, offset)
-        at = slice(offset, offset + tokens) if reads is None else offset + reads
-        queries = self._project(block.q, block.q_norm, _take(normed, reads), pick.heads, at)
-        if past is not None:
-            keys, values = (
-                torch.cat([old.expand(rows, prompts, -1, -1, -1), new], dim=2)
-                for old, new in zip(past, made, strict=True)
+        """Per-head outputs (rows, t, heads, head_dim) at all tokens or those read; keys and values."""
+        made = keys, values = self._keys(block, normed, pick, where)
+        at, turn = (where.read, where.read_turn) if reading else (None, where.turn)
+        queries = _project(block.q, block.q_norm, _take(normed, at), pick.heads, turn)
+        parts, done = [], 0
+        for i, segment in enumerate(where.segments):
+            masks = where.read_masks if reading else where.masks
+            mask = masks[i]
+            width = segment.width if mask is None else mask.shape[-2]
+            mine = slice(done, done + segment.prompts * width)
+            q = queries[:, mine].unflatten(1, (segment.prompts, width))
+            k, v = (
+                x[:, segment.tokens].unflatten(1, (segment.prompts, segment.width))
+                for x in (keys, values)
             )
-        mask = self._mask(offset, tokens, reads)
-        if mask is not None and reads is not None:
-            mask = mask.expand(rows, -1, -1, -1, -1).flatten(0, 1)
-        q, k, v = (x.flatten(0, 1).transpose(1, 2) for x in (queries, keys, values))
-        out = _attention(q, k, v, mask, block, pick)
-        return out.transpose(1, 2).unflatten(0, (rows, prompts)), made
+            if past is not None:
+                k, v = (
+                    torch.cat([old[:, None].expand(*x.shape[:2], -1, -1, -1), x], dim=2)
+                    for old, x in zip(past, (k, v), strict=True)
+                )
+            if reading and mask is not None:
+                mask = mask.expand(len(q), -1, -1, -1, -1).flatten(0, 1)
+            q, k, v = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))
+            out = _attention(q, k, v, mask, block, pick).transpose(1, 2)
+            parts.append(out.unflatten(0, (-1, segment.prompts)).flatten(1, 2))
+            done = mine.stop
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1), made
 
-    def _mask(self, offset: int, tokens: int, reads: torch.Tensor | None) -> torch.Tensor | None:
-        """Which keys each query may see; None where causality alone says it.
 
-        Padding stands on the right, where causality keeps it from every token that is read.
-        """
-        if reads is not None:
-            key = self._positions[: offset + tokens]
-            return (key <= offset + reads[:, :, None])[None, :, None]
-        if not offset:
-            return None
-        found = self._masks.get((offset, tokens))
-        if found is None:
-            key, query = self._positions[: offset + tokens], self._positions[:tokens, None]
-            found = self._masks[offset, tokens] = key <= offset + query
-        return found
+def _project(
+    projection: Projection,
+    norm: Callable | None,
+    normed: torch.Tensor,
+    heads: torch.Tensor | None,
+    turn: Turn | None,
+) -> torch.Tensor:
+    """Queries or keys (rows, t, heads, head_dim), normed and turned to their positions."""
+    x = projection(normed, heads)
+    x = x if norm is None else norm(x)
+    return x if turn is None else _rotate(x, *turn)
 
 
 def _attention(
@@ -344,18 +343,11 @@ def _attention(
 
 
 def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Turn (…, t, heads, head_dim) by rotary angles (t, 1, turned); dims beyond ``turned`` stay."""
+    """Turn (..., t, heads, head_dim) by cosines and signed sines (t, 1, turned); later dims stay."""
     turned = cos.shape[-1]
-    half = turned // 2
-    first, second = x[..., :half], x[..., half:turned]
-    out = torch.empty_like(x)
-    torch.mul(first, cos[..., :half], out=out[..., :half]).addcmul_(
-        second, sin[..., :half], value=-1
-    )
-    torch.mul(second, cos[..., half:], out=out[..., half:turned]).addcmul_(first, sin[..., half:])
-    if turned < x.shape[-1]:
-        out[..., turned:] = x[..., turned:]
-    return out
+    front = x if turned == x.shape[-1] else x[..., :turned]
+    out = torch.addcmul(front * cos, front.roll(turned // 2, dims=-1), sin)
+    return out if front is x else torch.cat([out, x[..., turned:]], dim=-1)
 
 
 def _gate(
@@ -368,7 +360,7 @@ def _gate(
     """Add what is written to the stream, or in rows that are not kept its fill."""
     stream = _spread(stream, parent)
     if kept is not None:
-        gate = kept[:, None, None, None]
+        gate = kept[:, None, None]
         other = stream.new_zeros(()) if fill is None else fill
         if written is None:
             written = stream.new_zeros(())
@@ -381,16 +373,16 @@ def _spread(x: torch.Tensor, parent: torch.Tensor | None) -> torch.Tensor:
     return x if parent is None or len(x) == 1 else x.index_select(0, parent)
 
 
-def _take(x: torch.Tensor, reads: torch.Tensor | None) -> torch.Tensor:
-    """The positions that are read, (rows, p, r, ...)."""
-    if reads is None:
-        return x
-    return x[:, torch.arange(len(reads), device=reads.device)[:, None], reads]
+def _take(x: torch.Tensor, tokens: torch.Tensor | None) -> torch.Tensor:
+    """The tokens that are read, (rows, p·r, ...)."""
+    return x if tokens is None else x.index_select(1, tokens)
 
 
-def _at(fill: torch.Tensor | None, reads: torch.Tensor | None, ndim: int) -> torch.Tensor | None:
-    """A fill at the positions that are read; one that is the same everywhere stays."""
-    return fill if fill is None or fill.ndim < ndim else _take(fill[None], reads)[0]
+def _at(fill: torch.Tensor | None, tokens: torch.Tensor | None, ndim: int) -> torch.Tensor | None:
+    """A fill at the tokens that are read; one that is the same for all stays."""
+    if fill is None or tokens is None or fill.ndim < ndim:
+        return fill
+    return fill.index_select(0, tokens)
 
 
 def _some(rows: torch.Tensor | None) -> torch.Tensor:

@@ -117,6 +117,20 @@ def random_model(config: transformers.PretrainedConfig, seed: int = 0) -> sm.Mod
     return sm.load_model(hf)
 
 
+@pytest.fixture
+def unpadded(monkeypatch):
+    """Attention prompt by prompt, as where models are large; these tiny ones would rather pad."""
+    monkeypatch.setattr("spex_mech.ablation.fast_cost.spare_tokens", lambda *a: 0)
+
+
+@pytest.mark.parametrize("kind", ABLATIONS)
+def test_prompts_of_different_length_without_padding(tiny, kind, unpadded):
+    for spec in ("heads", "heads:2", "layers:1-2", "heads:1 mlps:0"):
+        for prefix in (0, 7):
+            fast, reference = both(tiny, prompts_of(prefix), spec, kind)
+            np.testing.assert_allclose(fast, reference, atol=1e-5, err_msg=f"{spec} {prefix}")
+
+
 @pytest.mark.parametrize("kind", ABLATIONS)
 def test_every_family_ablation_and_first_layer(tiny, kind):
     for spec in PLAYERS:
@@ -144,9 +158,11 @@ def test_log_probabilities(tiny_llama, kind, form):
             np.testing.assert_allclose(fast, reference, atol=1e-5)
 
 
+@pytest.mark.parametrize("spare", [0, 5])
 @pytest.mark.parametrize("kind", ABLATIONS)
 @pytest.mark.parametrize("prefix", [0, 7])
-def test_batches_do_not_matter(tiny_llama, kind, prefix):
+def test_batches_do_not_matter(tiny_llama, monkeypatch, kind, prefix, spare):
+    monkeypatch.setattr("spex_mech.ablation.fast_cost.spare_tokens", lambda *a: spare)
     prompts = prompts_of(prefix)
     players = sm.select_players(tiny_llama, "heads:1-2 mlps:2")
     masks = masks_of(players.n, 9)
@@ -219,10 +235,10 @@ def test_the_embedded_model_on_its_own_questions():
 )
 def test_half_precision_is_as_close_as_its_rounding(tiny, dtype, tolerance):
     half = sm.load_model(copy.deepcopy(tiny.hf).to(dtype))
-    for kind in ("rescale", "mean"):
-        for spec in ("heads", "layers:1-2"):
-            fast, reference = both(half, prompts_of(7), spec, kind)
-            exact, _ = both(tiny, prompts_of(7), spec, kind)
-            scale = max(1.0, np.abs(reference).max())
-            assert np.abs(fast - reference).max() <= tolerance * scale
-            assert np.abs(fast - exact).max() <= tolerance * scale
+    cases = {"rescale": "heads", "mean": "layers:1-2", "resample": "kv:1", "zero": "mlps heads:2"}
+    for kind, spec in cases.items():
+        fast, reference = both(half, prompts_of(7), spec, kind)
+        exact, _ = both(tiny, prompts_of(7), spec, kind)
+        scale = max(1.0, np.abs(reference).max())
+        assert np.abs(fast - reference).max() <= tolerance * scale, (kind, spec)
+        assert np.abs(fast - exact).max() <= tolerance * scale, (kind, spec)

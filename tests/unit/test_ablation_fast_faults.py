@@ -31,12 +31,12 @@ def failing(monkeypatch, error: BaseException, when) -> list[int]:
     calls: list[int] = []
     run = Forward.run
 
-    def forward(self, first, steps, entry, fills, **options):
+    def forward(self, first, steps, entry, fills, where, **options):
         wide = max(len(s.mlp_place) if s.mlp_place is not None else 1 for s in steps)
-        calls.append(wide * entry.stream.shape[1])
+        calls.append(wide * sum(segment.prompts for segment in where.segments))
         if when(len(calls), calls[-1]):
             raise error
-        return run(self, first, steps, entry, fills, **options)
+        return run(self, first, steps, entry, fills, where, **options)
 
     monkeypatch.setattr(Forward, "run", forward)
     return calls
@@ -76,6 +76,25 @@ def test_out_of_memory_in_the_middle_of_a_block_loses_nothing(tiny_llama, monkey
     failing(monkeypatch, MemoryError(), lambda call, size: call == 2)
     engine = ablation.FastEngine(tiny_llama, prompts, players, ablation.zero(), tokens=20)
     np.testing.assert_allclose(engine.scores(masks), expected, atol=1e-5)
+
+
+def test_out_of_memory_before_the_first_mask_halves_what_is_prepared(tiny_llama, monkeypatch):
+    players = sm.select_players(tiny_llama, "heads:1-2")
+    masks = masks_of(players.n)
+    prompts = sm.TaskGame(tiny_llama, TASK, players).prompts
+    expected = ablation.FastEngine(tiny_llama, prompts, players, ablation.zero()).scores(masks)
+    enter, sizes = Forward.enter, []
+
+    def forward(self, ids, *args, **options):
+        sizes.append(len(ids))
+        if len(ids) > 20:  # two prompts of nine tokens fit, three do not
+            raise MemoryError
+        return enter(self, ids, *args, **options)
+
+    monkeypatch.setattr(Forward, "enter", forward)
+    engine = ablation.FastEngine(tiny_llama, prompts, players, ablation.zero())
+    np.testing.assert_allclose(engine.scores(masks), expected, atol=1e-5)
+    assert sizes == [45, 18, 27, 9, 18]
 
 
 def test_too_little_memory_for_one_prompt_says_what_to_do_and_keeps_what_was_scored(
