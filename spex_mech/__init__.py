@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from spex_mech.cards import load_game as load_game
     from spex_mech.cards import load_task as load_task
     from spex_mech.cards import task_names as task_names
+    from spex_mech.circuits import Circuit as Circuit
+    from spex_mech.circuits import circuit as circuit
     from spex_mech.curves import PruningCurve as PruningCurve
     from spex_mech.curves import keep_rates as keep_rates
     from spex_mech.curves import prune_curve as prune_curve
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Card": "model_card",
+    "Circuit": "circuits",
     "Explanation": "rounds",
     "InputError": "errors",
     "Interactions": "indices",
@@ -68,6 +71,7 @@ _HOME = {
     "accuracy_noise": "noise",
     "calibrate": "calibration",
     "choose_size": "size_choice",
+    "circuit": "circuits",
     "compact_model": "exporting",
     "decode": "decoders",
     "evaluate": "evaluation",

@@ -1,120 +1,98 @@
-"""Pruned models against baselines: chosen on one set of questions, compared on another."""
+"""Every way of choosing kept sets, asked on the same questions and held to the same budget."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from spex_mech.decoders import decode
-from spex_mech.designs import MaskDesign
+from spex_mech import choosers, model_rankings
+from spex_mech.choosers import Chooser, Metered, Problem
 from spex_mech.errors import InputError
-from spex_mech.evaluation import Run, evaluate
-from spex_mech.executors import Executor
-from spex_mech.pruning import Pruned, best_of_random, prune, ranked
-from spex_mech.spectrum import Spectrum
-from spex_mech.stats import Estimate, bootstrap_mean, paired_difference
-from spex_mech.task_game import TaskGame
+from spex_mech.pruning import Pruned
 from spex_mech.types import ValueFunction
 
 OURS, LASSO, RANDOM = "ours", "lasso ranking", "best of random"
-METRICS = ("accuracy", "margin")
+
+CHOOSERS: Mapping[str, Chooser] = {
+    OURS: choosers.surrogate_search(),
+    LASSO: choosers.lasso_ranking(),
+    "taylor": model_rankings.taylor,
+    "signed taylor": model_rankings.signed_taylor,
+    "knock-out": choosers.knock_out,
+    "greedy removal": choosers.greedy_removal,
+    RANDOM: choosers.best_of_random,
+    "attention entropy": model_rankings.attention_entropy,
+    "output norm": model_rankings.output_norm,
+    "random": choosers.random_order,
+}
+"""Every method by name. Those that look inside the model need a `TaskGame`; entropy and norm also heads."""
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """A kept set that one method chose."""
+    """A kept set that one method chose.
+
+    Attributes:
+        method: the method's name.
+        keep: the size.
+        pruned: the kept set.
+        spent: ablations that the method spent on all of its sizes together.
+    """
 
     method: str
     keep: int
     pruned: Pruned
+    spent: int
 
 
-@dataclass(frozen=True, eq=False)
-class Point:
-    """One method at one size, on questions that its search never saw.
-
-    Attributes:
-        choice: the method, the size and the kept set.
-        metrics: metric name to its mean on the test questions with an interval.
-        gains: metric name to the paired difference to ours (ours minus this); empty for ours.
-    """
-
-    choice: Choice
-    metrics: dict[str, Estimate]
-    gains: dict[str, Estimate]
-
-
-def choose(
+def choose_all(
     game: ValueFunction,
-    run: Run,
-    spectrum: Spectrum,
+    keeps: Sequence[int],
     *,
-    keep: int,
-    validate: int,
-    random_budget: int,
+    budget: int,
     seed: int,
+    methods: Mapping[str, Chooser] = CHOOSERS,
 ) -> list[Choice]:
-    """Our kept set and the baselines' at one size.
+    """Kept sets by every method, each at every size, at the same budget and on the same questions.
+
+    A method is stopped where it asks for more different masks than the budget; what it reads off the
+    model itself is counted in ablations. Masks that several methods ask for are counted for each, so
+    the answer of one does not depend on the others; give a `choosers.Remembered` or an
+    `evaluation.Recorded` game to evaluate them once.
 
     Args:
         game: the game on the search questions.
-        run: its evaluated design, which the LASSO ranking is fitted to.
-        spectrum: what was decoded from it.
-        keep: number of players to keep.
-        validate: true ablations that ours spends on checking and improving.
-        random_budget: true ablations that random search spends.
-        seed: seed of the searches.
-    """
-    ours = prune(game, spectrum, keep=keep, validate=validate, seed=seed)
-    first = decode(run.design, run.values, method="lasso", seed=seed, order=1)
-    # A player that helps has a negative first-order coefficient.
-    ranking = ranked(np.array([-first[(i,)] for i in range(spectrum.n)]), keep)
-    lasso = Pruned(ranking, float(first(ranking[None])[0]), None, 0)
-    lucky = best_of_random(game, spectrum.n, keep=keep, budget=random_budget, seed=seed + keep)
-    return [Choice(OURS, keep, ours), Choice(LASSO, keep, lasso), Choice(RANDOM, keep, lucky)]
-
-
-def compare(
-    game: TaskGame,
-    choices: list[Choice],
-    *,
-    seed: int,
-    store: Path | None = None,
-    progress: bool | None = None,
-    executor: str | Executor = "local",
-) -> tuple[dict[str, Estimate], list[Point]]:
-    """Score every kept set once on questions that no search saw.
-
-    Args:
-        game: the game on those questions.
-        choices: kept sets; every size has one by ``ours``.
-        seed: seed of the bootstrap.
-        store: folder to keep the evaluations in; see `evaluate`.
-        progress: see `evaluate`.
-        executor: see `evaluate`.
+        keeps: numbers of players to keep.
+        budget: true ablations that each method may spend on all sizes together.
+        seed: seed of whatever the methods draw.
+        methods: name to method; a subset or an extension of `CHOOSERS`.
 
     Returns:
-        The full model's metrics, and a point for each choice.
+        Method by method, in the order of ``methods``, and size by size, in the order of ``keeps``.
+
+    Raises:
+        InputError: no sizes, sizes out of range, twice or not whole, or a budget or game that a method
+            cannot do with.
     """
-    masks = np.stack([np.ones(game.players.n, dtype=bool), *[c.pruned.mask for c in choices]])
-    design = MaskDesign(masks=masks, seed=seed)
-    scores = evaluate(
-        game, design, store=store, executor=executor, progress=progress, label="test"
-    ).scores
-    if scores is None:
-        raise InputError("the game keeps no scores of its examples; compare on a TaskGame")
-    tables = {name: game.per_example(scores, metric=name) for name in METRICS}
-    full = {name: bootstrap_mean(table[0], seed=seed) for name, table in tables.items()}
-    ours = {c.keep: row for row, c in enumerate(choices, 1) if c.method == OURS}
-    points = []
-    for row, choice in enumerate(choices, 1):
-        metrics = {name: bootstrap_mean(table[row], seed=seed) for name, table in tables.items()}
-        gains = {
-            name: paired_difference(table[ours[choice.keep]], table[row], seed=seed)
-            for name, table in tables.items()
-            if choice.method != OURS
-        }
-        points.append(Point(choice, metrics, gains))
-    return full, points
+    sizes = _sizes(keeps, game.players.n)
+    choices = []
+    for name, method in methods.items():
+        meter = Metered(game, budget)
+        found = method(Problem(meter, sizes, seed))
+        choices += [
+            Choice(name, keep, pruned, meter.spent)
+            for keep, pruned in zip(sizes, found, strict=True)
+        ]
+    return choices
+
+
+def _sizes(keeps: Sequence[int], n: int) -> tuple[int, ...]:
+    sizes = tuple(keeps)
+    whole = all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) for k in sizes)
+    if not sizes or not whole or not all(1 <= k <= n for k in sizes):
+        raise InputError(f"keeps is {list(sizes)}, expected whole numbers of players from 1 to {n}")
+    if len(set(sizes)) < len(sizes):
+        raise InputError(f"keeps is {list(sizes)}, expected each size once")
+    return tuple(int(k) for k in sizes)

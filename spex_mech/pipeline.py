@@ -1,48 +1,64 @@
-"""The main job from model to report: evaluate, decode, read off interactions, prune, compare, export."""
+"""The steps from model to report, each on what the former left in the run's folder; `run` takes them all.
+
+Evaluating, pruning, testing and exporting need the model and are here; decoding and the report do not and
+are in `decoding` and `report`.
+"""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spex_mech import designs
-from spex_mech.cards import load_task
-from spex_mech.comparison import OURS, Point, choose, compare
-from spex_mech.decoders import decode
-from spex_mech.decoders.auto import decoder
+from spex_mech.choosing import choose_exported, choose_kept_sets, kept_of, size_to_json
+from spex_mech.circuit_files import circuit_to_graphml, circuit_to_json
+from spex_mech.circuits import Circuit, circuit
+from spex_mech.decoding import Decoded, decode_folder, save_decoded
 from spex_mech.designs import MaskDesign
-from spex_mech.errors import InputError, OutputExistsError
-from spex_mech.evaluation import Recorded, Run, evaluate
+from spex_mech.evaluation import Run, evaluate
 from spex_mech.executors import Executor
-from spex_mech.exporting import export
-from spex_mech.indices import Interactions, interactions
-from spex_mech.metrics import faithfulness
-from spex_mech.models import Model, load_model
-from spex_mech.players import PlayerSet, select_players
-from spex_mech.spec import DesignSpec, RunSpec
-from spex_mech.spectrum import Spectrum
-from spex_mech.stats import Estimate
-from spex_mech.task import ChoiceTask
-from spex_mech.task_game import TaskGame
+from spex_mech.exporting import compact_model, export
+from spex_mech.footprint import Footprint, footprints
+from spex_mech.model_card import Card
+from spex_mech.players import PlayerSet
+from spex_mech.run_files import (
+    Kept,
+    TestScores,
+    interactions_from_json,
+    kept_to_json,
+    scores_from_json,
+    scores_to_json,
+)
+from spex_mech.run_folder import RunFolder, claim, write_text
+from spex_mech.run_setup import (
+    Setup,
+    check_circuit,
+    check_export,
+    check_pruning,
+    circuit_game,
+    prepare,
+)
+from spex_mech.scoring import score_folder
 
+__all__ = [
+    "Result",
+    "Setup",
+    "check_pruning",
+    "circuit_game",
+    "circuit_step",
+    "decode_step",
+    "evaluate_step",
+    "export_step",
+    "kept_of",
+    "prepare",
+    "prune_step",
+    "run",
+    "test_step",
+]
 
-@dataclass(frozen=True, eq=False)
-class Setup:
-    """A spec with everything it names loaded: nothing has been evaluated yet."""
-
-    spec: RunSpec
-    model: Model
-    task: ChoiceTask
-    players: PlayerSet
-    game: TaskGame
-    design: MaskDesign
-    check: MaskDesign | None
+_CARD_ROWS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,68 +67,188 @@ class Result:
 
     Attributes:
         setup: what was run.
-        run: the evaluated design.
-        spectrum: the decoded surrogate.
-        heldout_r2: its R² on masks that the decoder never saw; None without a check design.
-        interactions: the index asked for.
-        full: metric name to the full model's mean on the test questions.
-        curve: every method at every size.
-        seconds: wall-clock seconds of each phase.
+        folder: where its files are.
+        decoded: the surrogate, its interactions and its fit to held-out masks.
+        scores: every method at every size on test questions.
+        circuit: the size to be exported (or the smallest) as a circuit, if that was asked for.
         exported: the pruned checkpoint, if one was asked for.
     """
 
     setup: Setup
-    run: Run
-    spectrum: Spectrum
-    heldout_r2: float | None
-    interactions: Interactions
-    full: dict[str, Estimate]
-    curve: list[Point]
-    seconds: dict[str, float]
+    folder: RunFolder
+    decoded: Decoded
+    scores: TestScores
+    circuit: Circuit | None
     exported: Path | None
 
 
-def prepare(spec: RunSpec) -> Setup:
-    """Load what a spec names and check that it fits together, before anything is evaluated.
+def evaluate_step(
+    setup: Setup,
+    folder: RunFolder,
+    *,
+    executor: str | Executor = "local",
+    progress: bool | None = None,
+) -> tuple[Run, Run | None]:
+    """Evaluate the design and the held-out masks into the folder's stores.
+
+    Returns:
+        Both runs; the second is None where no masks are held out.
+    """
+    told: dict[str, Any] = {
+        "executor": executor,
+        "spec": setup.spec.model_dump(),
+        "progress": progress,
+    }
+    with folder.timed("evaluate"):
+        done = evaluate(setup.game, setup.design, store=folder.masks, **told)
+    if setup.check is None:
+        return done, None
+    with folder.timed("check"):
+        return done, evaluate(setup.game, setup.check, store=folder.check, label="check", **told)
+
+
+def decode_step(folder: RunFolder) -> Decoded:
+    """Decode what was evaluated and write the spectrum; needs no model."""
+    with folder.timed("decode"):
+        decoded = decode_folder(folder)
+        save_decoded(decoded, folder)
+    return decoded
+
+
+def prune_step(
+    setup: Setup, folder: RunFolder, decoded: Decoded, *, progress: bool | None = None
+) -> list[Kept]:
+    """Choose kept sets on the search questions, ours and the baselines', and write ``kept.json``.
+
+    With ``prune.export = "auto"`` the size is chosen on the validation questions, and ``size.json`` says
+    how.
+    """
+    with folder.timed("prune"):
+        kept = choose_kept_sets(setup, folder, decoded, progress=progress)
+        size = None
+        if setup.spec.prune.export == "auto":
+            size = choose_exported(setup, folder, kept)
+    folder.save("kept.json", [kept_to_json(k, setup.players) for k in kept])
+    folder.remove("size.json", "circuit.json", "circuit.graphml")
+    if size is not None:
+        folder.save("size.json", size_to_json(size))
+    return kept
+
+
+def test_step(
+    setup: Setup,
+    folder: RunFolder,
+    kept: list[Kept],
+    *,
+    executor: str | Executor = "local",
+    progress: bool | None = None,
+) -> TestScores:
+    """Score kept sets on the test questions and write ``results.json``."""
+    masks = np.stack([np.ones(setup.players.n, dtype=bool), *[k.mask for k in kept]])
+    with folder.timed("test"):
+        evaluate(
+            setup.game.with_split("test"),
+            MaskDesign(masks, seed=setup.spec.prune.seed),
+            store=folder.test,
+            executor=executor,
+            spec=setup.spec.model_dump(),
+            progress=progress,
+            label="test",
+        )
+    scores = score_folder(folder)
+    folder.save("results.json", scores_to_json(scores, setup.players))
+    return scores
+
+
+test_step.__test__ = False  # type: ignore[attr-defined]
+
+
+def export_step(
+    setup: Setup,
+    folder: RunFolder,
+    keep: int | None = None,
+    *,
+    out: str | Path | None = None,
+) -> Path:
+    """Write our kept set of one size as a checkpoint, with what is known of it in its card.
+
+    Args:
+        setup: what was run.
+        folder: the run's folder, with its kept sets.
+        keep: the size; default the one to be exported.
+        out: where to write; default ``pruned`` in the folder.
 
     Raises:
-        InputError: an unknown model, task, player, metric, ablation or design, or sizes out of range.
+        InputError: a size that was not pruned to, or a model that cannot be exported as asked.
+        OutputExistsError: ``out`` exists.
     """
-    model = load_model(spec.model)
-    players = select_players(model, spec.players)
-    task = load_task(spec.task, **spec.asking.model_dump())
-    if spec.game.examples is not None:
-        task = task.first(spec.game.examples)
-    game = TaskGame(
-        model,
-        task,
-        players,
-        metric=spec.game.metric,
-        ablation=spec.game.ablation,
-        rescale=spec.game.rescale,
+    check_export(setup)
+    spec, players = setup.spec, setup.players
+    kept = kept_of(folder, players, keep)
+    before, after = _costs(setup, kept) if spec.prune.measure else (None, None)
+    card = Card(
+        task=spec.task,
+        held_out=_claims(folder, players, kept),
+        spec=spec.model_dump_json(indent=1),
+        before=before,
+        after=after,
+        **_strongest(folder, players),
     )
-    sizes = [*spec.prune.keep, *([] if spec.prune.export is None else [spec.prune.export])]
-    wrong = [k for k in sizes if not 1 <= k <= players.n]
-    if wrong or not spec.prune.keep:
-        raise InputError(
-            f"prune.keep and prune.export are {sizes}, expected sizes from 1 to {players.n}, the number "
-            "of players"
+    return export(
+        setup.model,
+        players,
+        kept.mask,
+        folder.path / "pruned" if out is None else out,
+        mode=spec.prune.mode,
+        rescale=spec.game.rescale,
+        even=spec.prune.even,
+        card=card,
+    )
+
+
+def circuit_step(
+    setup: Setup,
+    folder: RunFolder,
+    keep: int | None = None,
+    *,
+    decoded: Decoded | None = None,
+    executor: str | Executor = "local",
+    progress: bool | None = None,
+) -> Circuit:
+    """Test our kept set of one size as a circuit on test questions; write ``circuit.json``, ``.graphml``.
+
+    Args:
+        setup: what was run.
+        folder: the run's folder, with its kept sets.
+        keep: the size; default the one to be exported, or the only one.
+        decoded: the run's spectrum, if it is at hand.
+        executor: see `evaluate`.
+        progress: see `evaluate`.
+
+    Raises:
+        MissingFileError: nothing was pruned.
+        InputError: a size that was not pruned to.
+    """
+    check_circuit(setup)
+    spec = setup.spec
+    kept = kept_of(folder, setup.players, keep)
+    spectrum = (decode_folder(folder) if decoded is None else decoded).spectrum
+    game, store = circuit_game(setup), folder.circuit(spec.circuit.questions)
+    with folder.timed("circuit"):
+        found = circuit(
+            game,
+            kept.mask,
+            spectrum,
+            index=spec.interactions.index if spec.interactions.order > 1 else "FBII",
+            subsets=spec.circuit.subsets,
+            seed=spec.circuit.seed,
+            store=store,
+            executor=executor,
+            progress=progress,
         )
-    if spec.prune.export is not None and spec.prune.export not in spec.prune.keep:
-        raise InputError(f"prune.export is {spec.prune.export}, expected one of {spec.prune.keep}")
-    if spec.prune.export is not None and spec.game.ablation != "zero":
-        raise InputError(
-            f"a model pruned by {spec.game.ablation} ablation cannot be exported, only zero ablation "
-            "can; set prune.export=none"
-        )
-    decoder(spec.decode.method)
-    constant = Spectrum.from_supports([()], [0.0], players.n)
-    interactions(constant, spec.interactions.index, spec.interactions.order)
-    design = _design(spec.design, players.n, spec.design.budget, spec.design.seed)
-    check = None
-    if spec.design.check:
-        check = _design(spec.design, players.n, spec.design.check, spec.design.seed + 1_000_003)
-    return Setup(spec, model, task, players, game, design, check)
+    folder.save("circuit.json", circuit_to_json(found))
+    write_text(folder.path / "circuit.graphml", circuit_to_graphml(found))
+    return found
 
 
 def run(
@@ -122,13 +258,10 @@ def run(
     progress: bool | None = None,
     executor: str | Executor = "local",
 ) -> Result:
-    """Run a prepared spec and write what it finds to ``out``.
+    """Run a prepared spec and write what it finds to ``out``; `run_folder` says what lies there.
 
-    The folder gets ``spec.json``, the evaluated masks (run stores ``masks``, ``check``, ``test``),
-    ``spectrum.json`` (the terms read out; ``readout_loss`` is the part of the surrogate's variance that
-    they miss), ``interactions.json``, ``results.json`` and the pruned checkpoint (``pruned``);
-    `report.write_report` adds the page and its figures. A run that was cut off goes on when the
-    same spec and folder are given again; a finished one is refused.
+    `report.write_report` adds the page and its figures. A run that was cut off goes on when the same
+    spec and folder are given again; a finished one is refused.
 
     Args:
         setup: what to run.
@@ -138,179 +271,71 @@ def run(
             rounds of pruning stay in this process.
 
     Raises:
+        InputError: as for `check_pruning`.
         OutputExistsError: ``out`` holds a finished run or something else.
     """
-    folder = Path(out)
-    _claim(folder, setup.spec)
-    clock = _Clock()
-    spec, game = setup.spec, setup.game
-    with clock("evaluate"):
-        done = evaluate(
-            game,
-            setup.design,
-            store=folder / "masks",
-            executor=executor,
-            spec=spec.model_dump(),
-            progress=progress,
-        )
-    with clock("decode"):
-        spectrum = decode(
-            setup.design, done.values, method=spec.decode.method, seed=spec.decode.seed
-        )
-        found = interactions(spectrum, spec.interactions.index, spec.interactions.order)
-    r2 = None
-    with clock("check"):
-        if setup.check is not None:
-            held = evaluate(
-                game,
-                setup.check,
-                store=folder / "check",
-                executor=executor,
-                spec=spec.model_dump(),
-                progress=progress,
-            )
-            r2 = faithfulness(spectrum, held.masks, held.values)
-    with clock("prune"):
-        choices = [
-            choice
-            for keep in sorted(spec.prune.keep, reverse=True)
-            for choice in choose(
-                Recorded(game, folder / "masks", progress, f"pruning to {keep}"),
-                done,
-                spectrum,
-                keep=keep,
-                validate=spec.prune.ablations,
-                random_budget=random_share(setup),
-                seed=spec.prune.seed,
-            )
-        ]
-    with clock("test"):
-        full, curve = compare(
-            game.with_split("test"),
-            choices,
-            seed=spec.prune.seed,
-            store=folder / "test",
-            progress=progress,
-            executor=executor,
-        )
+    check_pruning(setup)
+    spec = setup.spec
+    wanted = [
+        "results.json",
+        *(["circuit.json"] if spec.circuit.subsets else []),
+        *(["pruned"] if spec.prune.export is not None else []),
+    ]
+    folder = claim(out, setup.spec, last=wanted)
+    evaluate_step(setup, folder, executor=executor, progress=progress)
+    decoded = decode_step(folder)
+    kept = prune_step(setup, folder, decoded, progress=progress)
+    scores = test_step(setup, folder, kept, executor=executor, progress=progress)
+    tested = None
+    if spec.circuit.subsets:
+        tested = circuit_step(setup, folder, decoded=decoded, executor=executor, progress=progress)
     exported = None
     if spec.prune.export is not None:
-        mask = next(
-            p.choice.pruned.mask
-            for p in curve
-            if (p.choice.method, p.choice.keep) == (OURS, spec.prune.export)
-        )
-        exported = export(
-            setup.model, setup.players, mask, folder / "pruned", rescale=spec.game.rescale
-        )
-    result = Result(setup, done, spectrum, r2, found, full, curve, clock.seconds, exported)
-    _write(folder, result)
-    return result
+        exported = folder.path / "pruned"
+        if not exported.exists():  # it is there whole, or not at all
+            export_step(setup, folder)
+    return Result(setup, folder, decoded, scores, tested, exported)
 
 
-def random_share(setup: Setup) -> int:
-    """Ablations that random search may spend on one size: what ours spends on it, all told.
-
-    The design serves every size, so its cost is shared among them.
-    """
-    return len(setup.design) // len(setup.spec.prune.keep) + setup.spec.prune.ablations
-
-
-def _design(spec: DesignSpec, n: int, budget: int, seed: int) -> MaskDesign:
-    rate = tuple(spec.keep_rate) if isinstance(spec.keep_rate, list) else spec.keep_rate
-    kinds = {
-        "biased": lambda: designs.biased(n, budget, keep_rate=rate, seed=seed),
-        "uniform": lambda: designs.uniform(n, budget, seed=seed),
-        "paired": lambda: designs.paired(n, budget, seed=seed),
-        "stratified": lambda: designs.stratified(n, budget, seed=seed),
-        "spex": lambda: designs.spex(n, budget, seed=seed),
-    }
-    if spec.kind not in kinds:
-        raise InputError(f"unknown design.kind {spec.kind!r}; expected one of {', '.join(kinds)}")
-    return kinds[spec.kind]()
+def _claims(folder: RunFolder, players: PlayerSet, kept: Kept) -> dict[str, Any]:
+    """What the card says of a kept set on test questions; nothing where it was not tested."""
+    if not folder.has("results.json"):
+        return {}
+    scores = folder.read("results.json", lambda content: scores_from_json(content, players))
+    for point in scores.points:
+        if np.array_equal(point.kept.mask, kept.mask):
+            return {
+                **{f"test {k}": v for k, v in point.metrics.items()},
+                **{f"test {k}, model before pruning": v for k, v in scores.full.items()},
+                **{f"test {k}, change by pruning": v for k, v in point.change.items()},
+            }
+    return {}
 
 
-def _claim(folder: Path, spec: RunSpec) -> None:
-    """Make the output folder, or take up the unfinished run of the same spec that is there."""
-    text = spec.model_dump_json(indent=1)
-    header = folder / "spec.json"
-    if folder.exists():
-        unfinished = header.is_file() and not (folder / "results.json").exists()
-        if not unfinished or header.read_text(encoding="utf-8") != text:
-            raise OutputExistsError(
-                f"{folder} exists; choose a new folder (an unfinished run is resumed by the same spec)"
-            )
-        return
-    folder.mkdir(parents=True)
-    header.write_text(text, encoding="utf-8")
-
-
-def _write(folder: Path, result: Result) -> None:
-    names = result.setup.players.names
-    spectrum = result.spectrum
-
-    def coalition(members: Iterable[int]) -> list[str]:
-        return [names[i] for i in members]
-
-    def save(name: str, content: Any) -> None:
-        (folder / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-    everything = spectrum.top(len(spectrum), include_empty=True)
-    save(
-        "spectrum.json",
-        {
-            "convention": "f(x) = sum_S F(S) (-1)^|S & x|, x = 1 present",
-            "players": names,
-            "readout_loss": spectrum.info.get("readout_loss", 0.0),
-            "terms": [[coalition(s), c] for s, c in everything],
-        },
+def _strongest(folder: RunFolder, players: PlayerSet) -> dict[str, Any]:
+    if not folder.has("interactions.json"):
+        return {}
+    found = folder.read(
+        "interactions.json", lambda content: interactions_from_json(content, players)
     )
-    found = sorted(result.interactions.values.items(), key=lambda item: -abs(item[1]))
-    save(
-        "interactions.json",
-        {
-            "index": result.interactions.index,
-            "order": result.interactions.order,
-            "values": [[coalition(s), v] for s, v in found],
-            "std": None
-            if result.interactions.std is None
-            else [result.interactions.std[s] for s, _ in found],
-        },
+    rows = [(players.label(s), v) for s, v in found.joint(_CARD_ROWS)]
+    return {"interactions": rows, "index": found.index}
+
+
+def _costs(setup: Setup, kept: Kept) -> tuple[Footprint, Footprint]:
+    small = compact_model(
+        setup.model,
+        setup.players,
+        kept.mask,
+        rescale=setup.spec.game.rescale,
+        even=setup.spec.prune.even,
     )
-    save(
-        "results.json",
-        {
-            "heldout_r2": result.heldout_r2,
-            "decoder": str(spectrum.info.get("message", spectrum.info.get("method", ""))),
-            "full": {k: vars(v) for k, v in result.full.items()},
-            "curve": [
-                {
-                    "method": p.choice.method,
-                    "keep": p.choice.keep,
-                    "ablations beside the design": p.choice.pruned.ablations,
-                    "kept": coalition(np.flatnonzero(p.choice.pruned.mask)),
-                    **{k: vars(v) for k, v in p.metrics.items()},
-                    "ours minus this": {k: vars(v) for k, v in p.gains.items()},
-                }
-                for p in result.curve
-            ],
-            "seconds": result.seconds,
-        },
+    room = int(getattr(setup.model.hf.config, "max_position_embeddings", 160))
+    prompt = min(128, room * 3 // 4)
+    found = footprints(
+        {"before": setup.model.hf, "after": small},
+        seed=setup.spec.prune.seed,
+        prompt_tokens=prompt,
+        new_tokens=min(32, room - prompt),
     )
-
-
-class _Clock:
-    """Wall-clock seconds of named phases."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    def __call__(self, phase: str) -> _Clock:
-        self._phase = phase
-        return self
-
-    def __enter__(self) -> None:
-        self._start = time.monotonic()
-
-    def __exit__(self, *exc: object) -> None:
-        self.seconds[self._phase] = time.monotonic() - self._start
+    return found["before"], found["after"]

@@ -6,8 +6,11 @@ import time
 from dataclasses import dataclass
 
 from spex_mech.batching import batch_size
+from spex_mech.comparison import LASSO
 from spex_mech.masks import unique
-from spex_mech.pipeline import Setup, random_share
+from spex_mech.noise import Noise, expected_noise
+from spex_mech.pruning import size_of
+from spex_mech.run_setup import Setup, circuit_game
 from spex_mech.task_game import TaskGame
 
 _PROBE_SECONDS = 2.0
@@ -52,21 +55,42 @@ def plan(setup: Setup) -> list[Phase]:
     """
     spec = setup.spec
     rate = _tokens_per_second(setup)
-    sizes = len(spec.prune.keep)
+    sizes, methods = setup.sizes, 1 + len(spec.prune.baselines)
     search, test = setup.game, setup.game.with_split("test")
+    checks = len(sizes) * spec.prune.ablations
     counts = [
         ("design", search, len(setup.design)),
         ("held-out check", search, spec.design.check),
-        ("pruning", search, sizes * spec.prune.ablations),
-        ("random baseline", search, sizes * random_share(setup)),
-        ("test", test, 1 + 3 * sizes),
+        ("pruning", search, checks),
+        # The LASSO ranking reads the design; every other baseline may spend all that ours does.
+        (
+            "baselines",
+            search,
+            setup.budget * sum(name != LASSO for name in spec.prune.baselines),
+        ),
+        ("test", test, 1 + methods * len(sizes)),
     ]
+    if spec.prune.export == "auto":
+        counts.append(("validation", setup.game.with_split("validation"), 1 + len(sizes)))
+    if spec.circuit.subsets:
+        size = max(sizes) if spec.prune.export == "auto" else _exported(setup)
+        most = 4 + 2 * spec.circuit.subsets + 3 * size  # if every player needs a second test
+        counts.append(("circuit", circuit_game(setup), most))
     phases = []
     for name, game, masks in counts:
         tokens = masks * tokens_per_mask(game)
         size = masks * bytes_per_mask(game)
         phases.append(Phase(name, masks, tokens, tokens / rate, size, batch_size(game)))
     return phases
+
+
+def expected(setup: Setup) -> dict[str, Noise]:
+    """What the search and the test questions can show, at an accuracy of 0.5: the worst case.
+
+    No model is asked; `noise.task_noise` asks it.
+    """
+    counts = {split: len(setup.task.select(split)) for split in ("search", "test")}
+    return {split: expected_noise(count) for split, count in counts.items() if count > 1}
 
 
 def tokens_per_mask(game: TaskGame) -> int:
@@ -80,6 +104,13 @@ def bytes_per_mask(game: TaskGame) -> int:
     per_example = prompts.answers if prompts.options is None else prompts.options
     columns = 1 if per_example is None else per_example.shape[1]
     return -(-game.players.n // 8) + 8 + 4 * len(prompts.ids) * columns
+
+
+def _exported(setup: Setup) -> int:
+    size = setup.spec.prune.export
+    if size is None or isinstance(size, str):
+        return min(setup.sizes)
+    return size_of(size, setup.players.n) or min(setup.sizes)
 
 
 def _tokens_per_second(setup: Setup) -> float:

@@ -51,14 +51,17 @@ class DesignSpec(_Section):
     Attributes:
         kind: ``biased``, ``uniform``, ``paired``, ``stratified`` or ``spex``.
         budget: number of masks.
-        keep_rate: for ``biased``: one rate, or ``[low, high]`` drawn for every mask.
+        first: use the first so many of them; None for all. `explain` sets it when it stops early.
+        keep_rate: for ``biased``: one rate, ``[low, high]`` drawn for every mask, or ``auto``: the range
+            that serves the sizes of ``prune.keep``.
         check: masks of the same kind evaluated on top and held out, to measure faithfulness.
         seed: seed of the masks.
     """
 
     kind: str = "biased"
     budget: int = 240
-    keep_rate: float | list[float] = [0.3, 0.9]
+    first: int | None = None
+    keep_rate: float | list[float] | str = [0.3, 0.9]
     check: int = 40
     seed: int = 0
 
@@ -81,15 +84,50 @@ class PruneSpec(_Section):
     """Pruned sizes and what they may cost; see `prune`.
 
     Attributes:
-        keep: numbers of players to keep; the pruning curve has a point for each.
+        keep: numbers of players to keep, or shares of them such as 0.5; the pruning curve has a point
+            for each.
         ablations: true ablations spent on checking and improving each size.
-        export: the size whose model is exported; None for none.
+        baselines: what ours is compared with, any of `comparison.CHOOSERS`; each gets as many
+            ablations as ours, design included.
+        per_layer: most players kept in a layer; None for no such limit. Baselines keep no limits.
+        kv_groups: most key/value groups kept.
+        parameters: most parameters in the kept players, a number or a share.
+        export: the size whose model is exported; ``auto`` for the smallest one that costs no more than
+            the noise of the validation questions, see `choose_size`; None for none.
+        tolerance: loss that ``auto`` accepts whatever the noise, in units of the metric.
+        errors: standard errors that it accepts on top.
+        mode: ``dense`` or ``compact``, see `export`.
+        even: with ``compact``, a stock checkpoint even where layers keep unequally much.
+        measure: with ``compact``, measure size and speed for the model card.
         seed: seed of the search and of the bootstrap.
     """
 
-    keep: list[int] = [16, 10]
+    keep: list[int | float] = [16, 10]
     ablations: int = 40
-    export: int | None = 16
+    baselines: list[str] = ["lasso ranking", "best of random"]
+    per_layer: int | None = None
+    kv_groups: int | None = None
+    parameters: int | float | None = None
+    export: int | float | str | None = 16
+    tolerance: float = 0.0
+    errors: float = 1.0
+    mode: str = "dense"
+    even: bool = False
+    measure: bool = False
+    seed: int = 0
+
+
+class CircuitSpec(_Section):
+    """How the exported kept set is tested as a circuit; see `circuit`.
+
+    Attributes:
+        subsets: random knock-outs that completeness is measured on; 0 leaves the circuit out of a run.
+        questions: test questions to use, the first ones; None for all.
+        seed: seed of the knock-outs and of the bootstrap.
+    """
+
+    subsets: int = 6
+    questions: int | None = 120
     seed: int = 0
 
 
@@ -105,6 +143,7 @@ class RunSpec(_Section):
     decode: DecodeSpec = DecodeSpec()
     interactions: InteractionsSpec = InteractionsSpec()
     prune: PruneSpec = PruneSpec()
+    circuit: CircuitSpec = CircuitSpec()
 
 
 def read_spec(file: str | Path | None, settings: Sequence[str] = ()) -> RunSpec:
@@ -118,7 +157,19 @@ def read_spec(file: str | Path | None, settings: Sequence[str] = ()) -> RunSpec:
         MissingFileError: the file is not there.
         InputError: a file that cannot be read, an unknown key or a value of the wrong type.
     """
-    raw = {} if file is None else _parse(Path(file))
+    return with_settings({} if file is None else _parse(Path(file)), settings)
+
+
+def with_settings(raw: dict[str, Any], settings: Sequence[str]) -> RunSpec:
+    """A spec from its keys and values, with ``key=value`` settings applied to it.
+
+    Args:
+        raw: sections and keys, as a spec file holds them; settings are put into it.
+        settings: see `read_spec`.
+
+    Raises:
+        InputError: an unknown key or a value of the wrong type.
+    """
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not equals:
@@ -135,8 +186,8 @@ def read_spec(file: str | Path | None, settings: Sequence[str] = ()) -> RunSpec:
 def _parse(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise MissingFileError(f"spec {str(file)!r} does not exist; give a .toml or .yaml file")
-    text = file.read_text(encoding="utf-8")
     try:
+        text = file.read_text(encoding="utf-8")
         if file.suffix == ".toml":
             return tomllib.loads(text)
         if file.suffix in (".yaml", ".yml"):
@@ -145,7 +196,7 @@ def _parse(file: Path) -> dict[str, Any]:
             raise InputError(
                 f"spec {str(file)!r} ends in {file.suffix!r}; expected .toml, .yaml or .yml"
             )
-    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read spec {str(file)!r}: {error}") from None
     if not isinstance(raw, dict):
         raise InputError(

@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 import io
+import shlex
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import jinja2
-import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from spex_mech import plots
-from spex_mech.evaluation import evaluate
-from spex_mech.indices import interactions
-from spex_mech.pipeline import Result
+from spex_mech.report.figures import figures_of
+from spex_mech.report.gathering import Gathered, gather
+from spex_mech.run_folder import RunFolder, open_folder, write_text
+from spex_mech.spec import RunSpec
 
 _TOP = 15
 
 
-def write_report(result: Result, folder: Path) -> Path:
-    """Write ``report.html`` and ``figures/*.png`` into the run's folder.
+def write_report(folder: RunFolder | str | Path, *, metrics: Sequence[str] | None = None) -> Path:
+    """Write ``report.html`` and ``figures/*.png`` into a run's folder, from what is stored there.
+
+    Needs no model and no torch. A run that is not finished has a report of what it has.
 
     Args:
-        result: a finished run.
-        folder: where its files are.
+        folder: the run's folder.
+        metrics: metrics of the test tables; default those that were scored.
 
     Returns:
         The page's path.
+
+    Raises:
+        MissingFileError: no run is there, or nothing has been evaluated.
+        InputError: a file that cannot be read or written, or an unknown metric.
     """
-    figures = _figures(result, folder)
-    (folder / "figures").mkdir(exist_ok=True)
+    home = folder if isinstance(folder, RunFolder) else open_folder(folder)
+    found = gather(home, metrics)
+    figures = figures_of(found)
+    target = home.path / "figures"
+    target.mkdir(exist_ok=True)
     for name, figure in figures.items():
-        figure.savefig(folder / "figures" / f"{name}.png", dpi=150)
+        part = target / f"{name}.png.part"
+        figure.savefig(part, dpi=150, format="png")
+        part.replace(target / f"{name}.png")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("spex_mech.report", "."),
         autoescape=True,
@@ -40,55 +53,92 @@ def write_report(result: Result, folder: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(interval=_interval, signed=_signed, bytes=_bytes)
     page = environment.get_template("page.html.j2").render(
-        figures={name: _svg(figure) for name, figure in figures.items()}, **_facts(result)
+        figures={name: _svg(figure, name) for name, figure in figures.items()}, **_facts(found)
     )
-    path = folder / "report.html"
-    path.write_text(page, encoding="utf-8")
+    path = home.path / "report.html"
+    write_text(path, page)
     return path
 
 
-def _facts(result: Result) -> dict:
-    setup = result.setup
-    sample = setup.task.select("search")[0]
+def _facts(found: Gathered) -> dict[str, Any]:
+    spec = found.folder.spec
+    joint = [] if found.interactions is None else found.interactions.joint(_TOP)
+    std = None if found.interactions is None else found.interactions.std
     return {
         "version": version("spex-mech"),
-        "spec": setup.spec,
-        "setup": setup,
-        "result": result,
-        "top": [(setup.players.label(s), v) for s, v in result.interactions.joint(_TOP)],
-        "prompt": sample.prompt,
-        "right": sample.options[sample.answer],
-        "message": result.spectrum.info.get("message", ""),
-        "ours": [p for p in result.curve if not p.gains],
+        "run": found,
+        "spec": spec,
+        "metric": found.facts.get("metric") or spec.game.metric or "value",
+        "top": [(found.players.label(s), v, None if std is None else std[s]) for s, v in joint],
+        "removed": [
+            (k, [name for name, kept in zip(found.players.names, k.mask, strict=True) if kept])
+            for k in found.kept
+        ],
+        "sections": _sections(spec),
+        "command": _command(spec),
+        "total": sum(found.seconds.values()),
     }
 
 
-def _figures(result: Result, folder: Path) -> dict[str, Figure]:
-    setup = result.setup
-    figures = {}
-    if all(p.layer is not None for p in setup.players):
-        effects = interactions(result.spectrum, "Banzhaf", 1)
-        figures["heads"] = plots.head_map(effects, result.interactions, setup.players)
-    figures["interactions"] = plots.top_interactions(result.interactions, setup.players)
-    if result.heldout_r2 is not None and setup.check is not None:
-        held = evaluate(setup.game, setup.check, store=folder / "check", progress=False)
-        figures["fidelity"] = plots.fidelity(
-            np.asarray(result.spectrum(held.masks)), held.values, r2=result.heldout_r2
-        )
-    for metric, chance in (("accuracy", setup.task.chance), ("margin", None)):
-        curves: dict = {}
-        for point in result.curve:
-            curves.setdefault(point.choice.method, {})[point.choice.keep] = point.metrics[metric]
-        figures[f"pruning_{metric}"] = plots.pruning_curve(
-            curves, full=result.full[metric], n=setup.players.n, label=metric, chance=chance
-        )
-    return figures
+def _sections(spec: RunSpec) -> list[tuple[str, list[tuple[str, Any]]]]:
+    """The spec as titled rows."""
+    content = spec.model_dump()
+    flat = [(k, v) for k, v in content.items() if not isinstance(v, dict)]
+    return [("run", flat), *((k, [*v.items()]) for k, v in content.items() if isinstance(v, dict))]
 
 
-def _svg(figure: Figure) -> Markup:
-    """The figure as inline SVG; Matplotlib escapes the text in it."""
+def _command(spec: RunSpec) -> str:
+    """The command that asks for the same run: the keys that differ from the defaults."""
+    mine, usual = spec.model_dump(), RunSpec().model_dump()
+    words = ["spex-mech", "run"]
+    for key, value in mine.items():
+        parts = value.items() if isinstance(value, dict) else [(None, value)]
+        for sub, v in parts:
+            default = usual[key] if sub is None else usual[key][sub]
+            if v != default:
+                name = key if sub is None else f"{key}.{sub}"
+                words += ["--set", f"{name}={_setting(v)}"]
+    return shlex.join(words)
+
+
+def _setting(value: Any) -> str:
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _interval(estimate: Any) -> str:
+    return _minus("{mean:.3f} [{low:.3f}, {high:.3f}]".format(**_fields(estimate)))
+
+
+def _signed(estimate: Any) -> str:
+    return _minus("{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**_fields(estimate)))
+
+
+def _fields(estimate: Any) -> dict[str, float]:
+    return estimate if isinstance(estimate, dict) else vars(estimate)
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def _svg(figure: Figure, name: str) -> Markup:
+    """The figure as inline SVG; Matplotlib escapes the text in it. Ids are made the figure's own."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
-    return Markup(text[text.index("<svg") :])
+    text = text[text.index("<svg") :]
+    for mark in (' id="', 'href="#', "url(#"):
+        text = text.replace(mark, f"{mark}{name}-")
+    return Markup(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from dataclasses import replace
@@ -14,6 +13,7 @@ import transformers
 
 import spex_mech as sm
 from spex_mech import cli, pipeline
+from spex_mech.noise import expected_noise
 from spex_mech.report import write_report
 from spex_mech.spec import read_spec
 
@@ -24,6 +24,8 @@ SMALL = [
     "prune.keep=[24, 12]",
     "prune.ablations=12",
     "prune.export=12",
+    "circuit.questions=20",
+    "circuit.subsets=3",
 ]
 
 
@@ -45,25 +47,36 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "out"
     setup = pipeline.prepare(read_spec(None, SMALL))
     result = pipeline.run(setup, folder, progress=False)
-    write_report(result, folder)
+    write_report(result.folder)
     return folder, result
 
 
 def test_everything_is_written(finished):
     folder, result = finished
     results = json.loads((folder / "results.json").read_text())
-    assert results["heldout_r2"] == result.heldout_r2
     assert {p["method"] for p in results["curve"]} == {"ours", "lasso ranking", "best of random"}
+    assert results["looks at the test questions"] == 1
     for point in results["curve"]:
         assert len(point["kept"]) == point["keep"]
         assert point["accuracy"]["n"] == 480
+        change = point["this minus the full model"]["margin"]
+        full = results["full"]["margin"]["mean"]
+        assert change["mean"] == pytest.approx(point["margin"]["mean"] - full)
         if point["method"] != "ours":
             gain = point["ours minus this"]["accuracy"]
             assert gain["low"] <= gain["mean"] <= gain["high"]
+            assert 0 <= point["p of ours against this (McNemar)"] <= 1
+    check = json.loads((folder / "check.json").read_text())
+    assert check["r2"]["low"] < check["r2"]["mean"] < check["r2"]["high"]
+    held = sm.open_run(folder / "check")(result.setup.check.masks)
+    np.testing.assert_array_equal(check["measured"], held)
+    r2 = sm.faithfulness(result.decoded.spectrum, result.setup.check.masks, held)
+    assert check["r2"]["mean"] == pytest.approx(r2)
+    names = ("heads", "interactions", "pairs", "fidelity", "circuit", "circuit_tests")
     assert {p.name for p in (folder / "figures").iterdir()} == {
-        f"{name}.png"
-        for name in ("heads", "interactions", "fidelity", "pruning_accuracy", "pruning_margin")
+        f"{name}.png" for name in (*names, "pruning_accuracy", "pruning_margin")
     }
+    assert not list(folder.rglob("*.part"))
 
 
 def test_the_spectrum_file_predicts_the_measured_masks(finished):
@@ -72,9 +85,25 @@ def test_the_spectrum_file_predicts_the_measured_masks(finished):
     place = {name: i for i, name in enumerate(saved["players"])}
     supports = [[place[p] for p in members] for members, _ in saved["terms"]]
     again = sm.Spectrum.from_supports(supports, [c for _, c in saved["terms"]], len(place))
-    readout = replace(result.spectrum, predictor=None)
-    np.testing.assert_allclose(again(result.run.masks), readout(result.run.masks), atol=1e-9)
-    assert saved["readout_loss"] == result.spectrum.info["readout_loss"] < 0.1
+    readout = replace(result.decoded.spectrum, predictor=None)
+    masks = result.decoded.design.masks
+    np.testing.assert_allclose(again(masks), readout(masks), atol=1e-9)
+    assert saved["readout_loss"] == result.decoded.spectrum.info["readout_loss"] < 0.1
+
+
+def test_the_circuit_is_the_exported_set(finished):
+    folder, result = finished
+    found = json.loads((folder / "circuit.json").read_text())
+    kept = pipeline.kept_of(result.folder, result.setup.players, 12)
+    assert [node["id"] for node in found["nodes"]] == [
+        name for name, k in zip(result.setup.players.names, kept.mask, strict=True) if k
+    ]
+    assert found["graph"]["alone"]["n"] == 20
+    alone = result.setup.game.with_split("test")
+    values = alone.per_example(alone.scores(kept.mask[None]))[0]
+    ids = pipeline.circuit_game(result.setup).prompts.ids
+    chosen = [alone.prompts.ids.index(x) for x in ids]
+    assert found["graph"]["alone"]["mean"] == pytest.approx(values[chosen].mean(), abs=1e-4)
 
 
 def test_the_exported_model_answers_like_the_masked_one(finished):
@@ -82,11 +111,7 @@ def test_the_exported_model_answers_like_the_masked_one(finished):
     setup = result.setup
     stock = transformers.AutoModelForCausalLM.from_pretrained(folder / "pruned").eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "pruned")
-    mask = next(
-        p.choice.pruned.mask
-        for p in result.curve
-        if (p.choice.method, p.choice.keep) == (pipeline.OURS, 12)
-    )
+    mask = pipeline.kept_of(result.folder, setup.players, 12).mask
     scores = setup.game.scores(mask[None])[0]
     for example, expected in zip(setup.task.select("search"), scores, strict=True):
         ids = tokenizer(example.prompt, return_tensors="pt")["input_ids"]
@@ -100,38 +125,39 @@ def test_a_run_that_was_cut_off_is_taken_up_without_evaluating_anything_again(
     finished, tmp_path, monkeypatch
 ):
     folder, result = finished
-    (folder / "results.json").rename(folder / "results.done")
+    (folder / "results.json").unlink()
     (folder / "pruned").rename(tmp_path / "pruned")
     game = type(result.setup.game)
     monkeypatch.setattr(game, "scores", lambda *a: pytest.fail("evaluated again"))
     again = pipeline.run(pipeline.prepare(result.setup.spec), folder, progress=False)
-    np.testing.assert_array_equal(again.run.values, result.run.values)
-    for a, b in zip(again.curve, result.curve, strict=True):
-        np.testing.assert_array_equal(a.choice.pruned.mask, b.choice.pruned.mask)
+    np.testing.assert_array_equal(again.decoded.values, result.decoded.values)
+    for a, b in zip(again.scores.points, result.scores.points, strict=True):
+        np.testing.assert_array_equal(a.kept.mask, b.kept.mask)
         assert a.metrics == b.metrics
+    assert (folder / "pruned" / "model.safetensors").read_bytes() == (
+        tmp_path / "pruned" / "model.safetensors"
+    ).read_bytes()
 
 
-def test_names_from_data_are_escaped_in_the_report(finished, tmp_path):
+def test_the_model_card_tells_the_run(finished):
     folder, result = finished
-    task = result.setup.task
-    evil = [
-        type(x)(x.id, "<script>alert(1)</script>" + x.prompt, x.answer, x.options, x.split)
-        for x in task.examples[:20]
-    ]
-    setup = dataclasses.replace(result.setup, task=dataclasses.replace(task, examples=tuple(evil)))
-    (tmp_path / "check").symlink_to(folder / "check")
-    page = write_report(dataclasses.replace(result, setup=setup), tmp_path).read_text()
-    assert "<script>" not in page and "&lt;script&gt;alert(1)" in page
+    card = (folder / "pruned" / "README.md").read_text()
+    point = next(p for p in result.scores.points if p.kept.keep == 12 and not p.gains)
+    for name in ("accuracy", "margin"):
+        assert f"| test {name} | {point.metrics[name].mean:.4g} |" in card
+    assert "embedded/people" in card and "FBII" in card and '"budget": 48' in card
 
 
 def test_plan_prints_masks_tokens_and_time(monkeypatch, capsys):
     assert run_cli(monkeypatch, "plan", *flags(SMALL)) == 0
-    lines = {
-        line.split("  ")[0]: line.split()[-4:] for line in capsys.readouterr().out.splitlines()
-    }
+    out = capsys.readouterr().out
+    lines = {line.split("  ")[0]: line.split()[-4:] for line in out.splitlines()}
     assert lines["design"][-4] == "48"
     assert lines["pruning"][-4] == "24"
-    assert lines["random baseline"][-4] == "72"
+    assert lines["baselines"][-4] == "72"
+    assert lines["circuit"][-4] == str(4 + 2 * 3 + 3 * 12)
+    for split, questions in (("search", 12), ("test", 480)):
+        assert f"{split + ' questions':<18}{expected_noise(questions)}" in out
     tokens = int(lines["design"][-3].replace(",", ""))
     setup = pipeline.prepare(read_spec(None, SMALL))
     assert tokens == 48 * sum(len(t) for t in setup.game.prompts.tokens)

@@ -51,6 +51,32 @@ def test_bars_are_the_strongest_interactions():
     assert labels == [PLAYERS.label(s) for s, _ in PAIRS.joint(2)]
 
 
+def test_whiskers_are_standard_deviations():
+    std = {s: 0.1 + 0.01 * i for i, s in enumerate(PAIRS.values)}
+    known = sm.Interactions(
+        PAIRS.index, 2, PAIRS.n, PAIRS.values, 0.0, lambda: np.array(list(std.values()))
+    )
+    axes = plots.top_interactions(known, PLAYERS, k=2).axes[0]
+    ends = np.array([segment[:, 0] for segment in axes.collections[0].get_segments()])
+    strongest = known.joint(2)[::-1]
+    np.testing.assert_allclose(ends, [[v - std[s], v + std[s]] for s, v in strongest])
+    assert "whiskers" in axes.get_xlabel()
+
+
+def test_the_matrix_has_pairs_beside_the_effects_of_those_that_take_part():
+    figure = plots.interaction_matrix(SINGLES, PAIRS, PLAYERS, k=4)
+    axes = figure.axes[0]
+    grid = np.asarray(axes.images[0].get_array())
+    names = [t.get_text() for t in axes.get_yticklabels()]
+    assert len(names) == 4 and {"L0H0", "L1H1"} <= set(names)
+    for a, first in enumerate(names):
+        for b, second in enumerate(names):
+            i, j = sorted((PLAYERS.index(first), PLAYERS.index(second)))
+            source = SINGLES.values.get((i,), 0.0) if i == j else PAIRS.values.get((i, j), 0.0)
+            assert grid[a, b] == pytest.approx(source)
+    assert "4 of 14 players" in axes.get_title(loc="left")
+
+
 def test_no_interaction_is_said_in_words():
     singles = sm.interactions(sm.Spectrum.from_supports([(0,)], [1.0], PLAYERS.n), "FBII", 2)
     axes = plots.top_interactions(singles, PLAYERS).axes[0]
@@ -74,7 +100,8 @@ def test_the_pruning_curve_has_means_and_intervals():
 
 def test_fidelity_scatters_predicted_against_measured():
     predicted, measured = np.array([0.1, 0.5, 0.9]), np.array([0.2, 0.4, 1.0])
-    axes = plots.fidelity(predicted, measured, r2=0.876).axes[0]
+    r2 = Estimate(0.876, 0.5, 0.99, 3, 0.95)
+    axes = plots.fidelity(predicted, measured, r2=r2).axes[0]
     points = np.asarray(axes.collections[0].get_offsets())
     np.testing.assert_allclose(points, np.stack([predicted, measured], axis=1))
-    assert "3 held-out masks, R² = 0.876" in axes.get_title(loc="left")
+    assert "3 held-out masks, R² = 0.876 [0.500, 0.990]" in axes.get_title(loc="left")

@@ -78,9 +78,7 @@ def opening(axis: plt.Axes, result: dict) -> None:
     )
     axis.set(xlabel="seconds, the better of two fresh processes")
     memory = max(run["memory"] for run in result["runs"])
-    axis.set_title(
-        f"10⁶ masks × 100 questions: {result['GiB']:.2f} GiB, peak {memory:.2f} GiB"
-    )
+    axis.set_title(f"10⁶ masks × 100 questions: {result['GiB']:.2f} GiB, peak {memory:.2f} GiB")
     axis.legend(frameon=False)
 
 
