@@ -103,31 +103,36 @@ def _advantage(rows: list[dict]) -> str:
     text += "| other | masks | games | auto | other | difference | masks saved |\n"
     text += "|---|---|---|---|---|---|---|\n"
     for other in (*PEERS, "boosted trees", "proxyspex", "walsh_gp", "lasso 2"):
-        budgets = sorted(b for m, b in solved if m == other)
-        ours, theirs = [], []
-        lines = []
-        for budget in budgets:
+        for budget in sorted(b for m, b in solved if m == other):
             pairs = _by_game(solved["auto", budget], solved[other, budget])
-            if len(pairs) > 1:
-                a, b = np.array(pairs).T
-                ours.append((budget, a.mean()))
-                theirs.append((budget, b.mean()))
-                d = paired_difference(a, b, seed=0)
-                lines.append(
-                    f"| {other} | {budget} | {len(pairs)} | {a.mean():.3f} | {b.mean():.3f} | "
-                    f"{d.mean:+.3f} [{d.low:+.3f}, {d.high:+.3f}] | "
-                )
-        for line, point in zip(lines, theirs, strict=True):
-            text += line + _saved(ours, point) + " |\n"
+            if len(pairs) < 2:
+                continue
+            a, b = np.array(list(pairs.values())).T
+            d = paired_difference(a, b, seed=0)
+            text += (
+                f"| {other} | {budget} | {len(pairs)} | {a.mean():.3f} | {b.mean():.3f} | "
+                f"{d.mean:+.3f} [{d.low:+.3f}, {d.high:+.3f}] | "
+                f"{_saved(_curve(solved, set(pairs)), (budget, b.mean()))} |\n"
+            )
     return text + "\n"
 
 
-def _by_game(ours: dict, theirs: dict) -> list[tuple[float, float]]:
-    """Means over the seeds that both have solved, one pair a game."""
+def _by_game(ours: dict, theirs: dict) -> dict[str, tuple[float, float]]:
+    """Each game's pair of means over the seeds that both have solved."""
     games: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for key in ours.keys() & theirs.keys():
         games[key[0]].append((max(ours[key][0], -1.0), max(theirs[key][0], -1.0)))
-    return [tuple(np.mean(games[g], axis=0)) for g in sorted(games)]
+    return {game: tuple(np.mean(games[game], axis=0)) for game in sorted(games)}
+
+
+def _curve(solved: dict, games: set[str]) -> list[tuple[int, float]]:
+    """The mean R² of `auto` on these games at every number of masks that it was measured with."""
+    points = []
+    for budget in sorted(b for m, b in solved if m == "auto"):
+        own = solved["auto", budget]
+        pairs = _by_game(own, {key: value for key, value in own.items() if key[0] in games})
+        points.append((budget, float(np.mean([mean for mean, _ in pairs.values()]))))
+    return points
 
 
 def _saved(ours: list[tuple[int, float]], point: tuple[int, float]) -> str:
