@@ -275,6 +275,15 @@ def test_what_a_worker_had_finished_of_a_batch_that_failed_is_kept(tmp_path):
     np.testing.assert_array_equal(values, expected()[:50])
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt here, also where the shell started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("interrupted", [True, False])
 def test_when_work_stops_every_worker_hands_over_what_it_had_finished(tmp_path, interrupted):
     """Two workers, each in the middle of a batch of which it has finished two masks."""
