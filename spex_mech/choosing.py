@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spex_mech.choosers import Chooser, Problem, best_of_random, lasso_ranking, surrogate_search
+from spex_mech.choosers import Chooser, best_of_random, lasso_ranking, surrogate_search
 from spex_mech.choosers.metered import Remembered
 from spex_mech.comparison import CHOOSERS, LASSO, RANDOM, Choice, choose_all
-from spex_mech.curves import PruningCurve, prune_curve
+from spex_mech.curves import PruningCurve
 from spex_mech.decoding import Decoded
 from spex_mech.errors import InputError
-from spex_mech.evaluation import Recorded, Run
-from spex_mech.limits import Limit
+from spex_mech.evaluation import Recorded
 from spex_mech.players import PlayerSet
 from spex_mech.pruning import Pruned, size_of
 from spex_mech.run_files import OURS, Kept, kept_from_json
@@ -31,11 +30,8 @@ def choose_kept_sets(
     masks that several ask for are evaluated once, into the folder's store.
     """
     spec = setup.spec.prune
-    limits = limits_of(setup)
     methods: dict[str, Chooser] = {
-        OURS: _limited(decoded, limits)
-        if limits
-        else surrogate_search(decoded.design, decoded.spectrum)
+        OURS: surrogate_search(decoded.design, decoded.spectrum, limits=limits_of(setup))
     }
     own: dict[str, Chooser] = {LASSO: lasso_ranking(decoded.design), RANDOM: best_of_random}
     methods |= {name: own.get(name, CHOOSERS[name]) for name in spec.baselines}
@@ -119,26 +115,6 @@ def size_to_json(choice: SizeChoice) -> dict:
             for size, loss in choice.losses.items()
         ],
     }
-
-
-def _limited(decoded: Decoded, limits: Sequence[Limit]) -> Chooser:
-    """Ours within limits."""
-
-    def choose(problem: Problem) -> list[Pruned]:
-        design = decoded.design
-        values = problem.game(design.masks)
-        curve = prune_curve(
-            problem.game,
-            decoded.spectrum,
-            keeps=problem.keeps,
-            validate=problem.game.left,
-            limits=limits,
-            known=Run(design, design.masks, values, None, len(design)),
-            seed=problem.seed,
-        )
-        return [curve.at(keep) for keep in problem.keeps]
-
-    return choose
 
 
 def _kept(choice: Choice) -> Kept:
