@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spex_mech import designs as designs
+    from spex_mech import training_data as training_data
     from spex_mech.calibration import calibrate as calibrate
     from spex_mech.cards import load_game as load_game
     from spex_mech.cards import load_task as load_task
@@ -99,12 +100,14 @@ _HOME = {
     "task_noise": "noise",
 }
 
-__all__ = ["designs", *sorted(_HOME)]
+_PACKAGES = ("designs", "training_data")
+
+__all__ = ["designs", "training_data", *sorted(_HOME)]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "designs":
-        return import_module("spex_mech.designs")
+    if name in _PACKAGES:
+        return import_module(f"spex_mech.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'spex_mech' has no attribute {name!r}")
     return getattr(import_module(f"spex_mech.{_HOME[name]}"), name)
