@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spex_mech import designs as designs
+    from spex_mech import features as features
     from spex_mech import training_data as training_data
     from spex_mech.calibration import calibrate as calibrate
     from spex_mech.cards import load_game as load_game
@@ -100,9 +101,9 @@ _HOME = {
     "task_noise": "noise",
 }
 
-_PACKAGES = ("designs", "training_data")
+_PACKAGES = ("designs", "features", "training_data")
 
-__all__ = ["designs", "training_data", *sorted(_HOME)]
+__all__ = ["designs", "features", "training_data", *sorted(_HOME)]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,10 +14,13 @@ _MOST = 64
 
 
 def batch_size(game: Any) -> int:
-    """Masks a batch that suit a game: 64, fewer where they would read more than a million tokens.
+    """Masks a batch that suit a game: its own ``batch``, else 64, fewer for over a million tokens.
 
     It depends on nothing but the prompts, so that two machines choose the same.
     """
+    own = getattr(game, "batch", None)
+    if isinstance(own, int) and not isinstance(own, bool) and own > 0:
+        return own
     prompts = getattr(game, "prompts", None)
     if prompts is None:
         return _MOST

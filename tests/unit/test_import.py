@@ -54,6 +54,20 @@ def test_functions_stay_functions_whatever_is_imported_first():
     code = """
 import spex_mech.pipeline
 import spex_mech as sm
-print(all(callable(getattr(sm, name)) for name in sm.__all__ if name not in ("designs", "training_data")))
+packages = ("designs", "features", "training_data")
+print(all(callable(getattr(sm, name)) for name in sm.__all__ if name not in packages))
 """
     assert run(code) == "True"
+
+
+def test_features_of_functions_and_endpoints_need_no_torch():
+    code = f"""
+import sys
+import numpy as np
+import spex_mech as sm
+game = sm.features.text(lambda texts: [len(t) for t in texts], "a bb ccc", level="word")
+print(game(np.ones((1, 3), dtype=bool)))
+sm.features.text(sm.features.Endpoint("m", base_url="http://localhost"), "a bb", target="x")
+print([m for m in {[m for m in HEAVY if m != "sklearn" and m != "pandas"]} if m in sys.modules])
+"""
+    assert run(code).splitlines() == ["[8.]", "[]"]

@@ -1,0 +1,32 @@
+"""Feature attribution: the parts of a text or an image as players of a value function."""
+
+from spex_mech.features.endpoints import Endpoint, EndpointError
+from spex_mech.features.explaining import TextExplanation, explain_text
+from spex_mech.features.followups import insert_delete, remove_members, subtract_top
+from spex_mech.features.game import FeatureGame
+from spex_mech.features.image_games import image, image_text
+from spex_mech.features.interop import from_shapiq, to_shapiq
+from spex_mech.features.spans import Span, find_spans, split_text
+from spex_mech.features.text_game import text
+from spex_mech.features.views import View, view
+
+__all__ = [
+    "Endpoint",
+    "EndpointError",
+    "FeatureGame",
+    "Span",
+    "TextExplanation",
+    "View",
+    "explain_text",
+    "find_spans",
+    "from_shapiq",
+    "image",
+    "image_text",
+    "insert_delete",
+    "remove_members",
+    "split_text",
+    "subtract_top",
+    "text",
+    "to_shapiq",
+    "view",
+]

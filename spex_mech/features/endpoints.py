@@ -1,0 +1,199 @@
+"""`Endpoint`: a chat model behind an OpenAI-compatible address."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import Any
+
+from spex_mech.errors import InputError
+
+_PAUSE, _LONGEST = 0.5, 30.0  # seconds before a nonsensical reply is asked for again
+
+
+class EndpointError(InputError):
+    """An endpoint failed, or answered nonsense, more often than it was to be asked again."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What an endpoint said.
+
+    Attributes:
+        text: the message.
+        first: likeliest first tokens and their log-probabilities; empty where none were asked for.
+    """
+
+    text: str
+    first: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A chat model behind an OpenAI-compatible address, asked through the ``openai`` package.
+
+    Attributes:
+        model: the model's name there.
+        base_url: the address, such as ``"http://localhost:8000/v1"``; None for OpenAI's own.
+        api_key: the key; None reads ``OPENAI_API_KEY``, and an address of one's own may need none.
+        concurrency: requests under way at once.
+        retries: how often a request that fails (connection, time-out, 408, 409, 429, 5xx), or is
+            answered with nonsense, is sent again, after pauses that grow.
+        timeout: seconds to wait for an answer.
+        max_tokens: longest reply.
+        top_logprobs: how many first tokens to get log-probabilities of.
+        options: further fields of the request, such as ``{"seed": 0}``; the temperature is 0 unless
+            given.
+        replies: file that keeps every reply as it comes, a JSON line each, and answers equal requests
+            ever after; None keeps them in memory, with the game.
+    """
+
+    model: str
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    concurrency: int = 8
+    retries: int = 5
+    timeout: float = 60.0
+    max_tokens: int = 64
+    top_logprobs: int = 20
+    options: Mapping[str, Any] = field(default_factory=dict)
+    replies: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1 or self.retries < 0 or self.max_tokens < 1:
+            raise InputError(
+                f"concurrency is {self.concurrency}, retries {self.retries} and max_tokens "
+                f"{self.max_tokens}; expected at least 1, 0 and 1"
+            )
+        if not 1 <= self.top_logprobs <= 20:
+            raise InputError(f"top_logprobs is {self.top_logprobs}, expected 1 to 20")
+
+    @property
+    def fingerprint(self) -> str:
+        """Address, model and options: what decides its replies."""
+        facts = [self.base_url, self.model, self.max_tokens, dict(self.options)]
+        return json.dumps(facts, sort_keys=True)
+
+    def request(self, text: str, system: str | None, *, logprobs: bool) -> dict[str, Any]:
+        """The fields of a request about a text."""
+        messages = [{"role": "system", "content": system}] if system else []
+        fields: dict[str, Any] = {
+            "model": self.model,
+            "messages": [*messages, {"role": "user", "content": text}],
+            "max_tokens": 1 if logprobs else self.max_tokens,
+            "temperature": 0,
+        }
+        if logprobs:
+            fields |= {"logprobs": True, "top_logprobs": self.top_logprobs}
+        return fields | dict(self.options)
+
+    def digest(self, request: Mapping[str, Any]) -> str:
+        """What a request is kept under."""
+        text = json.dumps([self.base_url, request], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def ask(
+        self, requests: Sequence[Mapping[str, Any]], keep: Callable[[int, Reply], None]
+    ) -> None:
+        """Send requests, several at once, and hand over every reply as it comes.
+
+        Args:
+            requests: fields of each.
+            keep: called with the number of a request and its reply, in this thread.
+
+        Raises:
+            EndpointError: a request that failed to the end; the replies of the others that were under
+                way have been handed over.
+            InputError: the package ``openai`` is not installed.
+        """
+        failure: BaseException | None = None
+        with self._client() as client, ThreadPoolExecutor(self.concurrency) as pool:
+            futures = {pool.submit(self._one, client, r): i for i, r in enumerate(requests)}
+            try:
+                for future in as_completed(futures):
+                    if future.cancelled():
+                        continue
+                    if (error := future.exception()) is None:
+                        keep(futures[future], future.result())
+                    elif failure is None:
+                        failure = error
+                        _cancel(futures)
+            except BaseException:
+                _cancel(futures)
+                raise
+        if failure is not None:
+            raise failure
+
+    def _one(self, client: Any, request: Mapping[str, Any]) -> Reply:
+        """One reply, asked for again while it is nonsense."""
+        import openai  # pyright: ignore[reportMissingImports]
+
+        attempt = 0
+        while True:
+            try:
+                answer = client.chat.completions.create(**request)
+                return _reply(answer, bool(request.get("logprobs")))
+            except (openai.OpenAIError, json.JSONDecodeError) as error:
+                raise EndpointError(
+                    f"{self.model} at {self.base_url or 'OpenAI'} failed after {self.retries} retries: "
+                    f"{error}; what it has answered is kept, run again to go on"
+                ) from error
+            except _Nonsense as error:
+                if attempt == self.retries:
+                    raise EndpointError(
+                        f"{self.model} at {self.base_url or 'OpenAI'} answers {error} to "
+                        f"{request['messages'][-1]['content'][:60]!r}, {attempt + 1} times; what it "
+                        "has answered otherwise is kept, run again to go on"
+                    ) from error
+                time.sleep(min(_LONGEST, _PAUSE * 2**attempt))
+                attempt += 1
+
+    def _client(self) -> Any:
+        try:
+            import openai  # pyright: ignore[reportMissingImports]
+        except ImportError as error:
+            raise InputError(
+                "an Endpoint needs the package openai, which is not installed; install it with "
+                "pip install 'spex_mech[features]'"
+            ) from error
+        key = self.api_key or os.environ.get("OPENAI_API_KEY")
+        if key is None and self.base_url is None:
+            raise InputError("OpenAI needs a key; pass api_key=, or set OPENAI_API_KEY")
+        return openai.OpenAI(
+            api_key=key or "none",
+            base_url=self.base_url,
+            max_retries=self.retries,
+            timeout=self.timeout,
+        )
+
+
+class _Nonsense(Exception):
+    """A reply that has not what was asked for."""
+
+
+def _cancel(futures: Iterable[Future[Reply]]) -> None:
+    for future in futures:
+        future.cancel()
+
+
+def _reply(answer: Any, logprobs: bool) -> Reply:
+    choices = getattr(answer, "choices", None)
+    if not choices or getattr(choices[0], "message", None) is None:
+        raise _Nonsense(f"{str(answer)[:120]!r}, without a message,")
+    text = choices[0].message.content
+    if not isinstance(text, str):
+        raise _Nonsense(f"a message of {text!r}, not a text,")
+    if not logprobs:
+        return Reply(text)
+    content = getattr(choices[0].logprobs, "content", None)
+    if not content or not content[0].top_logprobs:
+        raise _Nonsense("without log-probabilities (choose value='match' or 'similarity')")
+    first = tuple((c.token, float(c.logprob)) for c in content[0].top_logprobs)
+    if not all(-float("inf") < p <= 1e-3 for _, p in first):
+        raise _Nonsense(f"log-probabilities {first[:3]}")
+    return Reply(text, first)

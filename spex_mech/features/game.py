@@ -1,0 +1,191 @@
+"""`FeatureGame`: an input whose parts are players, as a value function over coalitions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool, Float64, Int64
+
+from spex_mech.errors import NonFiniteScoreError
+from spex_mech.features.choices import choose
+from spex_mech.features.values import Reading
+from spex_mech.masks import check_masks
+from spex_mech.players import PlayerSet
+
+_ENTRIES = 1 << 21  # of the arrays that masks of a chunk are turned into
+_CHUNK = 4096
+
+
+class Source(Protocol):
+    """An input in parts, and what a model answers to it with some parts missing."""
+
+    @property
+    def counts(self) -> Int64[np.ndarray, " n"]:
+        """Number of replacements of each part."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How large an input is: tokens, characters or parts."""
+        ...
+
+    @property
+    def key(self) -> Mapping[str, str]:
+        """Everything that decides the outputs, field by field."""
+        ...
+
+    def inputs(self, choices: Int64[np.ndarray, "m n"]) -> Sequence[Hashable]:
+        """What the model reads, for each choice of versions (m, n); 0 = the part itself."""
+        ...
+
+    def outputs(self, inputs: Sequence[Any]) -> Float64[np.ndarray, "u k"]:
+        """What the model answers to different inputs."""
+        ...
+
+    def show(self, given: Any) -> Any:
+        """An input as its reader would see it."""
+        ...
+
+
+class FeatureGame:
+    """What a model makes of an input with some of its parts removed: ``game(masks)`` -> float64 (m,).
+
+    Made by `text`, `image` and `image_text`. Equal inputs are given to the model once, and what was
+    scored when a call fails is not scored again by the next one.
+
+    Args:
+        players: the parts.
+        source: the input and the model.
+        reading: the value.
+        subject: the input as it was given, for views: a `Passage`, `Picture` or `Pair`.
+        seed: seed of the replacements that are drawn where a part has several.
+
+    Attributes:
+        batch: number of masks that suit the game at once.
+    """
+
+    def __init__(
+        self, players: PlayerSet, source: Source, reading: Reading, subject: Any, *, seed: int = 0
+    ) -> None:
+        self._players = players
+        self.source, self.reading, self.subject, self.seed = source, reading, subject, seed
+        self.batch = int(np.clip(2**18 // max(1, source.size), 16, 1024))
+        self._spare: dict[bytes, Float64[np.ndarray, " k"]] = {}
+
+    @property
+    def players(self) -> PlayerSet:
+        """The ordered players."""
+        return self._players
+
+    @cached_property
+    def key(self) -> dict[str, str]:
+        """Everything that decides the values, field by field."""
+        key = {
+            **self.source.key,
+            "players": " | ".join(self._players.names),
+            "value": f"{self.reading.name} of {self.reading.target}",
+        }
+        if (self.source.counts > 1).any():
+            key["replacement seed"] = str(self.seed)
+        return key
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the key, as hexadecimal text."""
+        return hashlib.sha256(json.dumps(self.key, sort_keys=True).encode()).hexdigest()
+
+    def __call__(self, masks: npt.ArrayLike) -> Float64[np.ndarray, " m"]:
+        """Values (m,) of masks (m, n), True = present.
+
+        Raises:
+            InputError: masks that are not bool or not n wide, or a model that fails.
+            NonFiniteScoreError: a value that is NaN or infinite; names the mask.
+        """
+        checked = check_masks(masks, self._players.n)
+        values = np.empty(len(checked))
+        known: dict[bytes, float] = {}
+        step = int(np.clip(_ENTRIES // max(self.source.size, self._players.n), 1, _CHUNK))
+        for start in range(0, len(checked), step):
+            part = checked[start : start + step]
+            values[start : start + step] = self._values(part, start, known)
+        self._spare.clear()
+        return values
+
+    def shown(self, mask: npt.ArrayLike) -> Any:
+        """What the model reads under one mask (n,): a text, an image array, or both.
+
+        Raises:
+            InputError: a mask that is not bool or not n wide.
+        """
+        choice = choose(check_masks(mask, self._players.n), self.source.counts, self.seed)
+        return self.source.show(self.source.inputs(choice)[0])
+
+    def finished(self, masks: npt.ArrayLike) -> Bool[np.ndarray, " m"]:
+        """Which masks a call that failed had finished; scoring these now costs the model nothing."""
+        choices = choose(check_masks(masks, self._players.n), self.source.counts, self.seed)
+        inputs = self.source.inputs(choices)
+        known = getattr(self.source, "known", None)
+        there = [False] * len(inputs) if known is None else known(inputs)
+        return np.array(
+            [
+                has or _digest(given) in self._spare
+                for given, has in zip(inputs, there, strict=True)
+            ],
+            dtype=bool,
+        )
+
+    def with_seed(self, seed: int) -> FeatureGame:
+        """The same game with other replacements drawn."""
+        return FeatureGame(self._players, self.source, self.reading, self.subject, seed=seed)
+
+    def _values(
+        self, masks: Bool[np.ndarray, "c n"], start: int, known: dict[bytes, float]
+    ) -> Float64[np.ndarray, " c"]:
+        inputs = self.source.inputs(choose(masks, self.source.counts, self.seed))
+        digests = [_digest(given) for given in inputs]
+        new = {d: i for i, d in reversed(list(enumerate(digests))) if d not in known}
+        rows = sorted(new.values())
+        if rows:
+            found = self.reading(
+                self._outputs([inputs[i] for i in rows], [digests[i] for i in rows])
+            )
+            bad = np.flatnonzero(~np.isfinite(found))
+            if len(bad):
+                row = rows[bad[0]]
+                gone = [
+                    n for n, kept in zip(self._players.names, masks[row], strict=True) if not kept
+                ]
+                raise NonFiniteScoreError(
+                    f"mask {start + row} (without {', '.join(gone[:8]) or 'nothing'}"
+                    f"{', ...' if len(gone) > 8 else ''}) scores {found[bad[0]]}; load the model in "
+                    "float32, or choose another value"
+                )
+            known.update(zip((digests[i] for i in rows), found.tolist(), strict=True))
+        return np.array([known[d] for d in digests])
+
+    def _outputs(
+        self, inputs: Sequence[Any], digests: Sequence[bytes]
+    ) -> Float64[np.ndarray, "u k"]:
+        """Outputs of different inputs; those that a failed call left are not computed again."""
+        todo = [i for i, d in enumerate(digests) if d not in self._spare]
+        if todo:
+            made = self.source.outputs([inputs[i] for i in todo])
+            self._spare.update(zip((digests[i] for i in todo), made, strict=True))
+        return np.stack([self._spare[d] for d in digests])
+
+    def __repr__(self) -> str:
+        return (
+            f"FeatureGame({self._players.n} players, {self.reading.name} of {self.reading.target!r}, "
+            f"{self.subject!r})"
+        )
+
+
+def _digest(given: Hashable) -> bytes:
+    raw = given if isinstance(given, bytes) else repr(given).encode()
+    return hashlib.blake2b(raw, digest_size=16).digest()

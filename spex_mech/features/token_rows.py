@@ -1,0 +1,108 @@
+"""`TokenLayout`: one tokenisation of a text, from which the tokens of every masked text are picked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Int32, Int64
+
+from spex_mech.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class TokenLayout:
+    """The tokens of a text and of the replacements of its parts, in one row.
+
+    Attributes:
+        ids: int32 (t,), token ids in the order of the text; the versions of a part one after another.
+        part: int32 (t,), the part each token belongs to; −1 if it always stays.
+        version: int32 (t,), the part's version it belongs to: 0 is the part's own text.
+        counts: int64 (n,), number of replacements of each part.
+        start: token that stands alone where nothing else is left.
+    """
+
+    ids: Int32[np.ndarray, " t"]
+    part: Int32[np.ndarray, " t"]
+    version: Int32[np.ndarray, " t"]
+    counts: Int64[np.ndarray, " n"]
+    start: int
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest row that any mask can give."""
+        sizes = np.zeros((len(self.counts), int(self.counts.max(initial=0)) + 1), dtype=np.int64)
+        own = self.part >= 0
+        np.add.at(sizes, (self.part[own], self.version[own]), 1)
+        return int((~own).sum() + sizes.max(axis=1).sum())
+
+    def rows(self, choices: Int64[np.ndarray, "m n"]) -> list[Int32[np.ndarray, " r"]]:
+        """Token ids of each choice of versions (m, n)."""
+        fixed = self.part < 0
+        part = np.where(fixed, 0, self.part)
+        if choices.shape[1]:
+            taken = fixed | (choices[:, part] == self.version)
+        else:  # a text that stays whole
+            taken = np.ones((len(choices), len(self.ids)), dtype=bool)
+        return [
+            row if len(row := self.ids[mine]) else np.array([self.start], dtype=np.int32)
+            for mine in taken
+        ]
+
+
+def layout_of(
+    pieces: Sequence[tuple[int, Sequence[Sequence[int]]]], n: int, start: int
+) -> TokenLayout:
+    """Put pieces in a row.
+
+    Args:
+        pieces: in the order of the text: the part (−1: always stays) and the token ids of its versions.
+        n: number of parts.
+        start: see `TokenLayout`.
+    """
+    ids: list[npt.NDArray[np.int32]] = [np.empty(0, dtype=np.int32)]
+    labels: list[tuple[int, int, int]] = [(0, -1, 0)]
+    counts = np.ones(n, dtype=np.int64)
+    for part, versions in pieces:
+        if part >= 0:
+            counts[part] = len(versions) - 1
+        for number, tokens in enumerate(versions):
+            ids.append(np.asarray(tokens, dtype=np.int32))
+            labels.append((len(tokens), part, number))
+    sizes, parts, numbers = np.array(labels).T
+    return TokenLayout(
+        np.concatenate(ids),
+        np.repeat(parts, sizes).astype(np.int32),
+        np.repeat(numbers, sizes).astype(np.int32),
+        counts,
+        start,
+    )
+
+
+def check_length(layout: TokenLayout, context: int | None, added: int = 0) -> None:
+    """Refuse a text that some mask makes longer than the model can read.
+
+    Args:
+        layout: the text.
+        context: longest input in tokens; None for no limit.
+        added: tokens that follow it, such as a continuation's.
+
+    Raises:
+        InputError: it may be longer than the context.
+    """
+    if context is None:
+        return
+    whole = int(((layout.part < 0) | (layout.version == 0)).sum()) + added
+    longest = layout.longest + added
+    if whole > context:
+        raise InputError(
+            f"the text has {whole} tokens, the model's context holds {context}; give a shorter text "
+            "(texts are never cut)"
+        )
+    if longest > context:
+        raise InputError(
+            f"with its longest replacements the text has {longest} tokens, the model's context holds "
+            f"{context}; give shorter replacements, or a shorter text"
+        )
