@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,19 +213,11 @@ def _continue(
     target: Target,
     most: int,
 ) -> tuple[TokenSource, Reading]:
+    def tokens(name: str) -> Sequence[int]:
+        return _continuation(model.tokenizer, wording, name)
+
     reader = CausalReader(model.hf, model.tokenizer)
-    check_length(layout, reader.context)
-    source = TokenSource(layout, reader)
-    if target is None:
-        answers = [reader.continue_text(source.full, most)]
-        names = [model.tokenizer.decode(list(answers[0]))]
-    else:
-        names = _answers(target)
-        answers = [_continuation(model.tokenizer, wording, name) for name in names]
-    check_length(layout, reader.context, max(len(answer) for answer in answers))
-    reading = answer_reading(value, names)
-    reader.ask(source.full, answers, similarity=reading.name == "similarity")
-    return source, reading
+    return _scored(model, layout, reader, value, target, most, tokens)
 
 
 def _answer(
@@ -236,7 +228,23 @@ def _answer(
     target: Target,
     most: int,
 ) -> tuple[TokenSource, Reading]:
+    def tokens(name: str) -> Sequence[int]:
+        return model.tokenizer(text_target=name)["input_ids"]
+
     reader = Seq2SeqReader(model.hf, model.tokenizer)
+    return _scored(model, layout, reader, value, target, most, tokens)
+
+
+def _scored(
+    model: TextModel,
+    layout: TokenLayout,
+    reader: CausalReader | Seq2SeqReader,
+    value: str | None,
+    target: Target,
+    most: int,
+    tokens: Callable[[str], Sequence[int]],
+) -> tuple[TokenSource, Reading]:
+    """Continuations by their log-probabilities: the answers given, or what the model itself says."""
     check_length(layout, reader.context)
     source = TokenSource(layout, reader)
     if target is None:
@@ -244,7 +252,9 @@ def _answer(
         names = [model.tokenizer.decode(list(answers[0]))]
     else:
         names = _answers(target)
-        answers = [model.tokenizer(text_target=name)["input_ids"] for name in names]
+        answers = [tokens(name) for name in names]
+    if isinstance(reader, CausalReader):  # answers stand behind the text
+        check_length(layout, reader.context, max(len(answer) for answer in answers))
     reading = answer_reading(value, names)
     reader.ask(source.full, answers, similarity=reading.name == "similarity")
     return source, reading
