@@ -10,7 +10,7 @@ import csv
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log2
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--players", type=int, nargs="+", default=[96, 256, 1000])
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--most", type=int, default=5000, help="leave larger budgets out")
+    parser.add_argument("--alphas", type=float, nargs="+", default=list(ALPHAS), choices=ALPHAS)
     args = parser.parse_args()
     path = HERE / "results.csv"
     old = list(csv.DictReader(path.open())) if path.exists() else []
@@ -93,7 +93,7 @@ def planted_games(args: argparse.Namespace) -> Iterator[Problem]:
         for seed in range(10, 10 + args.seeds):
             game = planted(n, seed)
             top = {s for s, _ in game.top(10)}
-            yield from _budgets("planted", f"seed {seed}", n, game, seed, args.most, top)
+            yield from _budgets("planted", f"seed {seed}", n, game, seed, args.alphas, top)
 
 
 def networks(args: argparse.Namespace) -> Iterator[Problem]:
@@ -101,7 +101,7 @@ def networks(args: argparse.Namespace) -> Iterator[Problem]:
     for n in args.players:
         for seed in range(args.seeds):
             yield from _budgets(
-                "network", f"seed {seed}", n, network(n, seed), seed, args.most, set()
+                "network", f"seed {seed}", n, network(n, seed), seed, args.alphas, set()
             )
 
 
@@ -150,17 +150,16 @@ def network(n: int, seed: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _budgets(
-    part: str, name: str, n: int, game: Callable, seed: int, most: int, top: set
+    part: str, name: str, n: int, game: Callable, seed: int, alphas: Sequence[float], top: set
 ) -> Iterator[Problem]:
     test = biased(n, TEST, keep_rate=0.5, seed=1000 + seed).masks
     truth = game(test)
-    for alpha in ALPHAS:
+    for alpha in alphas:
         budget = round(alpha * n * log2(n))
-        if budget <= most:
-            masks = biased(n, budget, keep_rate=0.5, seed=seed).masks
-            yield Problem(
-                part, name, 0.5, alpha, budget, seed, masks, game(masks), test, truth, top, game
-            )
+        masks = biased(n, budget, keep_rate=0.5, seed=seed).masks
+        yield Problem(
+            part, name, 0.5, alpha, budget, seed, masks, game(masks), test, truth, top, game
+        )
 
 
 def measure(problem: Problem, method: str) -> dict:
@@ -200,7 +199,10 @@ def _again(row: dict, args: argparse.Namespace) -> bool:
     return (
         row["part"] in args.parts
         and row["method"] in args.methods
-        and (row["part"] == "heads" or int(row["n"]) in args.players)
+        and (
+            row["part"] == "heads"
+            or (int(row["n"]) in args.players and float(row["alpha"]) in args.alphas)
+        )
     )
 
 
