@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 _STRONGEST = 0.6  # opacity of the strongest effect
 
+# The neighbour (down, right) beyond each side of a pixel, and the side's ends (right, down), clockwise.
+_SIDES = (
+    ((-1, 0), (0, 0), (1, 0)),
+    ((0, 1), (1, 0), (1, 1)),
+    ((1, 0), (1, 1), (0, 1)),
+    ((0, -1), (0, 1), (0, 0)),
+)
+
 
 def fragment(view: View) -> str:
     """See `View.html`."""
@@ -98,17 +106,30 @@ def _image(picture: Picture, view: View) -> dict[str, Any]:
 
 
 def _outline(region: npt.NDArray[np.bool_]) -> str:
-    """An SVG path that covers a region: a rectangle for each run of pixels that repeats down the rows."""
-    path, open_runs = [], {}
-    for y in range(len(region) + 1):
-        row = region[y] if y < len(region) else np.zeros(region.shape[1], dtype=bool)
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], row, [False]]).astype(np.int8)))
-        runs = set(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
-        for run in [run for run in open_runs if run not in runs]:
-            top = open_runs.pop(run)
-            path.append(f"M{run[0]} {top}H{run[1]}V{y}H{run[0]}Z")
-        for run in runs:
-            open_runs.setdefault(run, y)
+    """An SVG path around a region: closed loops of pixel edges, clockwise, and around holes the other way."""
+    inside = np.pad(region, 1)
+    following: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for (dy, dx), (x0, y0), (x1, y1) in _SIDES:
+        edge = inside[1:-1, 1:-1] & ~np.roll(inside, (-dy, -dx), axis=(0, 1))[1:-1, 1:-1]
+        for y, x in np.argwhere(edge).tolist():
+            following.setdefault((x + x0, y + y0), []).append((x + x1, y + y1))
+    path = []
+    while following:
+        start = at = next(iter(following))
+        path.append(f"M{at[0]} {at[1]}")
+        while True:
+            ends = following[at]
+            to = ends.pop()
+            if not ends:
+                del following[at]
+            step = f"H{to[0]}" if to[1] == at[1] else f"V{to[1]}"
+            if path[-1][0] == step[0]:  # straight on
+                path.pop()
+            path.append(step)
+            at = to
+            if at == start:
+                break
+        path.append("Z")
     return "".join(path)
 
 
