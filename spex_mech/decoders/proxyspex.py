@@ -105,22 +105,16 @@ def proxyspex(
     fold = np.random.default_rng(seed).permutation(len(first)) % folds
     params = {"max_depth": depth, "eta": rate, "nthread": nthread, "seed": seed}
     splits = [(data.rows(fold != k), data.rows(fold == k)) for k in range(folds)]
-    spectra, predicted, grown = _grow(splits, params, rounds, design.n)
-    bag = _average(spectra)
-
+    found = _fit(data, splits, params, rounds, refit=True)
+    best, terms = found.spectrum, "refit" if found.refitted else "trees"
     total = data.error(np.full(len(first), np.average(data.values, weights=counts)))
-    error = sum(test.error(p) for (_, test), p in zip(splits, predicted, strict=True))
-    size, error_refit = _choose_refit(spectra, splits)
-    if error_refit < _CLEARLY * error:
-        words, coefficients = _refit(bag, size, data)
-        terms, error = "refit", error_refit
-    else:
-        best = _sparsify(bag, data, total)
-        words, coefficients, terms = best.words, best.coefficients, "trees"
-    r2 = 1.0 - error / total
+    if not found.refitted:
+        best = _sparsify(best, data, total)
+    words, coefficients = best.words, best.coefficients
+    r2 = 1.0 - _error(found.predicted, splits) / total
     constant_term = np.where(words.any(axis=1), 0.0, shift)
     message = (
-        f"{folds} x {grown} trees of depth {depth}, {len(words)} terms "
+        f"{folds} x {found.trees} trees of depth {depth}, {len(words)} terms "
         f"({'refitted by ridge' if terms == 'refit' else 'as the trees have them'}); "
         f"expect R² {r2:.3f} on masks like these"
     )
@@ -139,6 +133,7 @@ def boosted_folds(
     rate: float = 0.1,
     rounds: int = 200,
     nthread: int = 1,
+    refit: bool = False,
 ) -> tuple[Spectrum, Float64[np.ndarray, " m"]]:
     """The average of the trees grown without each fold, and what those trees predict of that fold.
 
@@ -154,16 +149,53 @@ def boosted_folds(
         rate: learning rate of the boosting.
         rounds: most trees a fold.
         nthread: threads of XGBoost.
+        refit: as in `proxyspex`, take the largest terms, refitted, where that is clearly better.
     """
     data = _Data(masks, values, weights)
     folds = int(fold.max()) + 1
     params = {"max_depth": depth, "eta": rate, "nthread": nthread, "seed": seed}
     splits = [(data.rows(fold != k), data.rows(fold == k)) for k in range(folds)]
-    spectra, predicted, _ = _grow(splits, params, rounds, masks.shape[1])
+    found = _fit(data, splits, params, rounds, refit=refit)
     held_out = np.empty(len(values))
-    for k, part in enumerate(predicted):
+    for k, part in enumerate(found.predicted):
         held_out[fold == k] = part
-    return _average(spectra), held_out
+    return found.spectrum, held_out
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Terms from boosted trees.
+
+    Attributes:
+        spectrum: the average of all folds' trees, or the refit of its largest terms.
+        refitted: whether it is the latter.
+        predicted: what the same, made without each fold, predicts of the fold.
+        trees: trees in each fold.
+    """
+
+    spectrum: Spectrum
+    refitted: bool
+    predicted: list[Float64[np.ndarray, " t"]]
+    trees: int
+
+
+def _fit(
+    data: _Data, splits: list[_Split], params: dict[str, float], rounds: int, *, refit: bool
+) -> _Found:
+    """Grow trees, average them, and with ``refit`` take that where it predicts clearly better."""
+    n = data.masks.shape[1]
+    spectra, predicted, trees = _grow(splits, params, rounds, n)
+    bag = _average(spectra)
+    if refit:
+        size, again = _choose_refit(spectra, splits)
+        if _error(again, splits) < _CLEARLY * _error(predicted, splits):
+            return _Found(Spectrum(*_refit(bag, size, data), n), True, again, trees)
+    return _Found(bag, False, predicted, trees)
+
+
+def _error(predicted: list[Float64[np.ndarray, " t"]], splits: list[_Split]) -> float:
+    """Of predictions of all held-out masks."""
+    return sum(test.error(p) for (_, test), p in zip(splits, predicted, strict=True))
 
 
 def _average(spectra: list[Spectrum]) -> Spectrum:
@@ -212,7 +244,7 @@ def _grow(
             for k in range(grown, min(grown + _STRIDE, rounds)):
                 booster.update(train, k)
             now.append(booster.predict(test).astype(np.float64))
-        error = sum(test.error(p) for (_, test), p in zip(splits, now, strict=True))
+        error = _error(now, splits)
         if error < best_error:
             best, best_error, predicted = min(grown + _STRIDE, rounds), error, now
         elif grown + _STRIDE - best >= _PATIENCE:
@@ -235,15 +267,17 @@ def _sparsify(bag: Spectrum, data: _Data, total: float) -> Spectrum:
     return bag.truncate(start - 1)
 
 
-def _choose_refit(spectra: list[Spectrum], splits: list[_Split]) -> tuple[int, float]:
-    """The number of terms whose ridge refit predicts held-out masks best, and its error."""
-    errors = np.zeros(len(_REFIT))
+def _choose_refit(
+    spectra: list[Spectrum], splits: list[_Split]
+) -> tuple[int, list[Float64[np.ndarray, " t"]]]:
+    """The number of terms whose ridge refit predicts held-out masks best, and its predictions."""
+    predicted: dict[int, list[Float64[np.ndarray, " t"]]] = {size: [] for size in _REFIT}
     for spectrum, (train, test) in zip(spectra, splits, strict=True):
-        for k, size in enumerate(_REFIT):
+        for size, parts in predicted.items():
             words, coefficients = _refit(spectrum, size, train)
-            errors[k] += test.error(parities(test.masks, words) @ coefficients)
-    best = int(np.argmin(errors))
-    return _REFIT[best], float(errors[best])
+            parts.append(parities(test.masks, words) @ coefficients)
+    best = min(_REFIT, key=lambda size: _error(predicted[size], splits))
+    return best, predicted[best]
 
 
 def _refit(

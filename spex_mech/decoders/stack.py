@@ -48,16 +48,19 @@ def stack(
     """Fit several decoders and blend their predictions by non-negative least squares.
 
     The weights are fitted to predictions of masks that a member had not seen: 5 folds, 10 with 250 masks or
-    fewer. By default the members are
+    fewer; from 500 masks on with more than 32 players only those masks count that no relevances were
+    learnt from, a fifth at least. By default the members are
 
     - ``gp`` and ``tied``: the Gaussian process of `walsh_gp` with relevances that are loosely and tightly
       tied to each other,
     - ``ranks`` and ``logits``: the same on warped values (see `walsh_warp`), if there are 5 different
       values,
     - ``lasso``: all terms of 1 or 2 players (1 alone where masks x terms exceed 2^23),
-    - ``trees``: the boosted trees of `proxyspex`.
+    - ``trees``: the boosted trees of `proxyspex`, with more than 32 players the whole of it: a refit of
+      their largest terms where that is clearly better.
 
-    With more than 2500 masks or 32 players ``tied`` and ``logits`` are left out to save time.
+    To save time ``logits`` is left out with more than 2500 masks or 32 players, and with more than 2500
+    masks of at most 32 players ``tied`` too.
 
     Args:
         design: any masks; equal masks are averaged and count as often.
@@ -73,8 +76,8 @@ def stack(
         offers ``std(masks)``), while its terms are the readout. ``info`` holds
 
         - ``r2_cv``: R² to expect on masks like the design's: of the stack on each fold, with the members and
-          the weights of the other folds. With many masks the relevances of the Gaussian processes are
-          learnt from a part of all masks, which flatters a little.
+          the weights of the other folds. With many masks of at most 32 players the Gaussian processes'
+          relevances know them all, which flatters a little.
         - ``members``: the weight and the cross-validated R² of each, by name.
         - ``readout_loss``: the part of the predictions' variance that the terms miss at the design's keep
           rates; exact up to 17 players, beyond on 2000 fresh masks.
@@ -102,15 +105,17 @@ def stack(
     chosen = default_members(data, nthread=nthread) if members is None else members
     fitted = tuple(member(data, folds, seed) for member in chosen)
     predictions = np.stack([f.held_out for f in fitted], axis=1)
-    blend = Blend.fit(predictions, data.values, data.counts)
-    held_out = blend_held_out(predictions, data.values, data.counts, folds)
+    unseen = np.flatnonzero(np.isfinite(predictions).all(axis=1))
+    test, predictions = data.rows(unseen), predictions[unseen]
+    blend = Blend.fit(predictions, test.values, test.counts)
+    held_out = blend_held_out(predictions, test.values, test.counts, folds[unseen])
     predictor = StackPredictor(
-        fitted, blend, design.n, shift, scale, _inflation(fitted, data, held_out),
+        fitted, blend, design.n, shift, scale, _inflation(fitted, test, unseen, held_out),
         _table(fitted, blend, design.n),
     )  # fmt: skip
     readout = _read(predictor, product_rates(design), terms, rng)
     constant_term = np.where(readout.words.any(axis=1), 0.0, shift)
-    info = _info(data, fitted, blend, readout, r2_of(held_out, data))
+    info = _info(test, fitted, unseen, blend, readout, r2_of(held_out, test))
     coefficients = constant_term + scale * readout.coefficients
     return Spectrum(readout.words, coefficients, design.n, info, predictor)
 
@@ -119,17 +124,17 @@ def default_members(data: Samples, *, nthread: int = 1) -> tuple[Member, ...]:
     """The members that are affordable for that many masks and players."""
     m, n = data.masks.shape
     most_masks, most_players = _ALL_PROCESSES
-    affordable = m <= most_masks and n <= most_players
+    affordable, many = m <= most_masks and n <= most_players, n > most_players
     levels = len(np.unique(data.values[: 100 * _LEVELS])) >= _LEVELS
     members: list[Member] = [Process("gp", 0.5 if affordable else 2.0)]
-    if affordable:
-        members.append(Process("tied", 8.0))
+    if affordable or many:
+        members.append(Process("tied", 32.0 if many else 8.0))
     if levels:
         members.append(Process("ranks", 0.5 if affordable else 2.0, rank_gaussian))
     if levels and affordable:
         members.append(Process("logits", 0.5, logistic))
     order = 2 if n > 1 and m * (n + comb(n, 2)) <= _LASSO_ENTRIES else 1
-    return (*members, Lasso(order), Trees(nthread))
+    return (*members, Lasso(order), Trees(nthread, refit=many))
 
 
 def r2_of(predicted: Float64[np.ndarray, " m"], data: Samples) -> float:
@@ -158,12 +163,15 @@ def _given_folds(
 
 
 def _inflation(
-    fitted: tuple[Fitted, ...], data: Samples, held_out: Float64[np.ndarray, " m"]
+    fitted: tuple[Fitted, ...],
+    test: Samples,
+    unseen: Int64[np.ndarray, " t"],
+    held_out: Float64[np.ndarray, " t"],
 ) -> float:
     """Root mean square of the stack's held-out errors in units of the first standard deviations."""
     for member in fitted:
         if member.held_out_std is not None:
-            squares = ((data.values - held_out) / member.held_out_std) ** 2
+            squares = ((test.values - held_out) / member.held_out_std[unseen]) ** 2
             return float(np.sqrt(squares.mean()))
     return 1.0
 
@@ -203,15 +211,20 @@ def _read(
 
 
 def _info(
-    data: Samples, fitted: tuple[Fitted, ...], blend: Blend, readout: Readout, r2: float
+    test: Samples,
+    fitted: tuple[Fitted, ...],
+    unseen: Int64[np.ndarray, " t"],
+    blend: Blend,
+    readout: Readout,
+    r2: float,
 ) -> dict[str, Any]:
     members = {
-        member.name: {"weight": float(weight), "r2_cv": r2_of(member.held_out, data)}
+        member.name: {"weight": float(weight), "r2_cv": r2_of(member.held_out[unseen], test)}
         for member, weight in zip(fitted, blend.weights, strict=True)
     }
     shares = ", ".join(f"{name} {member['weight']:.2f}" for name, member in members.items())
     message = (
-        f"stack of {shares} on {len(data.values)} masks; expect R² {r2:.3f} on masks like these; its "
+        f"stack of {shares} on {len(fitted[0].held_out)} masks; expect R² {r2:.3f} on masks like these; its "
         f"{readout.ranked} largest terms miss {100 * readout.loss:.1f} % of its variance"
     )
     return {

@@ -24,7 +24,9 @@ from spex_mech.decoders.walsh_warp import Link
 from spex_mech.transform import walsh_hadamard
 
 MAX_ROWS = 5000  # masks to solve for
-_LEARNT = 0.8  # share of the masks in learning above which every fold learns anew
+_LEARNT = 0.8  # share of the masks in learning above which none are left to be predicted
+_FEW_PLAYERS = 32  # up to so many, relevances that know a mask hardly flatter its prediction
+_TEST = 100  # masks that make a fair test, and are enough to weigh members on
 _STEPS, _MANY_ROWS = (15, 8), 800  # of L-BFGS for a fold, from where all masks led; with many rows
 _SEARCH = 50_000
 
@@ -49,27 +51,54 @@ class Process:
         """Fit to ``data``; nothing is drawn."""
         target = data if self.warp is None else self.warp(data)
         m, n = data.masks.shape
-        learnt = min(rows_to_learn(m, n), MAX_ROWS)
-        prior = learn_in_stages(target.rows(slice(learnt)), tie=self.tie)
-        posterior = condition_on(prior, target.rows(slice(MAX_ROWS)))
-        if learnt <= _LEARNT * m:
-            mean, std = leave_out(posterior, target, fold)
+        learnt, first = min(rows_to_learn(m, n), MAX_ROWS), int(_LEARNT * m)
+        few = n <= _FEW_PLAYERS
+        if not few and m - first >= _TEST and len(np.unique(fold[first:])) > fold.max():
+            posterior, mean, std = self._set_apart(target, fold, learnt, min(first, learnt))
         else:
-            mean, std = self._fold_by_fold(prior, data, fold, learnt)
+            prior = learn_in_stages(target.rows(slice(learnt)), tie=self.tie)
+            posterior = condition_on(prior, target.rows(slice(MAX_ROWS)))
+            if few and learnt <= first:
+                mean, std = leave_out(posterior, target, fold)
+            else:
+                mean, std = self._fold_by_fold(prior if few else None, data, fold, learnt)
         if self.warp is None:
             return _fitted(self.name, posterior, mean, std, None)
-        held_out = np.empty(m)
+        held_out, known = np.empty(m), np.isfinite(mean)
         for k in range(int(fold.max()) + 1):
-            rows = fold != k
+            rows = (fold != k) & known
             link = Link.fit(mean[rows], data.values[rows], data.counts[rows])
-            held_out[~rows] = link(mean[~rows])
-        link = Link.fit(mean, data.values, data.counts)
+            held_out[fold == k] = link(mean[fold == k])
+        link = Link.fit(mean[known], data.values[known], data.counts[known])
         return _fitted(self.name, posterior, held_out, None, link)
 
+    def _set_apart(
+        self, target: Samples, fold: Int64[np.ndarray, " m"], learnt: int, first: int
+    ) -> tuple[WalshPosterior, Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
+        """Learn from the ``first`` masks, predict the others, and only then learn from ``learnt``.
+
+        Means and standard deviations are NaN for the first masks: the relevances of many players
+        remember single masks.
+        """
+        prior = learn_in_stages(target.rows(slice(first)), tie=self.tie)
+        solved = target.rows(slice(MAX_ROWS))
+        posterior = condition_on(prior, solved)
+        mean, std = leave_out(posterior, target, fold)
+        mean[:first] = std[:first] = np.nan
+        if first < learnt:
+            part = target.rows(slice(learnt))
+            steps = _STEPS[learnt > _MANY_ROWS]
+            prior = learn_from(prior, part, part.moments(), steps=steps, tie=self.tie)
+            posterior = condition_on(prior, solved)
+        return posterior, mean, std
+
     def _fold_by_fold(
-        self, prior: Prior, data: Samples, fold: Int64[np.ndarray, " m"], learnt: int
+        self, prior: Prior | None, data: Samples, fold: Int64[np.ndarray, " m"], learnt: int
     ) -> tuple[Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
-        """Held-out means and standard deviations, with the relevances learnt anew for each fold."""
+        """Held-out means and standard deviations, with the relevances learnt anew for each fold.
+
+        They start at ``prior``, which knows the fold too, or without one from nothing.
+        """
         mean, std = np.empty(len(fold)), np.empty(len(fold))
         for k in range(int(fold.max()) + 1):
             rows = fold != k
@@ -78,7 +107,10 @@ class Process:
                 train = self.warp(train)
             part = train.rows(slice(learnt))
             steps = _STEPS[learnt > _MANY_ROWS]
-            own = learn_from(prior, part, train.moments(), steps=steps, tie=self.tie)
+            if prior is None:
+                own = learn_in_stages(part, tie=self.tie)
+            else:
+                own = learn_from(prior, part, train.moments(), steps=steps, tie=self.tie)
             fitted = condition_on(own, train.rows(slice(MAX_ROWS)))
             mean[~rows] = fitted(data.masks[~rows])
             std[~rows] = fitted.std(data.masks[~rows])

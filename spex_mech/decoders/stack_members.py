@@ -24,7 +24,8 @@ class Fitted:
     Attributes:
         name: what it is called in ``info``.
         predict: from masks (k, n) to values (k,).
-        held_out: float64 (m,), each sample as predicted without its fold.
+        held_out: float64 (m,), each sample as predicted without its fold; NaN where the member knew the
+            sample all the same.
         table: the values of all 2^n coalitions (2^n,), for few players.
         words: from keep rates (n,) and a number: packed supports that matter there, at least so many
             if there are so many.
@@ -56,9 +57,16 @@ class Member(Protocol):
 
 @dataclass(frozen=True)
 class Trees:
-    """Boosted trees, averaged over the folds that they are grown without (see `proxyspex`)."""
+    """Boosted trees, averaged over the folds that they are grown without (see `proxyspex`).
+
+    Attributes:
+        nthread: threads of XGBoost.
+        refit: whether a ridge refit of their largest terms may take their place, as in `proxyspex`.
+        name: what it is called in ``info``.
+    """
 
     nthread: int = 1
+    refit: bool = False
     name: str = "trees"
 
     def __call__(self, data: Samples, fold: Int64[np.ndarray, " m"], seed: int) -> Fitted:
@@ -66,7 +74,13 @@ class Trees:
         shift, scale = data.moments()
         standard = (data.values - shift) / scale
         spectrum, held_out = boosted_folds(
-            data.masks, standard, data.counts, fold, seed=seed, nthread=self.nthread
+            data.masks,
+            standard,
+            data.counts,
+            fold,
+            seed=seed,
+            nthread=self.nthread,
+            refit=self.refit,
         )
         return _of_spectrum(self.name, spectrum, held_out, shift, scale)
 

@@ -6,9 +6,9 @@ from scipy.optimize import minimize
 
 from spex_mech import designs
 from spex_mech.decoders.lasso import lasso_folds
-from spex_mech.decoders.proxyspex import boosted_folds
+from spex_mech.decoders.proxyspex import boosted_folds, proxyspex
 from spex_mech.decoders.refit import parities
-from spex_mech.decoders.stack import default_members, stack
+from spex_mech.decoders.stack import default_members, r2_of, stack
 from spex_mech.decoders.stack_gp import Process, leave_out
 from spex_mech.decoders.stack_members import Lasso, Trees
 from spex_mech.decoders.stack_readout import read_samples, read_table
@@ -79,7 +79,7 @@ def test_table_is_what_the_members_predict():
 
 @pytest.mark.parametrize("member", [Process("gp", 0.5), Lasso(2), Trees()])
 def test_values_of_a_fold_do_not_enter_its_predictions(member):
-    data = samples(m=150)
+    data = samples(lambda masks: TRUTH(masks) + 0.3 * np.random.default_rng(1).normal(size=150))
     other = data.values.copy()
     other[FOLD == 2] = np.random.default_rng(0).permutation(other[FOLD == 2])
     first, second = (
@@ -170,13 +170,41 @@ def test_many_players_are_read_from_samples():
     spectrum = stack(design, truth(design.masks), terms=50)
     test = np.random.default_rng(1).random((3000, 40)) < 0.7
     assert not spectrum.info["exact_readout"]
-    assert list(spectrum.info["members"]) == ["gp", "ranks", "lasso", "trees"]
+    assert list(spectrum.info["members"]) == ["gp", "tied", "ranks", "lasso", "trees"]
     full = faithfulness(spectrum, test, truth(test))
     sparse = faithfulness(spectrum.truncate(len(spectrum)), test, truth(test))
     assert full > 0.9 and sparse > full - 0.02
     assert 1 - faithfulness(
         spectrum.truncate(len(spectrum)), test, spectrum(test)
     ) == pytest.approx(spectrum.info["readout_loss"], abs=0.01)
+
+
+@pytest.mark.parametrize("m", [300, 600])
+def test_relevances_of_many_players_do_not_remember_what_they_predict(m):
+    noise = samples(lambda masks: np.random.default_rng(2).normal(size=len(masks)), m, 120)
+    fitted = Process("gp", 2.0)(noise, np.arange(m) % 5, 0)
+    known = np.isfinite(fitted.held_out)
+    assert known.sum() == (m if m == 300 else m // 5) and known[-m // 5 :].all()
+    np.testing.assert_array_equal(np.isfinite(fitted.held_out_std), known)
+    # Nothing but noise: what explains a part of it has seen it.
+    assert r2_of(fitted.held_out[known], noise.rows(known)) < 0.02
+    assert r2_of(fitted.predict(noise.masks), noise) > 0.1
+
+
+def test_weights_of_many_players_come_from_masks_that_no_relevance_knows():
+    truth = Spectrum.from_supports(list(TERMS), list(TERMS.values()), 40)
+    design = designs.uniform(40, 520, seed=0)
+    values = truth(design.masks) + np.random.default_rng(0).normal(size=520)
+    spectrum = stack(design, values, members=(Process("gp", 2.0), Lasso(1)))
+    gp, linear = spectrum.predictor.members
+    rows = np.flatnonzero(np.isfinite(gp.held_out))
+    order = np.random.default_rng(0).permutation(520)
+    y = ((values - values.mean()) / np.ptp(values))[order][rows]
+    blend = Blend.fit(np.stack([gp.held_out, linear.held_out], 1)[rows], y, np.ones(len(rows)))
+    np.testing.assert_allclose(spectrum.predictor.blend.weights, blend.weights)
+    assert len(rows) == 104
+    one = 1 - np.sum((y - linear.held_out[rows]) ** 2) / np.sum((y - y.mean()) ** 2)
+    assert spectrum.info["members"]["lasso"]["r2_cv"] == pytest.approx(one)
 
 
 def test_units_of_the_values_do_not_matter():
@@ -243,7 +271,9 @@ def test_members_depend_on_what_is_affordable():
     many = Samples(np.zeros((3000, 12), dtype=bool), np.arange(3000.0), np.ones(3000))
     assert [m.name for m in default_members(many)] == ["gp", "ranks", "lasso", "trees"]
     wide = Samples(np.zeros((500, 300), dtype=bool), np.arange(500.0), np.ones(500))
-    assert default_members(wide)[-2] == Lasso(1)
+    members = default_members(wide)
+    assert [m.name for m in members] == ["gp", "tied", "ranks", "lasso", "trees"]
+    assert members[-2] == Lasso(1)
 
 
 def test_given_folds_and_members_are_used():
@@ -287,6 +317,27 @@ def test_boosted_folds_average_trees_that_have_not_seen_the_fold():
     )
     seen = np.mean((standard - spectrum(data.masks)) ** 2)
     assert np.mean((standard - held_out) ** 2) > 2 * seen
+
+
+def test_a_refit_of_the_trees_is_that_of_proxyspex():
+    truth = Spectrum.from_supports(list(TERMS), list(TERMS.values()), 60)
+    design = designs.uniform(60, 400, seed=0)
+    values = truth(design.masks)
+    own = proxyspex(design, values, seed=0)
+    assert own.info["terms"] == "refit"
+    shift, scale = values.mean(), values.std()
+    fold = np.random.default_rng(0).permutation(400) % 5
+    standard = (values - shift) / scale
+    spectrum, held_out = boosted_folds(
+        design.masks, standard, np.ones(400), fold, seed=0, refit=True
+    )
+    assert own.info["r2_cv"] == pytest.approx(1 - np.sum((standard - held_out) ** 2) / 400)
+    terms = dict(own)
+    assert terms.keys() == dict(spectrum).keys()
+    for support in terms.keys() - {()}:
+        assert scale * spectrum[support] == pytest.approx(terms[support])
+    _, of_trees = boosted_folds(design.masks, standard, np.ones(400), fold, seed=0)
+    assert np.sum((standard - of_trees) ** 2) * 0.9 > np.sum((standard - held_out) ** 2)
 
 
 def test_lasso_path_matches_sklearn():
