@@ -99,9 +99,12 @@ def _advantage(rows: list[dict]) -> str:
     text += (
         "the mean curve of `auto` reaches the other's mean R² with fewer masks (interpolated in "
     )
-    text += "log masks; > where it is already above with the fewest masks measured).\n\n"
-    text += "| other | masks | games | auto | other | difference | masks saved |\n"
-    text += "|---|---|---|---|---|---|---|\n"
+    text += "log masks; > where it is already above with the fewest masks measured). Masks the other needs: "
+    text += "by what factor more for the mean R² of `auto` with so many; > where none sufficed.\n\n"
+    text += (
+        "| other | masks | games | auto | other | difference | masks saved | the other needs |\n"
+    )
+    text += "|---|---|---|---|---|---|---|---|\n"
     for other in (*PEERS, "boosted trees", "proxyspex", "walsh_gp", "lasso 2"):
         for budget in sorted(b for m, b in solved if m == other):
             pairs = _by_game(solved["auto", budget], solved[other, budget])
@@ -112,7 +115,8 @@ def _advantage(rows: list[dict]) -> str:
             text += (
                 f"| {other} | {budget} | {len(pairs)} | {a.mean():.3f} | {b.mean():.3f} | "
                 f"{d.mean:+.3f} [{d.low:+.3f}, {d.high:+.3f}] | "
-                f"{_saved(_curve(solved, set(pairs)), (budget, b.mean()))} |\n"
+                f"{_saved(_curve(solved, 'auto', set(pairs)), (budget, b.mean()))} | "
+                f"{_needs(_curve(solved, other, set(pairs)), (budget, a.mean()))} |\n"
             )
     return text + "\n"
 
@@ -125,13 +129,14 @@ def _by_game(ours: dict, theirs: dict) -> dict[str, tuple[float, float]]:
     return {game: tuple(np.mean(games[game], axis=0)) for game in sorted(games)}
 
 
-def _curve(solved: dict, games: set[str]) -> list[tuple[int, float]]:
-    """The mean R² of `auto` on these games at every number of masks that it was measured with."""
+def _curve(solved: dict, method: str, games: set[str]) -> list[tuple[int, float]]:
+    """The mean R² of a method on these games at every number of masks where it has solved them all."""
     points = []
-    for budget in sorted(b for m, b in solved if m == "auto"):
-        own = solved["auto", budget]
+    for budget in sorted(b for m, b in solved if m == method):
+        own = solved[method, budget]
         pairs = _by_game(own, {key: value for key, value in own.items() if key[0] in games})
-        points.append((budget, float(np.mean([mean for mean, _ in pairs.values()]))))
+        if set(pairs) == games:
+            points.append((budget, float(np.mean([mean for mean, _ in pairs.values()]))))
     return points
 
 
@@ -144,6 +149,16 @@ def _saved(ours: list[tuple[int, float]], point: tuple[int, float]) -> str:
         return "none"
     needed = np.exp(np.interp(point[1], values, np.log(budgets)))
     return f"{point[0] / needed:.1f} ×"
+
+
+def _needs(theirs: list[tuple[int, float]], point: tuple[int, float]) -> str:
+    if not theirs:
+        return ""
+    budgets, values = np.array(theirs).T
+    values = np.maximum.accumulate(values)
+    if point[1] > values[-1]:
+        return f"> {budgets[-1] / point[0]:.1f} ×"
+    return f"{np.exp(np.interp(point[1], values, np.log(budgets))) / point[0]:.1f} ×"
 
 
 def _speed(rows: list[dict]) -> str:
