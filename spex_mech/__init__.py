@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from spex_mech.evaluation import evaluate as evaluate
     from spex_mech.exporting import compact_model as compact_model
     from spex_mech.exporting import export as export
+    from spex_mech.feature_runs import explain_features as explain_features
     from spex_mech.footprint import footprints as footprints
     from spex_mech.indices import Interactions as Interactions
     from spex_mech.indices import interactions as interactions
@@ -79,6 +80,7 @@ _HOME = {
     "evaluate": "evaluation",
     "exact_spectrum": "transform",
     "explain": "rounds",
+    "explain_features": "feature_runs",
     "export": "exporting",
     "faithfulness": "metrics",
     "footprints": "footprint",

@@ -11,8 +11,7 @@ from spex_mech.decoding import Decoded, decode_folder, save_decoded
 from spex_mech.errors import InputError
 from spex_mech.evaluation import evaluate
 from spex_mech.rounds import Explanation, explain
-from spex_mech.run_folder import claim, save_spec
-from spex_mech.run_setup import prepare
+from spex_mech.run_folder import RunFolder, claim, save_spec
 from spex_mech.spec import RunSpec
 from spex_mech.spec_designs import check_design, search_design
 
@@ -55,22 +54,39 @@ def explain_folder(
             seed=spec.design.seed,
             progress=progress,
         )
-    used = spec.design.model_copy(update={"first": len(found.run.design)})
-    folder = replace(folder, spec=spec.model_copy(update={"design": used}))
-    check = check_design(spec.design, game.players.n)
+    return found, save_explained(folder, game, found, progress=progress)
+
+
+def save_explained(
+    folder: RunFolder, game: Any, found: Explanation, *, progress: bool | None = None
+) -> Decoded:
+    """Evaluate the held-out masks of what was explained into a run's folder, and write its files.
+
+    Args:
+        folder: the folder, whose ``masks`` hold what was evaluated.
+        game: the game.
+        found: what was found out about it.
+        progress: see `evaluate`.
+    """
+    design = folder.spec.design
+    check = check_design(design, game.players.n)
     if check is not None:
         with folder.timed("check"):
             evaluate(game, check, store=folder.check, label="check", progress=progress)
+    used = design.model_copy(update={"first": len(found.run.design)})
+    folder = replace(folder, spec=folder.spec.model_copy(update={"design": used}))
     decoded = decode_folder(folder, found.spectrum)
     save_spec(folder)
     save_decoded(decoded, folder)
-    return found, decoded
+    return decoded
 
 
 def _game(spec: RunSpec) -> tuple[Any, RunSpec]:
     """The game of a spec, and the spec with what it left open."""
     if load_card(spec.task).kind == "game":
         return load_game(spec.task), spec
+    from spex_mech.run_setup import prepare  # torch
+
     setup = prepare(spec)
     return setup.game, setup.spec
 

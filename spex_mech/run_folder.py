@@ -1,6 +1,7 @@
 """A run's folder: the files that each step leaves for the next ones. Needs no model and no torch.
 
     spec.json             what is asked, all keys resolved
+    input.json            of an explained text or image: the input and where its parts stand
     masks check test      run stores: the design and pruning's ablations, held-out masks, test questions
     spectrum.json         the terms read out, and how they were found
     interactions.json     the index asked for
@@ -39,6 +40,7 @@ _MAKERS = {
     "size.json": "prune",
     "results.json": "prune",
     "circuit.json": "circuit",
+    "input.json": "explain --out",
 }
 
 
@@ -197,8 +199,14 @@ def changed(
         step: name of the command.
 
     Raises:
-        InputError: an unknown key, or one that an earlier step has used.
+        InputError: an unknown key, or one that an earlier step has used; or the parts of an input, of
+            which there is no other step than decode.
     """
+    if step != "decode" and folder.has("input.json"):
+        raise InputError(
+            f"the players of {folder.path} are parts of an input, and {step} is for parts of a model; "
+            f"spex-mech decode {folder.path} and report go on from it"
+        )
     before = folder.spec.model_dump()
     after = with_settings(folder.spec.model_dump(), settings)
     differing = _differing(before, after.model_dump())

@@ -1,7 +1,6 @@
 """Feature attribution: the parts of a text or an image as players of a value function."""
 
 from spex_mech.features.endpoints import Endpoint, EndpointError
-from spex_mech.features.explaining import TextExplanation, explain_text
 from spex_mech.features.followups import insert_delete, remove_members, subtract_top
 from spex_mech.features.game import FeatureGame
 from spex_mech.features.image_games import image, image_text
@@ -15,9 +14,7 @@ __all__ = [
     "EndpointError",
     "FeatureGame",
     "Span",
-    "TextExplanation",
     "View",
-    "explain_text",
     "find_spans",
     "from_shapiq",
     "image",

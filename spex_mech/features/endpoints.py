@@ -74,6 +74,11 @@ class Endpoint:
             raise InputError(f"top_logprobs is {self.top_logprobs}, expected 1 to 20")
 
     @property
+    def name(self) -> str:
+        """The model and where it is."""
+        return f"{self.model} at {self.base_url or 'OpenAI'}"
+
+    @property
     def fingerprint(self) -> str:
         """Address, model and options: what decides its replies."""
         facts = [self.base_url, self.model, self.max_tokens, dict(self.options)]
@@ -140,13 +145,13 @@ class Endpoint:
                 return _reply(answer, bool(request.get("logprobs")))
             except (openai.OpenAIError, json.JSONDecodeError) as error:
                 raise EndpointError(
-                    f"{self.model} at {self.base_url or 'OpenAI'} failed after {self.retries} retries: "
+                    f"{self.name} failed after {self.retries} retries: "
                     f"{error}; what it has answered is kept, run again to go on"
                 ) from error
             except _Nonsense as error:
                 if attempt == self.retries:
                     raise EndpointError(
-                        f"{self.model} at {self.base_url or 'OpenAI'} answers {error} to "
+                        f"{self.name} answers {error} to "
                         f"{request['messages'][-1]['content'][:60]!r}, {attempt + 1} times; what it "
                         "has answered otherwise is kept, run again to go on"
                     ) from error

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -65,16 +66,25 @@ class FeatureGame:
         reading: the value.
         subject: the input as it was given, for views: a `Passage`, `Picture` or `Pair`.
         seed: seed of the replacements that are drawn where a part has several.
+        asked: what was asked for, by keyword, for readers; it decides nothing.
 
     Attributes:
         batch: number of masks that suit the game at once.
     """
 
     def __init__(
-        self, players: PlayerSet, source: Source, reading: Reading, subject: Any, *, seed: int = 0
+        self,
+        players: PlayerSet,
+        source: Source,
+        reading: Reading,
+        subject: Any,
+        *,
+        seed: int = 0,
+        asked: Mapping[str, str] | None = None,
     ) -> None:
         self._players = players
         self.source, self.reading, self.subject, self.seed = source, reading, subject, seed
+        self.asked = dict(asked or {})
         self.batch = int(np.clip(2**18 // max(1, source.size), 16, 1024))
         self._spare: dict[bytes, Float64[np.ndarray, " k"]] = {}
 
@@ -142,7 +152,9 @@ class FeatureGame:
 
     def with_seed(self, seed: int) -> FeatureGame:
         """The same game with other replacements drawn."""
-        return FeatureGame(self._players, self.source, self.reading, self.subject, seed=seed)
+        return FeatureGame(
+            self._players, self.source, self.reading, self.subject, seed=seed, asked=self.asked
+        )
 
     def _values(
         self, masks: Bool[np.ndarray, "c n"], start: int, known: dict[bytes, float]
@@ -184,6 +196,16 @@ class FeatureGame:
             f"FeatureGame({self._players.n} players, {self.reading.name} of {self.reading.target!r}, "
             f"{self.subject!r})"
         )
+
+
+def model_name(model: Any) -> str:
+    """What readers call a model: its name or folder, or what kind of thing it is."""
+    if isinstance(model, (str, Path)):
+        return str(model)
+    config = getattr(model, "config", None)
+    names = (getattr(model, "name", None), getattr(config, "_name_or_path", None))
+    own = getattr(model, "__qualname__", type(model).__name__)
+    return next((name for name in names if isinstance(name, str) and name), own)
 
 
 def _digest(given: Hashable) -> bytes:

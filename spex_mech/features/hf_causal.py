@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from jaxtyping import Float64
 
-from spex_mech.errors import InputError
-from spex_mech.features.hf_answers import answers_key, at_once, greedy
-from spex_mech.features.hf_facts import context_of, pad_of, weights_key
+from spex_mech.features.hf_answers import (
+    Answer,
+    answer_scores,
+    answers_key,
+    at_once,
+    checked_answers,
+    greedy,
+)
+from spex_mech.features.hf_facts import TextModel
 from spex_mech.features.hf_prefix import Prefix
-from spex_mech.features.packing import TOKENS, pack_rows, padded
+from spex_mech.features.packing import pack_rows, padded
+from spex_mech.features.token_rows import Row
 
-Row = npt.NDArray[np.int32]
 _STEPS = 16  # lengths of prefix that are told apart
 _FEW = 8  # rows that are not worth a batch of their own
 
@@ -29,24 +33,19 @@ class CausalReader:
     with states that cannot be cut) the cache is left out.
 
     Args:
-        hf: the model, in evaluation mode.
-        tokenizer: its tokenizer.
-        tokens: tokens to read at once.
+        model: the model.
     """
 
-    def __init__(self, hf: Any, tokenizer: Any, tokens: int = TOKENS) -> None:
-        self.hf, self.tokenizer, self.tokens = hf, tokenizer, tokens
-        self.context = context_of(hf.config, tokenizer)
-        self._pad = pad_of(hf.config, tokenizer)
-        self._weights = weights_key(hf)
-        self._answers: list[tuple[int, ...]] = []
+    def __init__(self, model: TextModel) -> None:
+        self._model, self._hf = model, model.hf
+        self._answers: list[Answer] = []
         self._prefix: Prefix | None = None
         self._reference: torch.Tensor | None = None
 
     @property
     def key(self) -> dict[str, str]:
         """Weights, dtype, and the continuations."""
-        return {**self._weights, **answers_key(self._answers, self._reference is not None)}
+        return {**self._model.key, **answers_key(self._answers, self._reference is not None)}
 
     def ask(
         self, full: Row, answers: Sequence[Sequence[int]], *, similarity: bool, reuse: bool = True
@@ -62,20 +61,19 @@ class CausalReader:
             reuse: keep the keys and values of the whole text.
 
         Raises:
-            InputError: an empty continuation.
+            InputError: a continuation without tokens.
         """
-        self._answers = [tuple(answer) for answer in answers]
-        if not all(self._answers):
-            raise InputError("a continuation has no tokens; give a text, such as target=' Paris'")
-        self._prefix = Prefix(self.hf, full) if reuse else None
+        self._answers = checked_answers(answers)
+        self._prefix = Prefix(self._hf, full) if reuse else None
         self._reference = None
         if similarity:
             with torch.inference_mode():
                 self._reference = self._logits([full], self._answers[0], 0)[0].log_softmax(-1)
 
-    def continue_text(self, full: Row, most: int) -> tuple[int, ...]:
+    def continue_text(self, full: Row, most: int) -> Answer:
         """What the model itself says next: up to ``most`` tokens, each the likeliest."""
-        return greedy(lambda row: self._logits([row], (0,), 0)[0, -1], full, most, self.tokenizer)
+        tokenizer = self._model.tokenizer
+        return greedy(lambda row: self._logits([row], (0,), 0)[0, -1], full, most, tokenizer)
 
     def outputs(self, rows: Sequence[Row]) -> Float64[np.ndarray, "u k"]:
         """Log-probabilities (u, answers), or minus divergences (u, 1), of rows of token ids."""
@@ -90,26 +88,18 @@ class CausalReader:
                     out[batch] = picked.double().cpu().numpy()
                     continue
                 for k in range(out.shape[1]):
-                    out[batch, k] = self._score(mine, self._answers[k], skip)
+                    logits = self._logits(mine, self._answers[k], skip)
+                    out[batch, k] = answer_scores(logits, self._answers[k], self._reference)
         return out
-
-    def _score(
-        self, rows: Sequence[Row], answer: tuple[int, ...], skip: int
-    ) -> npt.NDArray[np.float64]:
-        found = self._logits(rows, answer, skip).log_softmax(-1)
-        if self._reference is not None:
-            gap = (self._reference.exp() * (self._reference - found)).sum(-1)
-            return -gap.mean(1).double().cpu().numpy()
-        ids = torch.tensor(answer, device=found.device)
-        picked = found.gather(2, ids[None, :, None].expand(len(rows), -1, 1))[:, :, 0]
-        return picked.double().sum(1).cpu().numpy()
 
     def _batches(self, rows: Sequence[Row]) -> Iterator[tuple[list[int], int]]:
         """Rows in batches, each with the number of tokens that it takes from the cache."""
         added = max(len(answer) for answer in self._answers) - 1
         for skip, group in self._groups(rows):
-            vocabulary = self.hf.config.get_text_config().vocab_size
-            for batch in pack_rows([len(rows[i]) - skip + added for i in group], self.tokens):
+            vocabulary = self._hf.config.get_text_config().vocab_size
+            for batch in pack_rows(
+                [len(rows[i]) - skip + added for i in group], self._model.tokens
+            ):
                 mine = [group[i] for i in batch]
                 widths = [len(rows[i]) for i in mine]
                 size = at_once(max(widths) - min(widths) + 1 + added, vocabulary)
@@ -133,19 +123,21 @@ class CausalReader:
                 waiting = []
         return groups
 
-    def _logits(self, rows: Sequence[Row], answer: tuple[int, ...], skip: int) -> torch.Tensor:
+    def _logits(self, rows: Sequence[Row], answer: Answer, skip: int) -> torch.Tensor:
         """Logits (b, len(answer), vocabulary), float32, that predict the answer after each row."""
         tail = np.array(answer[:-1], dtype=np.int32)
-        ids = torch.from_numpy(padded([np.concatenate([r[skip:], tail]) for r in rows], self._pad))
+        ids = torch.from_numpy(
+            padded([np.concatenate([r[skip:], tail]) for r in rows], self._model.pad)
+        )
         ends = torch.tensor([len(r) - skip - 1 for r in rows])
         places = ends[:, None] + torch.arange(len(answer))  # (b, a)
         wanted = torch.arange(int(places.min()), int(places.max()) + 1)
         past = self._prefix.take(skip, len(rows)) if skip and self._prefix is not None else None
-        found = self.hf(
-            input_ids=ids.to(self.hf.device),
+        found = self._hf(
+            input_ids=ids.to(self._hf.device),
             past_key_values=past,
             use_cache=past is not None,
-            logits_to_keep=wanted.to(self.hf.device),
+            logits_to_keep=wanted.to(self._hf.device),
         ).logits
         if found.shape[1] != len(wanted):  # a model that does not know logits_to_keep
             found = found[:, wanted]

@@ -3,11 +3,56 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 
+from spex_mech.features.packing import TOKENS
+
 _NO_LIMIT = 10**6  # tokenizers without a limit say 10^30
+
+
+@dataclass(frozen=True, eq=False)
+class TextModel:
+    """A model and its tokenizer, ready to be asked about a text.
+
+    Attributes:
+        hf: the model, in evaluation mode.
+        tokenizer: its tokenizer.
+        kind: ``classifier``, ``causal``, ``seq2seq`` or ``encoder``.
+    """
+
+    hf: Any
+    tokenizer: Any
+    kind: str
+
+    @cached_property
+    def context(self) -> int | None:
+        """Longest input in tokens; None for no limit."""
+        return context_of(self.hf.config, self.tokenizer)
+
+    @cached_property
+    def pad(self) -> int:
+        """The token that fills rows up."""
+        return pad_of(self.hf.config, self.tokenizer)
+
+    @cached_property
+    def key(self) -> dict[str, str]:
+        """What decides its answers."""
+        return weights_key(self.hf)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that suit it at once: on a CPU few, which stay in its caches."""
+        return TOKENS if self.hf.device.type != "cpu" else TOKENS // 4
+
+    @property
+    def typed(self) -> bool:
+        """Whether it reads segment ids."""
+        return "token_type_ids" in inspect.signature(self.hf.forward).parameters
 
 
 def context_of(config: Any, tokenizer: Any) -> int | None:

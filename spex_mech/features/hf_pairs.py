@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -60,12 +59,11 @@ class PairSource:
         self.counts = np.concatenate([np.ones(self._regions, dtype=np.int64), layout.counts])
         self.size = len(self.counts) + len(layout.ids)
         self._others = [np.array(tokenizer(t)["input_ids"], dtype=np.int32) for t in others]
-        parts = (layout.ids, layout.part, layout.version)
         self.key = {
             **weights_key(hf),
             "output": "scaled cosine of embeddings, v1",
             "image": canvas.digest,
-            "tokens": hashlib.sha256(b"".join(p.tobytes() for p in parts)).hexdigest(),
+            "tokens": layout.digest,
             "others": json.dumps([row.tolist() for row in self._others]),
         }
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from spex_mech.errors import InputError
-from spex_mech.features.game import FeatureGame
+from spex_mech.features.game import FeatureGame, model_name
 from spex_mech.features.pixels import canvas_of, region_names
 from spex_mech.features.removals import Replacements, removal_of
 from spex_mech.features.spans import Span, check_spans, span_names, split_text
@@ -59,7 +62,8 @@ def image(
     labels = {int(c): str(label) for c, label in hf.config.id2label.items()}
     reading = class_reading(value, target, source.whole, labels)
     players = PlayerSet.from_names(region_names(level, canvas, grid))
-    return FeatureGame(players, source, reading, canvas.picture)
+    asked = {"model": model_name(model), "image_level": level, "fill": _told(fill)}
+    return FeatureGame(players, source, reading, canvas.picture, asked=asked)
 
 
 def image_text(
@@ -142,7 +146,20 @@ def image_text(
     labels = dict(enumerate([text, *others]))
     reading = class_reading(value, 0, source.whole, labels)
     regions = region_names(image_level, canvas, grid) if image_level else []
-    names = [*regions, *span_names(text, parts)]
-    return FeatureGame(
-        PlayerSet.from_names(names), source, reading, Pair(canvas.picture, passage), seed=seed
-    )
+    players = PlayerSet.from_names([*regions, *span_names(text, parts)])
+    picture = canvas.picture
+    if image_level is None:
+        picture = replace(picture, regions=np.full_like(picture.regions, -1))
+    asked = {
+        "model": model_name(model),
+        "image_level": image_level or "whole",
+        "fill": _told(fill),
+        "text_level": "spans" if spans is not None else text_level or "whole",
+        "removal": how.kind,
+        "others": " / ".join(others),
+    }
+    return FeatureGame(players, source, reading, Pair(picture, passage), seed=seed, asked=asked)
+
+
+def _told(fill: Any) -> str:
+    return fill if isinstance(fill, str) else "another image"

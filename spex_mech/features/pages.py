@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 import zlib
 from base64 import b64encode
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from spex_mech.features.subjects import Pair, Passage, Picture
 
@@ -92,17 +94,32 @@ def _pieces(passage: Passage, view: View, first: int) -> list[dict[str, Any]]:
 
 def _image(picture: Picture, view: View) -> dict[str, Any]:
     height, width = picture.regions.shape
-    count = int(picture.regions.max()) + 1
+    places = _places(picture.regions)
     parts = [
         {
             "part": i,
+            "x": places[i][0],
+            "y": places[i][1],
+            "label": re.sub(r"([a-z])[a-z]* (\d+)", r"\1\2", view.names[i]),  # row 2 col 0: r2 c0
             "path": _outline(picture.regions == i),
             "color": _color(view.effects[i], _largest(view)),
         }
-        for i in range(count)
+        for i in range(picture.count)
     ]
     source = "data:image/png;base64," + b64encode(png(picture.pixels)).decode()
     return {"source": source, "width": width, "height": height, "parts": parts}
+
+
+def _places(regions: npt.NDArray[np.int64]) -> list[tuple[float, float]]:
+    """A point (x, y) of each region, as far from its border as may be: centres can lie outside."""
+    out = []
+    for i, box in enumerate(ndimage.find_objects(regions + 1)):
+        inner: Any = ndimage.distance_transform_edt(np.pad(regions[box] == i, 1))
+        y, x = np.argwhere(inner >= inner.max() - 0.5).mean(axis=0)
+        if not inner[round(y), round(x)]:
+            y, x = np.unravel_index(inner.argmax(), inner.shape)
+        out.append((box[1].start + float(x) - 0.5, box[0].start + float(y) - 0.5))
+    return out
 
 
 def _outline(region: npt.NDArray[np.bool_]) -> str:

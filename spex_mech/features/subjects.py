@@ -33,11 +33,16 @@ class Picture:
 
     Attributes:
         pixels: uint8 (h, w, 3), as the model sees it.
-        regions: int (h, w), the player of each pixel.
+        regions: int (h, w), the player of each pixel; −1 everywhere in an image that stays whole.
     """
 
     pixels: npt.NDArray[np.uint8] = field(repr=False)
     regions: npt.NDArray[np.int64] = field(repr=False)
+
+    @property
+    def count(self) -> int:
+        """Number of its players."""
+        return int(self.regions.max()) + 1
 
     def __repr__(self) -> str:
         return f"Picture({self.pixels.shape[1]} x {self.pixels.shape[0]})"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from spex_mech.errors import InputError
 from spex_mech.features.callables import CallableSource, fingerprint_of
 from spex_mech.features.endpoint_source import EndpointSource
 from spex_mech.features.endpoints import Endpoint
-from spex_mech.features.game import FeatureGame
-from spex_mech.features.removals import Removal, Replacements, removal_of
-from spex_mech.features.spans import Span, check_spans, span_names, split_text
-from spex_mech.features.subjects import Passage
+from spex_mech.features.game import FeatureGame, model_name
+from spex_mech.features.removals import Replacements
+from spex_mech.features.spans import span_names
+from spex_mech.features.text_parts import Cut, Spans, join_documents, part_texts
 from spex_mech.features.values import Reading
-from spex_mech.features.wording import wording_of
 from spex_mech.players import PlayerSet
 
 
@@ -22,8 +22,11 @@ def text(
     model: Any,
     text: str | Sequence[str],
     *,
-    level: str = "sentence",
-    spans: Sequence[Span | Sequence[int]] | None = None,
+    level: str | None = "sentence",
+    spans: Spans | None = None,
+    pair: str | None = None,
+    pair_level: str | None = "same",
+    pair_spans: Spans | None = None,
     removal: str | None = None,
     filler: str = "…",
     replacements: Replacements | None = None,
@@ -52,8 +55,12 @@ def text(
             text) each.
         text: the text, or a list of documents.
         level: what a player is: ``token``, ``word``, ``sentence``, ``paragraph``, or ``document`` of a
-            list. White space before a part goes with it.
+            list; with a pair, None keeps this text whole. White space before a part goes with it.
         spans: the players' own characters (start, stop) instead of a level; what is in none always stays.
+        pair: a second text, for models that read pairs (premise and hypothesis, question and passage): the
+            two are joined as the tokenizer joins pairs, with its segment ids. The template is of the first.
+        pair_level: level of the second text: ``same`` as the first, or one of its own; None keeps it whole.
+        pair_spans: the second text's own players instead of a level.
         removal: ``delete`` (the default), ``mask`` or ``unknown`` (the tokenizer's token in place of each
             token), ``filler`` (one text in place of each part), or ``replace``.
         filler: see ``removal``.
@@ -71,25 +78,38 @@ def text(
         chat: put the template's text through the chat template as a user's message.
         system: the chat's system message.
         tokenizer: of a model that is given as an object: a tokenizer, or its folder.
-        separator: what stands between documents.
+        separator: what stands between documents, and in views between the texts of a pair.
         max_new_tokens: longest answer that is generated where no target is given.
         fingerprint: of a function: text that changes when its answers do.
         seed: seed of the replacements.
 
     Raises:
         InputError: an empty text, spans that overlap or run out, a text or replacement that is longer than
-            the context, a token that the tokenizer lacks, an unknown level, removal, value or target.
+            the context, a token that the tokenizer lacks, an unknown level, removal, value or target, a
+            pair for a model that reads one text.
     """
-    whole, documents = _joined(text, separator)
+    whole, documents = join_documents(text, separator)
     before, after = _around(template)
+    cuts = [Cut(whole, level, spans, documents)]
+    if pair is not None:
+        cuts.append(Cut(pair, level if pair_level == "same" else pair_level, pair_spans))
+    elif level is None and spans is None:
+        raise InputError("level is None, which keeps the text whole; that goes with pair=")
+    parted_by = partial(
+        part_texts,
+        cuts,
+        removal=removal,
+        filler=filler,
+        replacements=replacements,
+        separator=separator,
+    )
     if callable(model) and not _is_model(model):
-        _no_chat(chat, system, "a function of texts")
-        passage = _passage(whole, documents, level, spans)
-        how, wording = _worded(passage, removal, filler, replacements, before, after)
+        _one_text(chat, system, pair, "a function of texts")
+        parted = parted_by(before=before, after=after)
         reply: Any = model
-        source = CallableSource(
-            wording,
-            how,
+        source: Any = CallableSource(
+            parted.wordings[0],
+            parted.removal,
             reply,
             fingerprint=fingerprint or fingerprint_of(model),
             value=value,
@@ -97,38 +117,38 @@ def text(
         )
         name = value if isinstance(value, str) else "number"
         reading = Reading(name, str(target or "the function"), lambda outputs: outputs[:, 0])
-        return FeatureGame(_players(passage), source, reading, passage, seed=seed)
-    if isinstance(model, Endpoint):
-        _no_chat(chat, None, "an endpoint, which always chats")
-        passage = _passage(whole, documents, level, spans)
-        how, wording = _worded(passage, removal, filler, replacements, before, after)
+    elif isinstance(model, Endpoint):
+        _one_text(chat, None, pair, "an endpoint, which always chats")
+        parted = parted_by(before=before, after=after)
+        wording, how = parted.wordings[0], parted.removal
         source = EndpointSource(wording, how, model, value=value, target=target, system=system)
-        return FeatureGame(_players(passage), source, source.reading, passage, seed=seed)
-    from spex_mech.features.hf_texts import read_text
+        reading = source.reading
+    else:
+        from spex_mech.features.hf_loading import read_text
+        from spex_mech.features.hf_settling import settle
 
-    if callable(value):
-        raise InputError("a function as value goes with functions and endpoints; name a value")
-    reader, before, after = read_text(model, tokenizer, whole, before, after, chat, system)
-    passage = _passage(whole, documents, level, spans, reader.tokenizer, before, after)
-    how, wording = _worded(passage, removal, filler, replacements, before, after)
-    n = len(passage.spans)
-    source, reading = reader.settle(wording, how, n, value, target, max_new_tokens)
-    return FeatureGame(_players(passage), source, reading, passage, seed=seed)
+        if callable(value):
+            raise InputError("a function as value goes with functions and endpoints; name a value")
+        reader, before, after = read_text(model, tokenizer, whole, before, after, chat, system)
+        parted = parted_by(before=before, after=after, tokenizer=reader.tokenizer)
+        source, reading = settle(reader, parted, value, target, max_new_tokens)
+    kind = parted.removal.kind
+    asked = {
+        "model": model_name(model),
+        "level": _told(level, spans),
+        "pair_level": "" if pair is None else _told(pair_level, pair_spans),
+        "template": template,
+        "chat": "yes" if chat else "",
+        "system": system or "",
+        "removal": f"filler {filler!r}" if kind == "filler" else kind,
+    }
+    passage = parted.passage
+    players = PlayerSet.from_names(span_names(passage.text, passage.spans))
+    return FeatureGame(players, source, reading, passage, seed=seed, asked=asked)
 
 
-def _joined(text: str | Sequence[str], separator: str) -> tuple[str, list[Span]]:
-    """The whole text, and where its documents stand (none for a single text)."""
-    if isinstance(text, str):
-        return text, []
-    documents = list(text)
-    if not documents or not all(isinstance(d, str) and d.strip() for d in documents):
-        raise InputError("a list of documents needs at least one, and none of them empty")
-    spans, at = [], 0
-    for document in documents:
-        lead = len(document) - len(document.lstrip())
-        spans.append(Span(at + lead, at + len(document.rstrip())))
-        at += len(document) + len(separator)
-    return separator.join(documents), spans
+def _told(level: str | None, spans: Any) -> str:
+    return "spans" if spans is not None else level or "whole"
 
 
 def _around(template: str) -> tuple[str, str]:
@@ -138,51 +158,6 @@ def _around(template: str) -> tuple[str, str]:
             f"template is {template[:80]!r}, expected a text with {{text}} in it, once"
         )
     return before, after
-
-
-def _passage(
-    whole: str,
-    documents: list[Span],
-    level: str,
-    spans: Sequence[Span | Sequence[int]] | None,
-    tokenizer: Any | None = None,
-    before: str = "",
-    after: str = "",
-) -> Passage:
-    if spans is not None:
-        return Passage(whole, tuple(check_spans(whole, spans)))
-    if level == "document" and documents:
-        return Passage(whole, tuple(documents))
-    if level == "token" and tokenizer is not None:
-        from spex_mech.features.tokenizing import token_spans
-
-        return Passage(whole, tuple(token_spans(tokenizer, whole, before, after)))
-    if not documents:
-        return Passage(whole, tuple(split_text(whole, level)))
-    parts = [
-        Span(d.start + s.start, d.start + s.stop)
-        for d in documents
-        for s in split_text(whole[d.start : d.stop], level)
-    ]
-    return Passage(whole, tuple(parts))
-
-
-def _worded(
-    passage: Passage,
-    removal: str | None,
-    filler: str,
-    replacements: Replacements | None,
-    before: str,
-    after: str,
-) -> tuple[Removal, Any]:
-    parts = [passage.text[s.start : s.stop] for s in passage.spans]
-    how = removal_of(removal, parts, filler=filler, replacements=replacements)
-    choices = how.texts or ((),) * len(parts)
-    return how, wording_of(passage.text, passage.spans, choices, before=before, after=after)
-
-
-def _players(passage: Passage) -> PlayerSet:
-    return PlayerSet.from_names(span_names(passage.text, passage.spans))
 
 
 def _is_model(model: Any) -> bool:
@@ -196,6 +171,11 @@ def _one(target: Any) -> str | None:
     return target
 
 
-def _no_chat(chat: bool, system: str | None, what: str) -> None:
+def _one_text(chat: bool, system: str | None, pair: str | None, what: str) -> None:
     if chat or system is not None:
         raise InputError(f"chat and system are for causal models, not for {what}; leave them out")
+    if pair is not None:
+        raise InputError(
+            f"pair= is for sequence classifiers and encoders, not for {what}; put both texts into one, "
+            "with template= or as a list of documents"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ import numpy.typing as npt
 from jaxtyping import Int32, Int64
 
 from spex_mech.errors import InputError
+
+Row = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +25,8 @@ class TokenLayout:
         version: int32 (t,), the part's version it belongs to: 0 is the part's own text.
         counts: int64 (n,), number of replacements of each part.
         start: token that stands alone where nothing else is left.
+        types: int32 (t,), the tokens' segment ids (``token_type_ids``), of pairs of texts whose tokenizer
+            tells them apart so; else None.
     """
 
     ids: Int32[np.ndarray, " t"]
@@ -29,6 +34,7 @@ class TokenLayout:
     version: Int32[np.ndarray, " t"]
     counts: Int64[np.ndarray, " n"]
     start: int
+    types: Int32[np.ndarray, " t"] | None = None
 
     @property
     def longest(self) -> int:
@@ -38,22 +44,39 @@ class TokenLayout:
         np.add.at(sizes, (self.part[own], self.version[own]), 1)
         return int((~own).sum() + sizes.max(axis=1).sum())
 
-    def rows(self, choices: Int64[np.ndarray, "m n"]) -> list[Int32[np.ndarray, " r"]]:
-        """Token ids of each choice of versions (m, n)."""
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the tokens."""
+        parts = (self.ids, self.part, self.version, *([] if self.types is None else [self.types]))
+        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+
+    def rows(self, choices: Int64[np.ndarray, "m n"]) -> list[Row]:
+        """Token ids (r,) of each choice of versions (m, n); with types below them, (2, r)."""
         fixed = self.part < 0
         part = np.where(fixed, 0, self.part)
         if choices.shape[1]:
             taken = fixed | (choices[:, part] == self.version)
         else:  # a text that stays whole
             taken = np.ones((len(choices), len(self.ids)), dtype=bool)
+        if self.types is not None:
+            both = np.stack([self.ids, self.types])
+            return [both[:, mine] for mine in taken]
         return [
             row if len(row := self.ids[mine]) else np.array([self.start], dtype=np.int32)
             for mine in taken
         ]
 
+    def unpack(self, row: bytes) -> Row:
+        """A row from its bytes."""
+        tokens = np.frombuffer(row, dtype=np.int32)
+        return tokens if self.types is None else tokens.reshape(2, -1)
+
 
 def layout_of(
-    pieces: Sequence[tuple[int, Sequence[Sequence[int]]]], n: int, start: int
+    pieces: Sequence[tuple[int, Sequence[Sequence[int]]]],
+    n: int,
+    start: int,
+    types: Sequence[int] | None = None,
 ) -> TokenLayout:
     """Put pieces in a row.
 
@@ -61,23 +84,25 @@ def layout_of(
         pieces: in the order of the text: the part (−1: always stays) and the token ids of its versions.
         n: number of parts.
         start: see `TokenLayout`.
+        types: the type of each piece; None for none.
     """
     ids: list[npt.NDArray[np.int32]] = [np.empty(0, dtype=np.int32)]
-    labels: list[tuple[int, int, int]] = [(0, -1, 0)]
+    labels: list[tuple[int, int, int, int]] = [(0, -1, 0, 0)]
     counts = np.ones(n, dtype=np.int64)
-    for part, versions in pieces:
+    for place, (part, versions) in enumerate(pieces):
         if part >= 0:
             counts[part] = len(versions) - 1
         for number, tokens in enumerate(versions):
             ids.append(np.asarray(tokens, dtype=np.int32))
-            labels.append((len(tokens), part, number))
-    sizes, parts, numbers = np.array(labels).T
+            labels.append((len(tokens), part, number, 0 if types is None else types[place]))
+    sizes, parts, numbers, kinds = np.array(labels).T
     return TokenLayout(
         np.concatenate(ids),
         np.repeat(parts, sizes).astype(np.int32),
         np.repeat(numbers, sizes).astype(np.int32),
         counts,
         start,
+        None if types is None else np.repeat(kinds, sizes).astype(np.int32),
     )
 
 

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
-from jaxtyping import Float64, Int32, Int64
+from jaxtyping import Float64, Int64
 
-from spex_mech.features.token_rows import TokenLayout
+from spex_mech.features.token_rows import Row, TokenLayout
 
 
 class TokenReader(Protocol):
     """A model that reads token rows."""
 
     @property
-    def tokenizer(self) -> Any:
-        """The model's tokenizer."""
-        ...
-
-    @property
-    def context(self) -> int | None:
-        """Longest input in tokens; None for no limit."""
-        ...
-
-    @property
     def key(self) -> dict[str, str]:
         """Weights, dtype and whatever else decides the outputs."""
         ...
 
-    def outputs(self, rows: Sequence[npt.NDArray[np.int32]]) -> Float64[np.ndarray, "u k"]:
+    def outputs(self, rows: Sequence[Row]) -> Float64[np.ndarray, "u k"]:
         """What it answers to each row."""
         ...
 
@@ -42,10 +30,11 @@ class TokenSource:
     Args:
         layout: the text's tokens.
         reader: the model.
+        tokenizer: its tokenizer.
     """
 
-    def __init__(self, layout: TokenLayout, reader: TokenReader) -> None:
-        self.layout, self.reader = layout, reader
+    def __init__(self, layout: TokenLayout, reader: TokenReader, tokenizer: Any) -> None:
+        self.layout, self.reader, self._tokenizer = layout, reader, tokenizer
 
     @property
     def counts(self) -> Int64[np.ndarray, " n"]:
@@ -60,12 +49,10 @@ class TokenSource:
     @property
     def key(self) -> dict[str, str]:
         """See `Source`."""
-        parts = (self.layout.ids, self.layout.part, self.layout.version)
-        tokens = hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
-        return {**self.reader.key, "tokens": tokens}
+        return {**self.reader.key, "tokens": self.layout.digest}
 
     @property
-    def full(self) -> Int32[np.ndarray, " t"]:
+    def full(self) -> Row:
         """The row of the whole text."""
         return self.layout.rows(np.zeros((1, len(self.counts)), dtype=np.int64))[0]
 
@@ -75,8 +62,8 @@ class TokenSource:
 
     def outputs(self, inputs: Sequence[bytes]) -> Float64[np.ndarray, "u k"]:
         """See `Source`."""
-        return self.reader.outputs([np.frombuffer(row, dtype=np.int32) for row in inputs])
+        return self.reader.outputs([self.layout.unpack(row) for row in inputs])
 
     def show(self, given: bytes) -> str:
         """The tokens as text, special tokens included."""
-        return self.reader.tokenizer.decode(np.frombuffer(given, dtype=np.int32).tolist())
+        return self._tokenizer.decode(np.atleast_2d(self.layout.unpack(given))[0].tolist())

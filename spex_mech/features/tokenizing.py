@@ -35,9 +35,25 @@ def tokenize(
         InputError: a part that has no token of its own, or a removal by a token that the tokenizer
             lacks.
     """
-    stand_in = _stand_in(tokenizer, removal)
     (opening, *own, ending), last = _own_tokens(tokenizer, wording)
-    pieces: list[tuple[int, list[list[int]]]] = [(-1, [opening])]
+    pieces = [
+        (-1, [opening]),
+        *versions_of(tokenizer, wording, own, removal),
+        (-1, [ending + last if closing else ending]),
+    ]
+    return layout_of(pieces, n, start_of(tokenizer))
+
+
+def versions_of(
+    tokenizer: Any, wording: Wording, own: Sequence[list[int]], removal: Removal
+) -> list[tuple[int, list[list[int]]]]:
+    """The part and the token ids of all versions of each piece, given those of its own text.
+
+    Raises:
+        InputError: see `tokenize`.
+    """
+    stand_in = _stand_in(tokenizer, removal)
+    pieces: list[tuple[int, list[list[int]]]] = []
     for i, piece in enumerate(wording.pieces):
         ids = own[i]
         if piece.part < 0:
@@ -52,8 +68,7 @@ def tokenize(
             [[stand_in] * len(ids)] if stand_in is not None else _replaced(tokenizer, wording, i)
         )
         pieces.append((piece.part, [ids, *others]))
-    pieces.append((-1, [ending + last if closing else ending]))
-    return layout_of(pieces, n, _start(tokenizer))
+    return pieces
 
 
 def token_spans(tokenizer: Any, text: str, before: str = "", after: str = "") -> list[Span]:
@@ -109,24 +124,57 @@ def _stand_in(tokenizer: Any, removal: Removal) -> int | None:
 
 def _own_tokens(tokenizer: Any, wording: Wording) -> tuple[list[list[int]], list[int]]:
     """Token ids of what stands before, of each piece, and of what stands after; and the closing ones."""
-    texts = [piece.blank + piece.versions[0] for piece in wording.pieces]
-    texts = [wording.before, *texts, wording.after]
+    texts = texts_of(wording)
     if not getattr(tokenizer, "is_fast", False):
-        return _piecewise(tokenizer, texts)
-    ids, offsets = _offsets(tokenizer, "".join(texts))
+        own = pieces_of(tokenizer, texts)
+        flat = [token for ids in own for token in ids]
+        whole = list(tokenizer.build_inputs_with_special_tokens(flat))
+        begin = find(whole, flat, 0)
+        own[0] = whole[:begin] + own[0]
+        return own, whole[begin + len(flat) :]
+    opening: list[int] = []
+    closing: list[int] = []
+    tokens = []
+    for token, (a, b) in zip(*_offsets(tokenizer, "".join(texts)), strict=True):
+        if b > a:
+            tokens.append((token, a))
+        else:  # a token that the tokenizer adds
+            (closing if tokens else opening).append(token)
+    own = sorted_in(tokens, texts)
+    own[0] = opening + own[0]
+    return own, closing
+
+
+def texts_of(wording: Wording) -> list[str]:
+    """What stands before the text, its pieces' own texts, and what stands after it."""
+    own = [piece.blank + piece.versions[0] for piece in wording.pieces]
+    return [wording.before, *own, wording.after]
+
+
+def sorted_in(tokens: Sequence[tuple[int, int]], texts: Sequence[str]) -> list[list[int]]:
+    """Token ids by the text in which they begin, given ids and the characters where they begin."""
     ends = list(accumulate(len(text) for text in texts))
     own: list[list[int]] = [[] for _ in texts]
-    closing: list[int] = []
-    slot, begun = 0, False
-    for token, (a, b) in zip(ids, offsets, strict=True):
-        if a == b:  # a token that the tokenizer adds
-            (closing if begun else own[0]).append(token)
-            continue
-        begun = True
-        while a >= ends[slot]:
+    slot = 0
+    for token, begin in tokens:
+        while begin >= ends[slot] and slot < len(texts) - 1:
             slot += 1
         own[slot].append(token)
-    return own, closing
+    return own
+
+
+def pieces_of(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of texts, each cut by itself."""
+    return [
+        list(tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+        for text in texts
+    ]
+
+
+def find(whole: Sequence[int], part: Sequence[int], start: int) -> int:
+    """Where a run of token ids begins in another; ``start`` where it is not found."""
+    places = range(start, len(whole) - len(part) + 1)
+    return next((i for i in places if whole[i : i + len(part)] == part), start)
 
 
 def _offsets(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
@@ -138,18 +186,6 @@ def _offsets(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]
         verbose=False,
     )
     return list(found["input_ids"]), [tuple(pair) for pair in found["offset_mapping"]]
-
-
-def _piecewise(tokenizer: Any, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
-    own = [
-        list(tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
-        for text in texts
-    ]
-    flat = [token for ids in own for token in ids]
-    whole = list(tokenizer.build_inputs_with_special_tokens(flat))
-    begin = next((i for i in range(len(whole)) if whole[i : i + len(flat)] == flat), 0)
-    own[0] = whole[:begin] + own[0]
-    return own, whole[begin + len(flat) :]
 
 
 def _replaced(tokenizer: Any, wording: Wording, i: int) -> list[list[int]]:
@@ -179,7 +215,8 @@ def _replaced(tokenizer: Any, wording: Wording, i: int) -> list[list[int]]:
     return out
 
 
-def _start(tokenizer: Any) -> int:
+def start_of(tokenizer: Any) -> int:
+    """The token that stands alone where nothing else is left."""
     for name in ("bos_token_id", "cls_token_id", "eos_token_id", "pad_token_id"):
         token = getattr(tokenizer, name, None)
         if token is not None:

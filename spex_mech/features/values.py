@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from scipy.special import logsumexp
 
 from spex_mech.errors import InputError
+from spex_mech.features.spans import printable
 
 Outputs = Float64[np.ndarray, "u k"]
 _MOST_SURE = -1e-15  # log-probability above which log-odds stop growing
@@ -32,6 +33,11 @@ class Reading:
     def __call__(self, outputs: Outputs) -> Float64[np.ndarray, " u"]:
         """Values (u,) of outputs (u, k)."""
         return self.read(outputs)
+
+    @property
+    def label(self) -> str:
+        """What views call the value."""
+        return " ".join(printable(f"{self.name} of {self.target}").split())
 
 
 def class_reading(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from spex_mech.errors import InputError, OutputExistsError
 from spex_mech.features.game import FeatureGame
-from spex_mech.features.spans import printable
 from spex_mech.features.subjects import Passage
-from spex_mech.indices import interactions
+from spex_mech.indices import Interactions, interactions
 from spex_mech.spectrum import Spectrum
 
 
@@ -119,19 +119,46 @@ def view(
         raise InputError(
             f"the spectrum has {spectrum.n} players, the game {game.players.n}; give its own spectrum"
         )
+    found = interactions(spectrum, index, min(order, spectrum.n))
+    names = game.players.names
+    return view_of(game.subject, names, game.reading.label, spectrum, found, effect, top)
+
+
+def view_of(
+    subject: Any,
+    names: Sequence[str],
+    value: str,
+    spectrum: Spectrum,
+    found: Interactions,
+    effect: str = "Banzhaf",
+    top: int = 8,
+) -> View:
+    """A view of what is known already, such as what a run's folder holds.
+
+    Args:
+        subject: see `View`.
+        names: see `View`.
+        value: see `View`.
+        spectrum: for the effects of single parts.
+        found: the interactions.
+        effect: see `view`.
+        top: see `view`.
+
+    Raises:
+        InputError: an index or a number that makes no sense.
+    """
     if effect not in ("Banzhaf", "Shapley") or top < 0:
         raise InputError(
             f"effect is {effect!r} and top {top}, expected Banzhaf or Shapley, and 0 or more"
         )
     single = interactions(spectrum, effect, 1).values
-    found = interactions(spectrum, index, min(order, spectrum.n)).joint(top)
     return View(
-        game.subject,
-        tuple(game.players.names),
-        printable(f"{game.reading.name} of {game.reading.target.strip()}"),
+        subject,
+        tuple(names),
+        value,
         effect,
         tuple(float(single.get((i,), 0.0)) for i in range(spectrum.n)),
-        index,
-        tuple((members, float(value)) for members, value in found),
+        found.index,
+        tuple((members, float(value)) for members, value in found.joint(top)),
         str(spectrum.info.get("message", "")),
     )

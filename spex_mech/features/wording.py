@@ -59,6 +59,7 @@ def wording_of(
     *,
     before: str = "",
     after: str = "",
+    first: int = 0,
 ) -> Wording:
     """Cut a text at its spans.
 
@@ -70,12 +71,13 @@ def wording_of(
         choices: the replacements of each part, without its own text.
         before: what always stands before the text.
         after: what always stands after it.
+        first: number of the first part.
     """
     pieces: list[Piece] = []
     at = len(text) - len(text.lstrip())
     if at:
         pieces.append(Piece(-1, "", (text[:at],)))
-    for i, (span, texts) in enumerate(zip(spans, choices, strict=True)):
+    for i, (span, texts) in enumerate(zip(spans, choices, strict=True), start=first):
         start = blank_start(text, at, span.start)
         if start > at:
             pieces.append(_fixed(text[at:start]))

@@ -10,6 +10,7 @@ from typing import Any
 from spex_mech.circuit_files import circuit_from_json
 from spex_mech.circuits import Circuit
 from spex_mech.errors import InputError
+from spex_mech.features.input_files import INPUT, ExplainedInput, input_from_json
 from spex_mech.indices import Interactions
 from spex_mech.players import PlayerSet
 from spex_mech.run_files import (
@@ -44,6 +45,7 @@ class Gathered:
 
     Attributes:
         folder: the run's folder.
+        input: the text or image whose parts are the players; None of a model's parts.
         facts: names of model, task, metric and ablation, as the store has them.
         players: the players.
         stores: the state of its stores.
@@ -64,6 +66,7 @@ class Gathered:
     """
 
     folder: RunFolder
+    input: ExplainedInput | None
     facts: dict[str, Any]
     players: PlayerSet
     stores: list[StoreStatus]
@@ -105,8 +108,10 @@ def gather(folder: RunFolder, metrics: Sequence[str] | None = None) -> Gathered:
     if metrics:
         scores = score_folder(folder, metrics)
     sample, questions = _sample(stored)
+    given = read(INPUT, lambda content, p: input_from_json(content, p.n))
     return Gathered(
         folder=folder,
+        input=given,
         facts=dict(stored.facts["game"]),
         players=players,
         stores=run_status(folder.path),
@@ -123,12 +128,19 @@ def gather(folder: RunFolder, metrics: Sequence[str] | None = None) -> Gathered:
         circuit=read("circuit.json", circuit_from_json),
         exported=(folder.path / "pruned") if (folder.path / "pruned").is_dir() else None,
         seconds=folder.load("seconds.json") if folder.has("seconds.json") else {},
-        missing=[
-            (step, f"spex-mech {step} {folder.path}")
-            for step, name in _STEPS
-            if not (folder.path / name).exists()
-        ],
+        missing=_missing(folder, given),
     )
+
+
+def _missing(folder: RunFolder, given: ExplainedInput | None) -> list[tuple[str, str]]:
+    """Steps that have not been taken, and how they are."""
+    steps = [step for step, name in _STEPS if not (folder.path / name).exists()]
+    if given is None:
+        return [(step, f"spex-mech {step} {folder.path}") for step in steps]
+    again = f"{given.command} --out {folder.path}"
+    if not given.command:
+        again = f"explain_features(game, {str(folder.path)!r})"
+    return [("explain", again)] if "decode" in steps else []
 
 
 def _sample(stored: StoredRun) -> tuple[tuple[str, list[str], str] | None, int | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from spex_mech.features.views import view_of
 from spex_mech.report.figures import figures_of
 from spex_mech.report.gathering import Gathered, gather
 from spex_mech.run_folder import RunFolder, open_folder, write_text
@@ -66,25 +68,43 @@ def _facts(found: Gathered) -> dict[str, Any]:
     spec = found.folder.spec
     joint = [] if found.interactions is None else found.interactions.joint(_TOP)
     std = None if found.interactions is None else found.interactions.std
+    given = found.input
     return {
         "version": version("spex-mech"),
         "run": found,
         "spec": spec,
-        "metric": found.facts.get("metric") or spec.game.metric or "value",
+        "view": _view(found),
+        "metric": given.value
+        if given
+        else found.facts.get("metric") or spec.game.metric or "value",
         "top": [(found.players.label(s), v, None if std is None else std[s]) for s, v in joint],
         "removed": [
             (k, [name for name, kept in zip(found.players.names, k.mask, strict=True) if kept])
             for k in found.kept
         ],
-        "sections": _sections(spec),
-        "command": _command(spec),
+        "sections": _sections(found),
+        "command": given.command if given else _command(spec),
+        "all_masks": spec.design.kind == "uniform" and spec.design.budget == 2**found.players.n,
         "total": sum(found.seconds.values()),
     }
 
 
-def _sections(spec: RunSpec) -> list[tuple[str, list[tuple[str, Any]]]]:
-    """The spec as titled rows."""
-    content = spec.model_dump()
+def _view(found: Gathered) -> Markup | None:
+    """The input with what its parts do; the view escapes the text in it."""
+    if found.input is None or found.spectrum is None or found.interactions is None:
+        return None
+    subject, value, names = found.input.subject, found.input.value, found.players.names
+    shown = view_of(subject, names, value, found.spectrum, found.interactions, top=_TOP)
+    return Markup(replace(shown, note="").html())  # the page has the note already
+
+
+def _sections(found: Gathered) -> list[tuple[str, list[tuple[str, Any]]]]:
+    """What was asked, as titled rows."""
+    content = found.folder.spec.model_dump()
+    if found.input is not None:
+        asked = [(k, v) for k, v in found.input.asked.items() if v]
+        rows = {name: content[name] for name in ("design", "decode", "interactions")}
+        return [(found.input.kind, asked), *((k, [*v.items()]) for k, v in rows.items())]
     flat = [(k, v) for k, v in content.items() if not isinstance(v, dict)]
     return [("run", flat), *((k, [*v.items()]) for k, v in content.items() if isinstance(v, dict))]
 

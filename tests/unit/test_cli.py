@@ -296,6 +296,8 @@ def test_explaining_stops_at_its_target_and_others_go_on_from_there(tmp_path):
     assert len(stored.masks) == len(np.unique(design.masks, axis=0))
     truth = sm.load_game(tmp_path / "easy.toml")
     np.testing.assert_allclose(stored(design.masks), truth(design.masks))
+    page = Path(ask("report", out).split("report: ")[1].strip()).read_text()
+    assert "on 16 masks held out" in page and "Strongest interactions" in page
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -43,19 +44,25 @@ def byte_bpe() -> transformers.PreTrainedTokenizerFast:
 
 def word_piece() -> transformers.PreTrainedTokenizerFast:
     """WordPiece as in BERT, with [CLS] before and [SEP] after a text."""
-    made = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    # Not trained: its trainer breaks ties by chance. Every other word is whole, the others are in pieces.
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words = sorted(set(re.findall(r"\w+", " ".join(CORPUS).lower())))
+    letters = sorted(set("".join(words)))
+    pieces = [*letters, *(f"##{c}" for c in letters), ".", ",", "!", *words[::2]]
+    pieces += sorted({w[:3] for w in words[1::2]} - set(pieces))
+    vocabulary = {piece: i for i, piece in enumerate([*special, *pieces])}
+    assert len(vocabulary) <= 120
+    made = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     made.normalizer = normalizers.BertNormalizer(lowercase=True)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    made.train_from_iterator(
-        CORPUS,
-        trainers.WordPieceTrainer(vocab_size=120, special_tokens=special, show_progress=False),
-    )
     made.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=made,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         pad_token="[PAD]",
         unk_token="[UNK]",
         cls_token="[CLS]",

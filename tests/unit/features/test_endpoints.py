@@ -10,12 +10,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import spex_mech as sm
-from spex_mech import features
+from spex_mech import cli, features
 from spex_mech.errors import InputError
 from spex_mech.features.endpoint_source import first_logprob
 from spex_mech.features.endpoints import Reply
+from spex_mech.report import write_report
 
 TEXT = "the trolley needs the lever"
 
@@ -194,6 +196,31 @@ def test_the_run_store_takes_what_an_endpoint_answered_before_it_failed(serve, t
     run = sm.evaluate(make(), design, store=tmp_path / "store")  # as another process would
     assert all(server.asked[t] == before[t] for t in answered)
     np.testing.assert_array_equal(run.values, [len(make().shown(x)) for x in masks])
+
+
+def test_a_run_from_the_command_line_goes_on_where_its_endpoint_failed(serve, tmp_path):
+    down, failed = [True], set()
+
+    def reply(text, attempt):
+        if down[0] and sum(server.asked.values()) > 16:
+            failed.add(text)
+            return 400
+        return said(text)
+
+    server = serve(reply)
+    told = ["explain", "--text", TEXT, "--level", "word", "--target", "lever", "--model", "m"]
+    told += ["--url", server.url, "--out", str(tmp_path / "run")]
+    stopped = CliRunner().invoke(cli.app, told)
+    assert isinstance(stopped.exception, features.EndpointError) and failed
+    down[0] = False
+    before = Counter(server.asked)
+    done = CliRunner().invoke(cli.app, told)
+    assert done.exit_code == 0 and "match of lever" in done.output
+    assert {t for t in before if server.asked[t] > before[t]} <= failed < set(before)
+    run = sm.open_run(tmp_path / "run" / "masks")
+    np.testing.assert_array_equal(run(run.masks), run.masks[:, 4])
+    page = write_report(tmp_path / "run").read_text()
+    assert f"m at {server.url}" in page and page.count("<span data-part") == 5
 
 
 NONSENSE = {

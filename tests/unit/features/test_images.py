@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -236,7 +238,13 @@ def test_one_side_may_stay_whole(clip, make, processor, photo):
     whole = pixels(np.ones((1, 4), bool))
     np.testing.assert_allclose(words(np.ones((1, 2), bool)), whole, atol=1e-5)
     shown = features.view(words, sm.exact_spectrum(words(sm.designs.exhaustive(2).masks)))
-    assert shown.label((0,)) == "a"
+    assert shown.label((0,)) == "a" and shown.effects[0] == pytest.approx(
+        (words([[True, True], [True, False]]) - words([[False, True], [False, False]])).mean()
+    )
+    parts = re.findall(r'<span data-part="(\d)".*?>(\w+)<', shown.html())
+    assert parts == [("0", "a"), ("1", "fruit")] and "<path data-part" not in shown.html()
+    seen = features.view(pixels, sm.exact_spectrum(pixels(sm.designs.exhaustive(4).masks)))
+    assert seen.html().count("<path data-part") == 4 and "<span data-part" not in seen.html()
 
 
 def test_bad_images(vit, clip, make, processor, photo):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ import spex_mech as sm
 from spex_mech import features
 from spex_mech.errors import InputError
 from spex_mech.features.hf_causal import CausalReader
+from spex_mech.features.hf_facts import TextModel
 from spex_mech.features.hf_prefix import Prefix
 
 TEXT = "The trolley runs down the track. Pulling the lever moves the trolley to another track."
@@ -209,7 +212,7 @@ def test_the_prefix_changes_nothing(tiny, family, answers):
         rows.append(full[keep])
     found = {}
     for reuse in (True, False):
-        reader = CausalReader(tiny.hf, None)
+        reader = CausalReader(TextModel(tiny.hf, None, "causal"))
         reader.ask(full, answers, similarity=False, reuse=reuse)
         found[reuse] = reader.outputs(rows)
     np.testing.assert_allclose(found[True], found[False], atol=2e-4)
@@ -227,7 +230,7 @@ def test_the_prefix_spares_tokens(make):
     rows = [np.delete(full, i) for i in range(len(full) // 2, len(full))]
     counts = {}
     for reuse in (True, False):
-        reader = CausalReader(hf, tokenizer)
+        reader = CausalReader(TextModel(hf, tokenizer, "causal"))
         reader.ask(full, [(5,)], similarity=False, reuse=reuse)
         reader.outputs(rows[:1])
         seen = []
@@ -281,6 +284,20 @@ def test_what_the_model_says_itself_is_the_default_target(make):
         loss = make.t5()(input_ids=ids, labels=said[None]).loss
     got = t5(np.ones((1, 2), bool))[0]
     assert got == pytest.approx(-float(loss) * len(said), abs=1e-4)
+
+
+def test_what_the_model_says_ends_with_its_context(make):
+    tokenizer = make.byte_bpe()
+    size = len(tokenizer(TEXT)["input_ids"])
+    hf = make.gpt2(positions=size + 2)
+    game = features.text(hf, TEXT, tokenizer=tokenizer, max_new_tokens=9)
+    (answer,) = json.loads(game.key["continuations"])
+    assert 1 <= len(answer) <= 2
+    expected = continuation(hf, tokenizer(TEXT)["input_ids"], answer)
+    assert game(np.ones((1, 2), bool))[0] == pytest.approx(expected, abs=1e-4)
+    for positions, target in ((size, None), (size, " a"), (size - 1, None)):
+        with pytest.raises(InputError, match=f"the model's context holds {positions}"):
+            features.text(make.gpt2(positions=positions), TEXT, tokenizer=tokenizer, target=target)
 
 
 def test_an_encoder_gives_the_cosine_to_the_whole_text(make):

@@ -12,7 +12,7 @@ import pytest
 import spex_mech as sm
 from spex_mech import features
 from spex_mech.errors import InputError
-from spex_mech.features.pages import _outline, png
+from spex_mech.features.pages import _outline, _places, png
 from spex_mech.features.subjects import Passage, Picture
 from spex_mech.features.views import View
 
@@ -172,6 +172,27 @@ def test_an_image_is_drawn_with_its_regions():
     with pytest.raises(InputError, match="a terminal cannot show images"):
         shown.terminal()
     assert "+1.0000  a × c" in str(shown)
+
+
+def test_the_marks_of_regions_stand_inside_them():
+    ring = np.zeros((15, 21), int)
+    ring[2:13, 3:18] = 1
+    ring[5:10, 6:15] = 2  # region 1 is a ring, whose centre is in region 2
+    ring[0, 20] = 3
+    ring[7, 4:6] = 4
+    for i, (x, y) in enumerate(_places(ring)):
+        assert ring[int(y), int(x)] == i
+    assert _places(np.zeros((4, 6), int)) == [(3.0, 2.0)]
+    shown = View(
+        Picture(np.zeros((15, 21, 3), np.uint8), ring),
+        ("row 0 col 1", "segment 12", "a", "b", "c"),
+        "v",
+        "Banzhaf",
+        (1, 0, 0, 0, 0),
+        "FBII",
+        (),
+    )
+    assert re.findall(r'data-label="(.*?)"', shown.html()) == ["r0 c1", "s12", "a", "b", "c"]
 
 
 def test_a_png_is_read_back_by_another_library():
