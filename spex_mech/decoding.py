@@ -182,9 +182,14 @@ def _values(stored: StoredRun, design: MaskDesign, folder: RunFolder) -> np.ndar
     try:
         return stored(design.masks)
     except InputError as error:
+        again = (
+            "explain with the same input"
+            if folder.has("input.json")
+            else "evaluate with the same spec"
+        )
         raise InputError(
             f"the evaluation of {folder.path} is not finished, or a shard is damaged: {error}. "
-            f"spex-mech evaluate with the same spec and --out {folder.path} goes on; spex-mech decode "
+            f"spex-mech {again} and --out {folder.path} goes on; spex-mech decode "
             f"{stored.folder} --out FOLDER decodes what is there"
         ) from None
 

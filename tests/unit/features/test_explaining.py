@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import spex_mech as sm
 from spex_mech import cli, features
 from spex_mech.cli.explaining import read_source
+from spex_mech.decoding import decode_folder
 from spex_mech.errors import InputError, OutputExistsError
 from spex_mech.feature_runs import explain_features
 from spex_mech.features.game import FeatureGame
@@ -237,6 +238,8 @@ def test_a_stopped_run_goes_on_with_what_was_scored(word_game, tmp_path):
         explain_features(features.text(flaky, text, level="word"), out, **options)
     scored = len(sm.open_run(out / "masks").masks)
     assert scored >= 64 and not (out / "spectrum.json").exists()
+    with pytest.raises(InputError, match=r"not finished.*spex-mech explain with the same input"):
+        decode_folder(open_folder(out))
     page = write_report(out).read_text()  # of what there is
     assert "explain (<code>explain_features(game, " in page and "data-part" not in page
     again = Flaky(10**9)
