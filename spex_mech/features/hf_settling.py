@@ -11,7 +11,7 @@ from spex_mech.features.hf_causal import CausalReader
 from spex_mech.features.hf_classifiers import ClassifierReader, EmbeddingReader
 from spex_mech.features.hf_facts import TextModel
 from spex_mech.features.hf_seq2seq import Seq2SeqReader
-from spex_mech.features.pair_tokens import tokenize_pair
+from spex_mech.features.pair_tokens import TYPES, tokenize_pair
 from spex_mech.features.text_parts import Parted
 from spex_mech.features.token_rows import TokenLayout, check_length
 from spex_mech.features.token_source import TokenSource
@@ -62,10 +62,22 @@ def settle(
             model.tokenizer, wording, second[0], parted.removal, n, typed=model.typed
         )
     else:
+        if model.typed and model.kind in _OF_PAIRS:
+            _check_one_segment(model.tokenizer, wording)
         closing = model.kind != "causal"
         layout = tokenize(model.tokenizer, wording, parted.removal, n, closing=closing)
     check_length(layout, model.context)
     return _SETTLERS[model.kind](model, Question(layout, wording, value, target, max_new_tokens))
+
+
+def _check_one_segment(tokenizer: Any, wording: Wording) -> None:
+    """Refuse a tokenizer that gives the tokens of a single text different segment ids, such as XLNet's."""
+    types = tokenizer("".join(texts_of(wording)), verbose=False).get(TYPES, [0])
+    if any(types):
+        raise InputError(
+            f"{type(tokenizer).__name__} gives the tokens of one text segment ids {sorted(set(types))}, "
+            "which are kept for pairs only; pass a function from texts to numbers instead of the model"
+        )
 
 
 def _classify(model: TextModel, asked: Question) -> tuple[TokenSource, Reading]:

@@ -302,3 +302,15 @@ def test_bad_pairs(make):
         given = {"pair": HYPOTHESIS, **options}
         with pytest.raises(InputError, match=message):
             features.text(given.pop("model"), PREMISE, **given)
+
+
+def test_segment_ids_within_one_text_are_refused(make):
+    tokenizer = make.word_piece()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A [SEP] [CLS]:2",  # as XLNet's
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    with pytest.raises(InputError, match=r"segment ids \[0, 2\], which are kept for pairs only"):
+        features.text(make.bert(), PREMISE, tokenizer=tokenizer)
+    hf, _ = distilled(make)  # does not read them
+    assert features.text(hf, PREMISE, tokenizer=tokenizer).players.n > 1
