@@ -15,6 +15,9 @@ import numpy as np
 from spex_mech.decoders import decode
 from spex_mech.designs import exhaustive, uniform
 from spex_mech.metrics import faithfulness
+from spex_mech.transform import walsh_hadamard
+
+TERMS = 200
 
 
 def main() -> None:
@@ -26,6 +29,11 @@ def main() -> None:
     paths = sorted(args.games.glob("*.npz"))
     if not paths:
         sys.exit(f"no .npz games in {args.games}; give the folder of the value tables")
+    own = np.array([loss_of_the_truth(path) for path in paths])
+    print(
+        f"the {TERMS} largest of all 2^n terms of the games themselves miss {own.mean():.4f} of their "
+        f"variance on average, over .02 in {(own > 0.02).sum()} of {len(own)} games"
+    )
     for budget in args.budgets:
         lost = np.array([loss(path, budget) for path in paths])
         print(
@@ -33,6 +41,14 @@ def main() -> None:
             f"over .02 in {(lost > 0.02).sum()} of {len(lost)} games",
             flush=True,
         )
+
+
+def loss_of_the_truth(path: Path) -> float:
+    """Share of a game's variance outside its largest terms: nothing read out can lose less of it."""
+    with np.load(path) as file:
+        terms = walsh_hadamard(file["values"].astype(float))[1:]
+    squares = np.sort(terms**2)[::-1]
+    return float(squares[TERMS:].sum() / squares.sum())
 
 
 def loss(path: Path, budget: int) -> float:
