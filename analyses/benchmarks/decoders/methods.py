@@ -99,12 +99,14 @@ def _from_terms(terms: Iterable[tuple[tuple[int, ...], float]], n: int) -> Spect
     return Spectrum.from_supports([s for s, _ in pairs], [float(np.real(c)) for _, c in pairs], n)
 
 
-def _shapiq_proxyspex(problem: Problem) -> Answer:
-    """ProxySPEX of shapiq on the same masks, timed until its spectrum is there."""
+def shapiq_proxyspex(
+    design: MaskDesign, game: Callable[[np.ndarray], np.ndarray], seed: int
+) -> tuple[Spectrum, float]:
+    """The spectrum of shapiq's ProxySPEX on the design's masks, and the CPU seconds until it is there."""
     from shapiq import ProxySPEX
 
-    peer = ProxySPEX(n=problem.design.n, index="FBII", max_order=2, random_state=problem.seed)
-    peer._uniform_sampler = _Fixed(problem.design.masks)
+    peer = ProxySPEX(n=design.n, index="FBII", max_order=2, random_state=seed)
+    peer._uniform_sampler = _Fixed(design.masks)
     refine, caught = peer._refine, {}
 
     def catch(*arguments: object) -> dict:
@@ -114,9 +116,13 @@ def _shapiq_proxyspex(problem: Problem) -> Answer:
 
     peer._refine = catch
     start = time.process_time()
-    peer.approximate(len(problem.design), problem.game)
-    spectrum = _from_terms(caught["terms"].items(), problem.design.n)
-    return Answer(spectrum, caught["end"] - start, problem.design.masks)
+    peer.approximate(len(design), game)
+    return _from_terms(caught["terms"].items(), design.n), caught["end"] - start
+
+
+def _shapiq_proxyspex(problem: Problem) -> Answer:
+    spectrum, seconds = shapiq_proxyspex(problem.design, problem.game, problem.seed)
+    return Answer(spectrum, seconds, problem.design.masks)
 
 
 @dataclass

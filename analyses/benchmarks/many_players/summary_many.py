@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-METHODS = ("auto", "walsh_gp", "proxyspex", "lasso", "spex")
+METHODS = ("auto", "walsh_gp", "proxyspex", "lasso", "spex", "shapiq ProxySPEX")
 
 
 def write_summary(rows: list[dict], out: Path) -> None:
