@@ -15,6 +15,7 @@ def write_summary(rows: list[dict], out: Path) -> None:
     groups: dict[tuple, list[dict]] = defaultdict(list)
     for row in rows:
         groups[row["part"], int(row["n"]), float(row["rate"])].append(row)
+    groups = dict(sorted(groups.items()))
     text = ""
     for (part, n, rate), some in groups.items():
         games = len({r["game"] for r in some})
