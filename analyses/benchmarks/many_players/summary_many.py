@@ -23,8 +23,44 @@ def write_summary(rows: list[dict], out: Path) -> None:
         for measure in ("r2", "recall", "cpu_seconds"):
             if any(r.get(measure) for r in some):
                 text += _table(f"{title}: {measure}", some, measure)
+    text += _differences([row for row in rows if row["part"] != "heads"])
     (out / "results.md").write_text(text, encoding="utf-8")
     _figure(groups, out / "many_players.png")
+
+
+def _differences(rows: list[dict]) -> str:
+    """How much more `auto` has on the same masks, over games that are each the mean of their budgets."""
+    from scipy.stats import ttest_1samp
+
+    found: dict[tuple, dict[str, float]] = defaultdict(dict)
+    for row in rows:
+        if row.get("r2"):
+            found[row["part"], row["n"], row["game"], row["budget"]][row["method"]] = float(
+                row["r2"]
+            )
+    gaps: dict[str, dict[tuple, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for (*game, _), r2 in found.items():
+        others = {m: r2[m] for m in ("walsh_gp", "proxyspex", "lasso") if m in r2}
+        if "auto" not in r2 or not others:
+            continue
+        for name, value in {**others, "the best of them": max(others.values())}.items():
+            gaps[name][tuple(game)].append(r2["auto"] - value)
+    text = "### `auto` minus others, many players, Student's 95 % interval over games\n\n"
+    text += (
+        "| other | games | R² | sets of masks | lowest | below -.01 |\n|---|---|---|---|---|---|\n"
+    )
+    for name, games in gaps.items():
+        means = np.array([np.mean(gap) for gap in games.values()])
+        every = np.concatenate(list(games.values()))
+        mark = f"{means.mean():+.3f}"
+        if len(means) > 1:
+            interval = ttest_1samp(means, 0.0).confidence_interval()
+            mark += f" [{interval.low:+.3f}, {interval.high:+.3f}]"
+        text += (
+            f"| {name} | {len(means)} | {mark} | {len(every)} | {every.min():+.3f} | "
+            f"{(every < -0.01).sum()} |\n"
+        )
+    return text + "\n"
 
 
 def _cells(rows: list[dict], measure: str) -> dict[tuple[str, int], float]:
