@@ -32,6 +32,7 @@ _ALL_PROCESSES = (
 )  # most masks and players for which all Gaussian processes are affordable
 _LEVELS = 5  # fewest different values that are worth a warp
 _LASSO_ENTRIES = 1 << 23
+_EQUAL = 1e-12  # range of values, of 1 in all samples, that is rounding
 _CANDIDATES = 2  # from each member, for each term that is to be read out
 
 
@@ -138,7 +139,9 @@ def default_members(data: Samples, *, nthread: int = 1) -> tuple[Member, ...]:
 
 
 def r2_of(predicted: Float64[np.ndarray, " m"], data: Samples) -> float:
-    """R² of predictions of the samples, every evaluation counted."""
+    """R² of predictions of the samples, every evaluation counted; 0.0 of samples that are all equal."""
+    if np.ptp(data.values) <= _EQUAL:
+        return 0.0
     return 1.0 - data.error(data.values - predicted) / data.error(data.values - data.moments()[0])
 
 

@@ -207,6 +207,16 @@ def test_weights_of_many_players_come_from_masks_that_no_relevance_knows():
     assert spectrum.info["members"]["lasso"]["r2_cv"] == pytest.approx(one)
 
 
+def test_left_out_values_that_are_all_equal_tell_nothing():
+    design = designs.uniform(40, 520, seed=8)
+    values = np.zeros(520)
+    order = np.random.default_rng(0).permutation(520)
+    values[order[:7]] = np.random.default_rng(8).normal(size=7)  # all among those learnt from
+    info = stack(design, values).info
+    assert info["r2_cv"] == 0.0
+    assert {member["r2_cv"] for member in info["members"].values()} == {0.0}
+
+
 def test_units_of_the_values_do_not_matter():
     design = designs.uniform(12, 60, seed=2)
     values = saturated(design.masks)
