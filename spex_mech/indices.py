@@ -18,6 +18,7 @@ from fractions import Fraction
 from functools import cache, cached_property
 from itertools import combinations
 from math import comb
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,16 +89,10 @@ class Interactions:
         Raises:
             InputError: shapiq is not installed.
         """
-        try:
-            from shapiq import InteractionValues  # pyright: ignore[reportMissingImports]
-        except ImportError as error:
-            raise InputError(
-                "to_shapiq needs the package shapiq, which is not installed; "
-                "install it with pip install 'spex_mech[peers]'"
-            ) from error
+        peer = import_shapiq()
         names = {"Shapley": "SV", "Banzhaf": "BV"}
         values = {(): self.baseline, **self.values}
-        return InteractionValues(
+        return peer.InteractionValues(
             values=np.array(list(values.values())),
             interaction_lookup={players: k for k, players in enumerate(values)},
             index=names.get(self.index, self.index),
@@ -107,6 +102,22 @@ class Interactions:
             estimated=True,
             baseline_value=self.baseline,
         )
+
+
+def import_shapiq() -> ModuleType:
+    """The package shapiq, which is an extra.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import shapiq  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise InputError(
+            "to_shapiq needs the package shapiq, which is not installed; "
+            "install it with pip install 'spex_mech[peers]'"
+        ) from error
+    return shapiq
 
 
 def interactions(spectrum: Spectrum, index: str = "FBII", order: int | None = 2) -> Interactions:

@@ -78,7 +78,7 @@ def stack(
 
         - ``r2_cv``: R² to expect on masks like the design's: of the stack on each fold, with the members and
           the weights of the other folds. With many masks of at most 32 players the Gaussian processes'
-          relevances know them all, which flatters a little.
+          relevances know them all, which flatters a little. 0.0 where the masks left out have one value.
         - ``members``: the weight and the cross-validated R² of each, by name.
         - ``readout_loss``: the part of the predictions' variance that the terms miss at the design's keep
           rates; exact up to 17 players, beyond on 2000 fresh masks.

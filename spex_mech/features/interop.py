@@ -10,6 +10,7 @@ import numpy.typing as npt
 from jaxtyping import Float64
 
 from spex_mech.errors import InputError
+from spex_mech.indices import import_shapiq
 from spex_mech.masks import check_masks
 from spex_mech.players import PlayerSet
 from spex_mech.types import ValueFunction
@@ -30,17 +31,11 @@ def to_shapiq(game: ValueFunction) -> shapiq.Game:
     Raises:
         InputError: shapiq is not installed.
     """
-    try:
-        from shapiq import Game  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise InputError(
-            "to_shapiq needs the package shapiq, which is not installed; "
-            "install it with pip install 'spex_mech[peers]'"
-        ) from error
+    peer = import_shapiq()
     n = game.players.n
     empty = float(game(np.zeros((1, n), dtype=bool))[0])
 
-    class Adapted(Game):
+    class Adapted(peer.Game):
         def value_function(self, coalitions: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
             return np.asarray(game(np.asarray(coalitions, dtype=bool)), dtype=np.float64)
 
