@@ -10,97 +10,97 @@ if TYPE_CHECKING:
     from spex_mech import designs as designs
     from spex_mech import features as features
     from spex_mech import training_data as training_data
-    from spex_mech.calibration import calibrate as calibrate
-    from spex_mech.cards import load_game as load_game
-    from spex_mech.cards import load_task as load_task
-    from spex_mech.cards import task_names as task_names
-    from spex_mech.circuits import Circuit as Circuit
-    from spex_mech.circuits import circuit as circuit
-    from spex_mech.curves import PruningCurve as PruningCurve
-    from spex_mech.curves import keep_rates as keep_rates
-    from spex_mech.curves import prune_curve as prune_curve
-    from spex_mech.curves import smallest as smallest
-    from spex_mech.decoders import decode as decode
+    from spex_mech.ablation.game import TaskGame as TaskGame
+    from spex_mech.core.faithfulness import faithfulness as faithfulness
+    from spex_mech.core.interactions import Interactions as Interactions
+    from spex_mech.core.interactions import interactions as interactions
+    from spex_mech.core.limits import Limit as Limit
+    from spex_mech.core.limits import kv_groups as kv_groups
+    from spex_mech.core.limits import per_layer as per_layer
+    from spex_mech.core.players import PlayerSet as PlayerSet
+    from spex_mech.core.players import select_players as select_players
+    from spex_mech.core.spectrum import Spectrum as Spectrum
+    from spex_mech.core.transform import exact_spectrum as exact_spectrum
+    from spex_mech.decoders.decode import decode as decode
+    from spex_mech.decoders.explain import Explanation as Explanation
+    from spex_mech.decoders.explain import explain as explain
     from spex_mech.designs import MaskDesign as MaskDesign
-    from spex_mech.evaluation import Run as Run
-    from spex_mech.evaluation import evaluate as evaluate
-    from spex_mech.exporting import compact_model as compact_model
-    from spex_mech.exporting import export as export
-    from spex_mech.feature_runs import explain_features as explain_features
-    from spex_mech.footprint import footprints as footprints
-    from spex_mech.indices import Interactions as Interactions
-    from spex_mech.indices import interactions as interactions
-    from spex_mech.limits import Limit as Limit
-    from spex_mech.limits import kv_groups as kv_groups
-    from spex_mech.limits import per_layer as per_layer
-    from spex_mech.metrics import faithfulness as faithfulness
-    from spex_mech.model_card import Card as Card
-    from spex_mech.models import Model as Model
-    from spex_mech.models import load_model as load_model
-    from spex_mech.noise import accuracy_noise as accuracy_noise
-    from spex_mech.noise import task_noise as task_noise
-    from spex_mech.parameter_counts import parameter_limit as parameter_limit
-    from spex_mech.players import PlayerSet as PlayerSet
-    from spex_mech.players import select_players as select_players
-    from spex_mech.pruning import prune as prune
-    from spex_mech.recovery import recover as recover
-    from spex_mech.resplitting import resplit as resplit
-    from spex_mech.rounds import Explanation as Explanation
-    from spex_mech.rounds import explain as explain
-    from spex_mech.size_choice import choose_size as choose_size
-    from spex_mech.spectrum import Spectrum as Spectrum
-    from spex_mech.stored_run import StoredRun as StoredRun
-    from spex_mech.stored_run import open_run as open_run
-    from spex_mech.task import TokenTask as TokenTask
-    from spex_mech.task_game import TaskGame as TaskGame
-    from spex_mech.transform import exact_spectrum as exact_spectrum
+    from spex_mech.evaluation.evaluate import Run as Run
+    from spex_mech.evaluation.evaluate import evaluate as evaluate
+    from spex_mech.evaluation.stored_run import StoredRun as StoredRun
+    from spex_mech.evaluation.stored_run import open_run as open_run
+    from spex_mech.exporting.export import compact_model as compact_model
+    from spex_mech.exporting.export import export as export
+    from spex_mech.exporting.footprint import footprints as footprints
+    from spex_mech.exporting.model_card import Card as Card
+    from spex_mech.exporting.parameters import parameter_limit as parameter_limit
+    from spex_mech.exporting.recovery import recover as recover
+    from spex_mech.models.loading import Model as Model
+    from spex_mech.models.loading import load_model as load_model
+    from spex_mech.pruning.circuit import Circuit as Circuit
+    from spex_mech.pruning.circuit import circuit as circuit
+    from spex_mech.pruning.curve import PruningCurve as PruningCurve
+    from spex_mech.pruning.curve import keep_rates as keep_rates
+    from spex_mech.pruning.curve import prune_curve as prune_curve
+    from spex_mech.pruning.curve import smallest as smallest
+    from spex_mech.pruning.prune import prune as prune
+    from spex_mech.pruning.size import choose_size as choose_size
+    from spex_mech.run.explain_features import explain_features as explain_features
+    from spex_mech.run.plan import task_noise as task_noise
+    from spex_mech.tasks.calibration import calibrate as calibrate
+    from spex_mech.tasks.cards import load_game as load_game
+    from spex_mech.tasks.cards import load_task as load_task
+    from spex_mech.tasks.cards import task_names as task_names
+    from spex_mech.tasks.noise import accuracy_noise as accuracy_noise
+    from spex_mech.tasks.splits import resplit as resplit
+    from spex_mech.tasks.task import TokenTask as TokenTask
 
 _HOME = {
-    "Card": "model_card",
-    "Circuit": "circuits",
-    "Explanation": "rounds",
-    "InputError": "errors",
-    "Interactions": "indices",
-    "Limit": "limits",
+    "Card": "exporting.model_card",
+    "Circuit": "pruning.circuit",
+    "Explanation": "decoders.explain",
+    "InputError": "core.errors",
+    "Interactions": "core.interactions",
+    "Limit": "core.limits",
     "MaskDesign": "designs",
-    "Model": "models",
-    "PlayerSet": "players",
-    "PruningCurve": "curves",
-    "Run": "evaluation",
-    "Spectrum": "spectrum",
-    "StoredRun": "stored_run",
-    "TaskGame": "task_game",
-    "TokenTask": "task",
-    "accuracy_noise": "noise",
-    "calibrate": "calibration",
-    "choose_size": "size_choice",
-    "circuit": "circuits",
-    "compact_model": "exporting",
-    "decode": "decoders",
-    "evaluate": "evaluation",
-    "exact_spectrum": "transform",
-    "explain": "rounds",
-    "explain_features": "feature_runs",
-    "export": "exporting",
-    "faithfulness": "metrics",
-    "footprints": "footprint",
-    "interactions": "indices",
-    "keep_rates": "curves",
-    "kv_groups": "limits",
-    "load_game": "cards",
-    "load_model": "models",
-    "load_task": "cards",
-    "open_run": "stored_run",
-    "parameter_limit": "parameter_counts",
-    "per_layer": "limits",
-    "prune": "pruning",
-    "prune_curve": "curves",
-    "recover": "recovery",
-    "resplit": "resplitting",
-    "select_players": "players",
-    "smallest": "curves",
-    "task_names": "cards",
-    "task_noise": "noise",
+    "Model": "models.loading",
+    "PlayerSet": "core.players",
+    "PruningCurve": "pruning.curve",
+    "Run": "evaluation.evaluate",
+    "Spectrum": "core.spectrum",
+    "StoredRun": "evaluation.stored_run",
+    "TaskGame": "ablation.game",
+    "TokenTask": "tasks.task",
+    "accuracy_noise": "tasks.noise",
+    "calibrate": "tasks.calibration",
+    "choose_size": "pruning.size",
+    "circuit": "pruning.circuit",
+    "compact_model": "exporting.export",
+    "decode": "decoders.decode",
+    "evaluate": "evaluation.evaluate",
+    "exact_spectrum": "core.transform",
+    "explain": "decoders.explain",
+    "explain_features": "run.explain_features",
+    "export": "exporting.export",
+    "faithfulness": "core.faithfulness",
+    "footprints": "exporting.footprint",
+    "interactions": "core.interactions",
+    "keep_rates": "pruning.curve",
+    "kv_groups": "core.limits",
+    "load_game": "tasks.cards",
+    "load_model": "models.loading",
+    "load_task": "tasks.cards",
+    "open_run": "evaluation.stored_run",
+    "parameter_limit": "exporting.parameters",
+    "per_layer": "core.limits",
+    "prune": "pruning.prune",
+    "prune_curve": "pruning.curve",
+    "recover": "exporting.recovery",
+    "resplit": "tasks.splits",
+    "select_players": "core.players",
+    "smallest": "pruning.curve",
+    "task_names": "tasks.cards",
+    "task_noise": "run.plan",
 }
 
 _PACKAGES = ("designs", "features", "training_data")

@@ -26,7 +26,7 @@ from speed import speed
 
 import spex_mech as sm
 from spex_mech import training_data as td
-from spex_mech.stats import bootstrap_mean, paired_difference
+from spex_mech.core.estimates import bootstrap_mean, paired_difference
 
 HERE = Path(__file__).parent
 FIT, HELD = 2000, 400

@@ -11,7 +11,7 @@ from problem import build
 
 import spex_mech as sm
 from spex_mech import training_data as td
-from spex_mech.stats import bootstrap_mean, paired_difference
+from spex_mech.core.estimates import bootstrap_mean, paired_difference
 
 DRAWS, POOL, COPIES, WRONG = 5, 200, 40, 20
 SIZES = (20, 40, 60, 100, 140)

@@ -17,7 +17,7 @@ from reviews import NEGATIVE, NEGATORS, POSITIVE, train
 
 import spex_mech as sm
 import spex_mech.features
-from spex_mech.stats import bootstrap_mean
+from spex_mech.core.estimates import bootstrap_mean
 
 HERE = Path(__file__).parent
 TEXT = "the film is never not good and the music was fine"

@@ -19,7 +19,7 @@ from reviews import review, sentiment
 
 import spex_mech as sm
 import spex_mech.features
-from spex_mech.baselines import faith_banzhaf, kernel_shap, lime
+from spex_mech.decoders.baselines import faith_banzhaf, kernel_shap, lime
 
 HERE = Path(__file__).parent
 METHODS = ("auto", "proxyspex", "spex", "lasso", "lime", "kernel_shap", "faith_banzhaf")

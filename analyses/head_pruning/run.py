@@ -25,12 +25,12 @@ import numpy as np
 import torch
 from study import CONFIG, HERE, METHODS, Rows, Scores, game, mask_of
 
-from spex_mech.choosers import Remembered
-from spex_mech.comparison import OURS, choose_all
-from spex_mech.curves import PruningCurve
-from spex_mech.errors import InputError
-from spex_mech.pruning import Pruned
-from spex_mech.size_choice import choose_size
+from spex_mech.core.errors import InputError
+from spex_mech.pruning.compare import OURS, choose_all
+from spex_mech.pruning.curve import PruningCurve
+from spex_mech.pruning.methods import Remembered
+from spex_mech.pruning.prune import Pruned
+from spex_mech.pruning.size import choose_size
 
 RESULTS = HERE / "results"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 import spex_mech as sm
-from spex_mech.comparison import CHOOSERS
-from spex_mech.compat import tomllib
-from spex_mech.masks import pack, unique
-from spex_mech.resplitting import resplit
-from spex_mech.task import ChoiceTask
+from spex_mech.core.compat import tomllib
+from spex_mech.core.masks import pack, unique
+from spex_mech.pruning.compare import CHOOSERS
+from spex_mech.tasks.splits import resplit
+from spex_mech.tasks.task import ChoiceTask
 
 HERE = Path(__file__).parent
 CONFIG = tomllib.loads((HERE / "config.toml").read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
 """Ablation: how removed players are taken out of a forward pass."""
 
-from spex_mech.ablation.fast import FastEngine, obstacle
-from spex_mech.ablation.fast_proof import ProvenEngine, prove
+from spex_mech.ablation.fast.engine import FastEngine, obstacle
+from spex_mech.ablation.fast.proof import ProvenEngine, prove
 from spex_mech.ablation.fills import Ablation, mean, resample, zero
 from spex_mech.ablation.gates import Gates, spread
 from spex_mech.ablation.reference import ReferenceEngine

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
-from spex_mech.errors import InputError
-from spex_mech.prompts import Prompts
+from spex_mech.core.errors import InputError
+from spex_mech.tasks.prompts import Prompts
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

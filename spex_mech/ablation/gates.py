@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from spex_mech.errors import InputError
-from spex_mech.players import ModelShape, PlayerSet, units
+from spex_mech.core.errors import InputError
+from spex_mech.core.players import ModelShape, PlayerSet, units
 
 
 @dataclass(frozen=True)

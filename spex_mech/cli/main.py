@@ -6,8 +6,11 @@ import sys
 
 import typer
 
-from spex_mech.cli import asking, explaining, running, steps
-from spex_mech.errors import InputError
+from spex_mech.cli import explain as explaining
+from spex_mech.cli import run as running
+from spex_mech.cli import steps
+from spex_mech.cli import tasks as asking
+from spex_mech.core.errors import InputError
 
 app = typer.Typer(
     name="spex-mech",

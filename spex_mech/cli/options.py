@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 
 SpecFile = Annotated[
     Path | None,
@@ -126,7 +126,7 @@ def _executor(
     cpus: float,
     gpus: float | None,
 ) -> Any:
-    from spex_mech.executors import LocalExecutor, RayExecutor
+    from spex_mech.evaluation.executors import LocalExecutor, RayExecutor
 
     kinds = {
         "local": lambda: LocalExecutor(workers or 1, tuple((devices or "").split()), device_map),

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from spex_mech.cli import words
+from spex_mech.cli import printing as words
 from spex_mech.cli.options import Out, RunPath, Settings, SpecFile, chosen, with_executor
-from spex_mech.errors import InputError, OutputExistsError
+from spex_mech.core.errors import InputError, OutputExistsError
 
 Sizes = Annotated[
     list[float] | None,
@@ -33,9 +33,9 @@ def evaluate(
     hands: Any = None,
 ) -> None:
     """Ablate: evaluate the design and the held-out masks; run again to go on."""
-    from spex_mech import pipeline
-    from spex_mech.run_folder import claim
-    from spex_mech.spec import read_spec
+    from spex_mech.run import steps as pipeline
+    from spex_mech.run.folder import claim
+    from spex_mech.run.spec import read_spec
 
     setup = pipeline.prepare(read_spec(spec, settings or []))
     folder = claim(out, setup.spec)
@@ -71,8 +71,8 @@ def decode(
     top: Annotated[int, typer.Option(min=1, help="Interactions to print.")] = 8,
 ) -> None:
     """Find the spectrum of what was evaluated, and its interactions; needs no model."""
-    from spex_mech import decoding
-    from spex_mech.run_folder import RunFolder, changed, save_spec, with_settings
+    from spex_mech.run import decode as decoding
+    from spex_mech.run.folder import RunFolder, changed, save_spec, with_settings
 
     if out is not None and any((out / name).exists() for name in ("spec.json", "spectrum.json")):
         raise OutputExistsError(f"{out} holds a run or a spectrum; choose a new folder")
@@ -142,9 +142,9 @@ def prune(
     hands: Any = None,
 ) -> None:
     """Choose which players to keep, by spectrum and true ablations, and test the choice."""
-    from spex_mech import pipeline
-    from spex_mech.decoding import decode_folder
-    from spex_mech.run_folder import changed, save_spec
+    from spex_mech.run import steps as pipeline
+    from spex_mech.run.decode import decode_folder
+    from spex_mech.run.folder import changed, save_spec
 
     there = _open(folder)
     sizes = None if keep is None else [_whole(k) for k in keep]
@@ -197,8 +197,8 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Where to write; by default RUN/pruned.")] = None,
 ) -> None:
     """Write a kept set as a checkpoint with a model card."""
-    from spex_mech import pipeline
-    from spex_mech.run_folder import changed
+    from spex_mech.run import steps as pipeline
+    from spex_mech.run.folder import changed
 
     there = _open(folder)
     given = chosen(None, prune__mode=mode, prune__even=even, prune__measure=measure)
@@ -223,8 +223,8 @@ def circuit(
     hands: Any = None,
 ) -> None:
     """Test a kept set as a circuit: faithfulness, completeness, and what each part is needed for."""
-    from spex_mech import pipeline
-    from spex_mech.run_folder import changed, save_spec
+    from spex_mech.run import steps as pipeline
+    from spex_mech.run.folder import changed, save_spec
 
     there = _open(folder)
     given = chosen(settings, circuit__subsets=subsets, circuit__seed=seed)
@@ -265,6 +265,6 @@ def _named(baselines: list[str] | None, limited: bool) -> list[str] | None:
 
 
 def _open(folder: Path) -> Any:
-    from spex_mech.run_folder import open_folder
+    from spex_mech.run.folder import open_folder
 
     return open_folder(folder)

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float64, Int64
 
+from spex_mech.core.errors import InputError
+from spex_mech.core.masks import unique
+from spex_mech.core.packed import word_count
+from spex_mech.core.spectrum import Spectrum
 from spex_mech.designs.design import MaskDesign
-from spex_mech.errors import InputError
-from spex_mech.masks import unique
-from spex_mech.spectrum import Spectrum
-from spex_mech.terms import word_count
 
 
 def check_values(design: MaskDesign, values: npt.ArrayLike) -> Float64[np.ndarray, " m"]:

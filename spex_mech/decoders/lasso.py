@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float64, Int64, UInt64
 
+from spex_mech.core.errors import InputError
+from spex_mech.core.packed import pack_supports
+from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.checks import check_values, constant_spectrum
-from spex_mech.decoders.refit import parities
+from spex_mech.decoders.ridge import parities
 from spex_mech.designs.design import MaskDesign
-from spex_mech.errors import InputError
-from spex_mech.spectrum import Spectrum
-from spex_mech.terms import pack_supports
 
 MAX_ENTRIES = 1 << 28
 _PENALTIES = np.logspace(0.0, -3.0, 40)  # as parts of the least that leaves no term

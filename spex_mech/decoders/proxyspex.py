@@ -21,12 +21,12 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float64, Int64
 
+from spex_mech.core.errors import InputError
+from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
-from spex_mech.decoders.refit import parities, ridge
+from spex_mech.decoders.ridge import parities, ridge
 from spex_mech.decoders.trees import tree_spectrum
 from spex_mech.designs.design import MaskDesign
-from spex_mech.errors import InputError
-from spex_mech.spectrum import Spectrum
 
 if TYPE_CHECKING:
     import xgboost

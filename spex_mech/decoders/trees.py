@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from spex_mech.errors import InputError
-from spex_mech.spectrum import Spectrum
-from spex_mech.terms import bit, combine, word_count
+from spex_mech.core.errors import InputError
+from spex_mech.core.packed import bit, combine, word_count
+from spex_mech.core.spectrum import Spectrum
 
 if TYPE_CHECKING:
     import xgboost

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from spex_mech.core.errors import InputError
 from spex_mech.designs.design import MaskDesign, check_size, rates
-from spex_mech.errors import InputError
 
 
 def biased(

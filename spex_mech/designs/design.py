@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float64
 
-from spex_mech.errors import InputError
-from spex_mech.masks import check_masks
+from spex_mech.core.errors import InputError
+from spex_mech.core.masks import check_masks
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from spex_mech.core.errors import InputError
+from spex_mech.core.masks import all_masks
 from spex_mech.designs.design import MaskDesign, check_size, rates
-from spex_mech.errors import InputError
-from spex_mech.masks import all_masks
 
 MAX_PLAYERS = 24
 

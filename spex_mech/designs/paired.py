@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from spex_mech.core.errors import InputError
 from spex_mech.designs.design import MaskDesign, check_size, rates
 from spex_mech.designs.uniform import uniform
-from spex_mech.errors import InputError
 
 
 def paired(n: int, budget: int, *, seed: int = 0) -> MaskDesign:

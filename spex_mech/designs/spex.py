@@ -17,11 +17,11 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Int64, UInt64
 
-from spex_mech.codes import SourceCode, source_code
+from spex_mech.core.errors import InputError
+from spex_mech.core.masks import pack, unique, unpack
+from spex_mech.designs.codes import SourceCode, source_code
 from spex_mech.designs.design import MaskDesign, check_size, rates
-from spex_mech.errors import InputError
-from spex_mech.fields import gf2_rank
-from spex_mech.masks import pack, unique, unpack
+from spex_mech.designs.gf2 import gf2_rank
 
 MIN_GROUPS = 3
 _COMPLETE_PLAYERS = 14
@@ -74,7 +74,7 @@ class SpexStructure:
 
 
 def spex(n: int, budget: int, max_degree: int = 5, seed: int = 0) -> MaskDesign:
-    """The largest coded design within a budget, for `spex_mech.decoders.spex`.
+    """The largest coded design within a budget, for the `spex` decoder.
 
     It has C 2^b (1 + P) masks: C = 3 to 5 subsamplings of 2^b bins each (first b as large as three
     subsamplings allow, then C), and P parities, which the number of players and ``max_degree`` decide

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from spex_mech.core.errors import InputError
 from spex_mech.designs.design import MaskDesign, check_size, rates
-from spex_mech.errors import InputError
 
 
 def stratified(n: int, budget: int, *, seed: int = 0) -> MaskDesign:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from spex_mech.core.errors import InputError
+from spex_mech.core.masks import unique, unpack
 from spex_mech.designs.design import MaskDesign, check_size, rates
-from spex_mech.errors import InputError
-from spex_mech.masks import unique, unpack
 
 _TABLE_PLAYERS = 20
 

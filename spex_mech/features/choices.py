@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Int64, UInt64
 
-from spex_mech.masks import pack
+from spex_mech.core.masks import pack
 
 
 def choose(

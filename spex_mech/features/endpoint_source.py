@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from spex_mech.errors import InputError
-from spex_mech.features.callables import fingerprint_of
+from spex_mech.core.errors import InputError
+from spex_mech.evaluation.store.journal import append_entry
 from spex_mech.features.endpoints import Endpoint, Reply
+from spex_mech.features.functions import fingerprint_of
 from spex_mech.features.judges import judge_of, judged
 from spex_mech.features.removals import Removal
 from spex_mech.features.values import Reading, answer_reading
 from spex_mech.features.wording import Wording
-from spex_mech.journal import append_entry
 
 _OF_TOKENS = ("logprob", "logodds", "margin")
 

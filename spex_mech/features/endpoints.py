@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 
 _PAUSE, _LONGEST = 0.5, 30.0  # seconds before a nonsensical reply is asked for again
 

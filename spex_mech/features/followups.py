@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float64
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
+from spex_mech.core.estimates import Estimate, bootstrap_mean
+from spex_mech.core.games import ValueFunction
+from spex_mech.core.interactions import interactions
+from spex_mech.core.spectrum import Spectrum
 from spex_mech.features.game import FeatureGame
-from spex_mech.indices import interactions
-from spex_mech.pruning import prune
-from spex_mech.spectrum import Spectrum
-from spex_mech.stats import Estimate, bootstrap_mean
-from spex_mech.types import ValueFunction
+from spex_mech.pruning.prune import prune
 
 MAX_MEMBERS = 8
 

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float64, Int64
 
-from spex_mech.errors import NonFiniteScoreError
+from spex_mech.core.errors import NonFiniteScoreError
+from spex_mech.core.masks import check_masks
+from spex_mech.core.players import PlayerSet
 from spex_mech.features.choices import choose
 from spex_mech.features.values import Reading
-from spex_mech.masks import check_masks
-from spex_mech.players import PlayerSet
 
 _ENTRIES = 1 << 21  # of the arrays that masks of a chunk are turned into
 _CHUNK = 4096

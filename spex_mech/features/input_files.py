@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 from spex_mech.features.game import FeatureGame
 from spex_mech.features.spans import check_spans
 from spex_mech.features.subjects import Pair, Passage, Picture

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from jaxtyping import Float64, Int64
 from scipy import ndimage
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 
 _ROUNDS = 10
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 
 KINDS = ("delete", "mask", "unknown", "filler", "replace")
 

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 
 LEVELS = ("token", "word", "sentence", "paragraph", "document")
 _NAME = 28

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from spex_mech.features.spans import printable
 
 if TYPE_CHECKING:
-    from spex_mech.features.views import View
+    from spex_mech.features.view import View
 
 _MEMBER, _LINK, _ON = "═", "─", "┄"
 _SHADES = 5

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Int32, Int64
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 
 Row = npt.NDArray[np.int32]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 from spex_mech.features.removals import Removal
 from spex_mech.features.spans import Span
 from spex_mech.features.token_rows import TokenLayout, layout_of

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import logsumexp
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 from spex_mech.features.spans import printable
 
 Outputs = Float64[np.ndarray, "u k"]

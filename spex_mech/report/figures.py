@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from spex_mech import plots
-from spex_mech.indices import interactions
-from spex_mech.report.gathering import Gathered
+from spex_mech.core.interactions import interactions
+from spex_mech.report import plots
+from spex_mech.report.contents import Gathered
 
 
 def figures_of(found: Gathered) -> dict[str, Figure]:

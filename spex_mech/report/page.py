@@ -14,11 +14,11 @@ import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from spex_mech.features.views import view_of
+from spex_mech.features.view import view_of
+from spex_mech.report.contents import Gathered, gather
 from spex_mech.report.figures import figures_of
-from spex_mech.report.gathering import Gathered, gather
-from spex_mech.run_folder import RunFolder, open_folder, write_text
-from spex_mech.spec import RunSpec
+from spex_mech.run.folder import RunFolder, open_folder, write_text
+from spex_mech.run.spec import RunSpec
 
 _TOP = 15
 

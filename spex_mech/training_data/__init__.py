@@ -10,11 +10,6 @@ if TYPE_CHECKING:
     from spex_mech.training_data.attributions import Attributions as Attributions
     from spex_mech.training_data.attributions import Joint as Joint
     from spex_mech.training_data.attributions import attribute as attribute
-    from spex_mech.training_data.coalitions import Coalitions as Coalitions
-    from spex_mech.training_data.coalitions import by_class as by_class
-    from spex_mech.training_data.coalitions import by_cluster as by_cluster
-    from spex_mech.training_data.coalitions import by_example as by_example
-    from spex_mech.training_data.coalitions import by_group as by_group
     from spex_mech.training_data.embedded import digits as digits
     from spex_mech.training_data.embedded import review_words as review_words
     from spex_mech.training_data.embedded import reviews as reviews
@@ -30,12 +25,16 @@ if TYPE_CHECKING:
     from spex_mech.training_data.networks import text_classifier as text_classifier
     from spex_mech.training_data.peers import influence_scores as influence_scores
     from spex_mech.training_data.peers import trak_scores as trak_scores
-    from spex_mech.training_data.recipe import Recipe as Recipe
+    from spex_mech.training_data.players import Coalitions as Coalitions
+    from spex_mech.training_data.players import by_class as by_class
+    from spex_mech.training_data.players import by_cluster as by_cluster
+    from spex_mech.training_data.players import by_example as by_example
+    from spex_mech.training_data.players import by_group as by_group
     from spex_mech.training_data.retraining import SeedNoise as SeedNoise
     from spex_mech.training_data.retraining import seed_noise as seed_noise
-    from spex_mech.training_data.scoring import additive as additive
-    from spex_mech.training_data.scoring import datamodelling_scores as datamodelling_scores
-    from spex_mech.training_data.scoring import leave_one_out as leave_one_out
+    from spex_mech.training_data.scores import additive as additive
+    from spex_mech.training_data.scores import datamodelling_scores as datamodelling_scores
+    from spex_mech.training_data.scores import leave_one_out as leave_one_out
     from spex_mech.training_data.selection import at_random as at_random
     from spex_mech.training_data.selection import by_loss as by_loss
     from spex_mech.training_data.selection import class_limits as class_limits
@@ -44,7 +43,8 @@ if TYPE_CHECKING:
     from spex_mech.training_data.selection import k_centre as k_centre
     from spex_mech.training_data.selection import own_losses as own_losses
     from spex_mech.training_data.selection import select as select
-    from spex_mech.training_data.torch_trainer import TorchTrainer as TorchTrainer
+    from spex_mech.training_data.torch.recipe import Recipe as Recipe
+    from spex_mech.training_data.torch.trainer import TorchTrainer as TorchTrainer
     from spex_mech.training_data.trainers import SklearnTrainer as SklearnTrainer
     from spex_mech.training_data.trainers import Trainer as Trainer
     from spex_mech.training_data.trainers import TrainFunction as TrainFunction
@@ -54,28 +54,28 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Attributions": "attributions",
-    "Coalitions": "coalitions",
+    "Coalitions": "players",
     "Examples": "examples",
     "Joint": "attributions",
-    "Recipe": "recipe",
+    "Recipe": "torch.recipe",
     "SeedNoise": "retraining",
     "SklearnTrainer": "trainers",
-    "TorchTrainer": "torch_trainer",
+    "TorchTrainer": "torch.trainer",
     "TrainFunction": "trainers",
     "Trainer": "trainers",
     "TrainingGame": "game",
     "Trainings": "trainings",
     "Vocabulary": "vocabulary",
-    "additive": "scoring",
+    "additive": "scores",
     "at_random": "selection",
     "attribute": "attributions",
-    "by_class": "coalitions",
-    "by_cluster": "coalitions",
-    "by_example": "coalitions",
-    "by_group": "coalitions",
+    "by_class": "players",
+    "by_cluster": "players",
+    "by_example": "players",
+    "by_group": "players",
     "by_loss": "selection",
     "class_limits": "selection",
-    "datamodelling_scores": "scoring",
+    "datamodelling_scores": "scores",
     "digits": "embedded",
     "first_order": "selection",
     "group_norms": "networks",
@@ -84,7 +84,7 @@ _HOME = {
     "influence_scores": "peers",
     "joint_figure": "figures",
     "k_centre": "selection",
-    "leave_one_out": "scoring",
+    "leave_one_out": "scores",
     "load_examples": "loading",
     "load_trainings": "trainings",
     "multilayer": "networks",

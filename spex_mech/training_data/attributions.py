@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from tqdm.auto import tqdm
 
-from spex_mech.decoders import decode
-from spex_mech.errors import InputError
-from spex_mech.indices import interactions
-from spex_mech.players import PlayerSet
-from spex_mech.spectrum import Spectrum
+from spex_mech.core.errors import InputError
+from spex_mech.core.interactions import interactions
+from spex_mech.core.players import PlayerSet
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.decoders.decode import decode
 from spex_mech.training_data.trainings import Trainings
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 from spex_mech.training_data.examples import Examples
 from spex_mech.training_data.vocabulary import Vocabulary
 

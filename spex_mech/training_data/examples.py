@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)

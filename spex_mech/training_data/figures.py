@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 from spex_mech.training_data.attributions import Attributions, Joint
-from spex_mech.training_data.coalitions import Coalitions, by_example
 from spex_mech.training_data.examples import Examples
+from spex_mech.training_data.players import Coalitions, by_example
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

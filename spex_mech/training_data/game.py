@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float32, Float64
 
-from spex_mech.errors import InputError, NonFiniteScoreError
-from spex_mech.evaluation import Run
-from spex_mech.masks import check_masks, pack, unique
-from spex_mech.measures import Metric, metric_for
-from spex_mech.players import PlayerSet
-from spex_mech.prompts import Prompts
-from spex_mech.task import Example
-from spex_mech.training_data.coalitions import Coalitions, by_example
+from spex_mech.core.errors import InputError, NonFiniteScoreError
+from spex_mech.core.masks import check_masks, pack, unique
+from spex_mech.core.players import PlayerSet
+from spex_mech.evaluation.evaluate import Run
+from spex_mech.tasks.metrics import Metric, metric_for
+from spex_mech.tasks.prompts import Prompts
+from spex_mech.tasks.task import Example
 from spex_mech.training_data.examples import Examples, check_pair
+from spex_mech.training_data.players import Coalitions, by_example
 from spex_mech.training_data.retraining import seed_noise
 from spex_mech.training_data.trainers import Trainer
 from spex_mech.training_data.trainings import Trainings

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spex_mech.errors import InputError
-from spex_mech.sources.hub import Dataset
-from spex_mech.sources.tables import Row
+from spex_mech.core.errors import InputError
+from spex_mech.tasks.hub import Dataset
+from spex_mech.tasks.tables import Row
 from spex_mech.training_data.examples import Examples
 from spex_mech.training_data.vocabulary import Vocabulary
 

@@ -13,7 +13,7 @@ from math import gcd, prod
 import torch
 from torch import Tensor, nn
 
-from spex_mech.errors import InputError, MissingFileError
+from spex_mech.core.errors import InputError, MissingFileError
 
 _GROUP = 8  # channels a group, where they divide
 

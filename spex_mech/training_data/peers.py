@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.data import DataLoader, TensorDataset
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 from spex_mech.training_data.examples import Examples
-from spex_mech.training_data.stacked import logits_of
-from spex_mech.training_data.torch_trainer import TorchTrainer
+from spex_mech.training_data.torch.stacked import logits_of
+from spex_mech.training_data.torch.trainer import TorchTrainer
 
 
 def trak_scores(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float64
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)

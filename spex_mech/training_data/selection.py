@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float64, Int64
 
-from spex_mech.errors import InputError
-from spex_mech.programme import Limit
-from spex_mech.pruning import Pruned, prune, ranked
-from spex_mech.spectrum import Spectrum
+from spex_mech.core.errors import InputError
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.pruning.integer_program import Limit
+from spex_mech.pruning.prune import Pruned, prune, ranked
 from spex_mech.training_data.game import TrainingGame
 
 Mask = Bool[np.ndarray, " N"]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float32
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 from spex_mech.training_data.examples import Examples
 
 FLOOR = 1e-6  # the least probability of a class: scores must be finite

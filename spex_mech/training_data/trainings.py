@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float64
 
+from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.core.players import PlayerSet
 from spex_mech.designs import MaskDesign
-from spex_mech.errors import InputError, MissingFileError
-from spex_mech.players import PlayerSet
 from spex_mech.training_data.retraining import SeedNoise
 
 Table = str | Path | npt.ArrayLike

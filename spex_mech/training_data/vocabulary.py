@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Int64
 
-from spex_mech.errors import InputError
+from spex_mech.core.errors import InputError
 
 PAD, UNKNOWN = 0, 1
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from spex_mech.designs import uniform
-from spex_mech.evaluation import evaluate
-from spex_mech.store_files import read_blocks
+from spex_mech.evaluation.evaluate import evaluate
+from spex_mech.evaluation.store.reading import read_blocks
 
 BATCH = 4
 _ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT

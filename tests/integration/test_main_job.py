@@ -12,10 +12,11 @@ import torch
 import transformers
 
 import spex_mech as sm
-from spex_mech import cli, pipeline
-from spex_mech.noise import expected_noise
+from spex_mech import cli
 from spex_mech.report import write_report
-from spex_mech.spec import read_spec
+from spex_mech.run import steps as pipeline
+from spex_mech.run.spec import read_spec
+from spex_mech.tasks.noise import expected_noise
 
 SMALL = [
     "game.examples=12",

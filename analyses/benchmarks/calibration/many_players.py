@@ -21,9 +21,9 @@ sys.path[:0] = [str(BENCHMARKS / name) for name in ("many_players", "walsh_gp", 
 from planted import planted
 from run import network
 
-from spex_mech.decoders import decode
+from spex_mech.core.faithfulness import faithfulness
+from spex_mech.decoders.decode import decode
 from spex_mech.designs import uniform
-from spex_mech.metrics import faithfulness
 
 LEVELS = (0.5, 0.8, 0.95)
 SIZES = ((96, 316), (96, 632), (256, 1024))  # players and masks

@@ -18,12 +18,12 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import numpy as np
 from scipy.stats import norm
 
-from spex_mech.decoders import decode
+from spex_mech.core.interactions import Interactions, interactions
+from spex_mech.core.masks import all_masks, pack
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.core.transform import exact_spectrum
+from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign, stratified, uniform
-from spex_mech.indices import Interactions, interactions
-from spex_mech.masks import all_masks, pack
-from spex_mech.spectrum import Spectrum
-from spex_mech.transform import exact_spectrum
 
 HERE = Path(__file__).parent
 LEVELS = (0.5, 0.8, 0.95)

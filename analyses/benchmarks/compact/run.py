@@ -20,7 +20,7 @@ import torch
 import transformers
 
 import spex_mech as sm
-from spex_mech.footprint import Footprint, footprints, speedup
+from spex_mech.exporting.footprint import Footprint, footprints, speedup
 
 HERE = Path(__file__).parent
 LLAMA = transformers.LlamaConfig(
@@ -91,7 +91,7 @@ def measure(model, heads, mask, options) -> dict[str, Footprint]:
 
 def load(folder: Path) -> torch.nn.Module:
     """The checkpoint with this package's class where it is compact, else with the stock one."""
-    from spex_mech.compact.loader import compact_class
+    from spex_mech.models.compact_loading import compact_class
 
     kind = compact_class(folder) or transformers.AutoModelForCausalLM
     return kind.from_pretrained(folder).eval()

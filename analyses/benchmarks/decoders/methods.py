@@ -10,13 +10,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from spex_mech.decode import decode
 
-from spex_mech import baselines, decoders
+from spex_mech.core.errors import InputError
+from spex_mech.core.masks import pack
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.decoders import baselines
+from spex_mech.decoders.gp.decode import walsh_gp
+from spex_mech.decoders.lasso import lasso
+from spex_mech.decoders.proxyspex import proxyspex
+from spex_mech.decoders.trees import tree_spectrum
 from spex_mech.designs import MaskDesign
 from spex_mech.designs.spex import spex as spex_design
-from spex_mech.errors import InputError
-from spex_mech.masks import pack
-from spex_mech.spectrum import Spectrum
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def _boosted_trees(problem: Problem) -> Answer:
         n_estimators=500, max_depth=5, learning_rate=0.1, max_bin=2, n_jobs=1
     )
     model.fit(masks, values)
-    spectrum = decoders.tree_spectrum(model.get_booster(), problem.design.n)
+    spectrum = tree_spectrum(model.get_booster(), problem.design.n)
     return Answer(spectrum, time.process_time() - start, problem.design.masks)
 
 
@@ -79,7 +84,7 @@ def _spex(problem: Problem) -> Answer:
     design = spex_design(problem.design.n, len(problem.design), seed=problem.seed)
     values = problem.game(design.masks)
     start = time.process_time()
-    spectrum = decoders.decode(design, values, method="spex", seed=problem.seed)
+    spectrum = decode(design, values, method="spex", seed=problem.seed)
     return Answer(spectrum, time.process_time() - start, design.masks)
 
 
@@ -183,7 +188,7 @@ def _shapiq_spex(problem: Problem) -> Answer:
 
 
 def _from_moebius(terms: dict, n: int) -> Spectrum:
-    from spex_mech.indices import Interactions, to_spectrum
+    from spex_mech.core.interactions import Interactions, to_spectrum
 
     values = {tuple(int(i) for i in s): float(np.real(a)) for s, a in terms.items()}
     return to_spectrum(Interactions("Moebius", n, n, values, 0.0))
@@ -202,13 +207,13 @@ def _spectralexplain(problem: Problem) -> Answer:
 
 
 OURS: dict[str, Method] = {
-    "auto": _decoder(decoders.decode),
-    "walsh_gp": _decoder(decoders.walsh_gp),
-    "proxyspex": _decoder(decoders.proxyspex),
+    "auto": _decoder(decode),
+    "walsh_gp": _decoder(walsh_gp),
+    "proxyspex": _decoder(proxyspex),
     "boosted trees": _boosted_trees,
     "spex": _spex,
-    "lasso 1": _decoder(decoders.lasso, order=1),
-    "lasso 2": _decoder(decoders.lasso, order=2),
+    "lasso 1": _decoder(lasso, order=1),
+    "lasso 2": _decoder(lasso, order=2),
     "LIME": _decoder(baselines.lime),
     "Faith-Banzhaf 2": _decoder(baselines.faith_banzhaf, order=2),
     "KernelSHAP": _kernel_shap,

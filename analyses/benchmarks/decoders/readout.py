@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from spex_mech.decoders import decode
+from spex_mech.core.faithfulness import faithfulness
+from spex_mech.core.transform import walsh_hadamard
+from spex_mech.decoders.decode import decode
 from spex_mech.designs import exhaustive, uniform
-from spex_mech.metrics import faithfulness
-from spex_mech.transform import walsh_hadamard
 
 TERMS = 200
 

@@ -21,8 +21,8 @@ from methods import METHODS, OURS, Method, Problem
 from scores import COLUMNS, exact, score
 from summary import write_summary
 
+from spex_mech.core.errors import InputError
 from spex_mech.designs import uniform
-from spex_mech.errors import InputError
 
 HERE = Path(__file__).parent
 FIELDS = ("game", "n", "budget", "seed", "method", *COLUMNS, "terms", "cpu_seconds", "note")

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from methods import Answer
 
-from spex_mech.indices import interactions
-from spex_mech.masks import all_masks, pack
-from spex_mech.metrics import faithfulness
-from spex_mech.spectrum import Spectrum
-from spex_mech.transform import exact_spectrum
+from spex_mech.core.faithfulness import faithfulness
+from spex_mech.core.interactions import interactions
+from spex_mech.core.masks import all_masks, pack
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.core.transform import exact_spectrum
 
 COLUMNS = ("r2", "recall_fourier", "recall_fbii", "error_shapley", "error_sii")
 Table = Mapping[tuple[int, ...], float]

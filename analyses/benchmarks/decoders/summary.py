@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scores import COLUMNS
 
-from spex_mech.stats import paired_difference
+from spex_mech.core.estimates import paired_difference
 
 HEADINGS = {
     "r2": "R² on masks not sampled (mean; below -1 counts as -1)",

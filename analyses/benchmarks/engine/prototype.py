@@ -13,7 +13,7 @@ import torch
 from sides import per_layer
 
 import spex_mech as sm
-from spex_mech.prompts import Prompts
+from spex_mech.tasks.prompts import Prompts
 
 BUCKETS = 6
 

@@ -9,7 +9,7 @@ import torch
 import transformers
 
 import spex_mech as sm
-from spex_mech.prompts import Prompts, encode
+from spex_mech.tasks.prompts import Prompts, encode
 
 
 @dataclass(frozen=True)

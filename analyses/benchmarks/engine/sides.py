@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 import spex_mech as sm
-from spex_mech.prompts import Prompts
+from spex_mech.tasks.prompts import Prompts
 
 Masked = dict[int, np.ndarray]
 """Layer -> bool (heads,), True = kept; layers of no player are left out."""

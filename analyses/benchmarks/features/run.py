@@ -21,7 +21,7 @@ import transformers
 from captum.attr import FeatureAblation, KernelShap
 
 from spex_mech import features
-from spex_mech.baselines import kernel_shap
+from spex_mech.decoders.baselines import kernel_shap
 from spex_mech.designs import MaskDesign
 
 HERE = Path(__file__).parent

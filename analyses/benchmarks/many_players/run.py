@@ -28,11 +28,11 @@ from methods import shapiq_proxyspex
 from planted import planted
 from summary_many import write_summary
 
-from spex_mech.decoders import decode
+from spex_mech.core.errors import InputError
+from spex_mech.core.faithfulness import faithfulness
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign, biased, spex
-from spex_mech.errors import InputError
-from spex_mech.metrics import faithfulness
-from spex_mech.spectrum import Spectrum
 
 FIELDS = (
     "part", "n", "rate", "budget", "alpha", "game", "method", "r2", "recall", "r2_cv",

@@ -20,8 +20,8 @@ import numpy as np
 import xgboost as xgb
 
 import spex_mech as sm
+from spex_mech.core.interactions import moebius, to_spectrum
 from spex_mech.decoders.trees import tree_spectrum
-from spex_mech.indices import moebius, to_spectrum
 
 HERE = Path(__file__).parent
 Case = tuple[Callable[[], Any], Callable[[Any], str]]  # the work, and what to say of its result

@@ -11,8 +11,8 @@ import numpy as np
 from models import tiny_byte_model, tiny_model
 
 import spex_mech as sm
-from spex_mech.prompts import fitting
-from spex_mech.task import ChoiceTask
+from spex_mech.tasks.prompts import fitting
+from spex_mech.tasks.task import ChoiceTask
 
 BYTES = 12  # questions for the model that reads bytes, whose prompts are the longest
 

@@ -25,8 +25,8 @@ from cases import Case, asked, cases
 from harness import Harness
 
 import spex_mech as sm
-from spex_mech.chats import render
-from spex_mech.task import ChoiceTask
+from spex_mech.tasks.chats import render
+from spex_mech.tasks.task import ChoiceTask
 
 TOLERANCE = 1e-4
 HERE = Path(__file__).parent

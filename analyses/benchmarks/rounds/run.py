@@ -18,15 +18,15 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import numpy as np
 
-from spex_mech.decoders import decode
+from spex_mech.core.estimates import paired_difference
+from spex_mech.core.faithfulness import faithfulness
+from spex_mech.core.interactions import interactions
+from spex_mech.core.masks import all_masks, pack
+from spex_mech.core.transform import exact_spectrum
+from spex_mech.decoders.decode import decode
+from spex_mech.decoders.explain import explain
 from spex_mech.designs import MaskDesign, biased, stratified
-from spex_mech.indices import interactions
-from spex_mech.masks import all_masks, pack
-from spex_mech.metrics import faithfulness
-from spex_mech.pruning import prune
-from spex_mech.rounds import explain
-from spex_mech.stats import paired_difference
-from spex_mech.transform import exact_spectrum
+from spex_mech.pruning.prune import prune
 
 HERE = Path(__file__).parent
 BUDGETS = (200, 500, 1000)

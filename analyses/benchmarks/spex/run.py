@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.proxyspex import proxyspex
-from spex_mech.decoders.spex import spex
+from spex_mech.decoders.spex.decode import spex
 from spex_mech.designs.spex import spex as coded_design
 from spex_mech.designs.uniform import uniform
-from spex_mech.spectrum import Spectrum
 
 SIZES = [(100, 50), (500, 100), (1000, 200)]
 DRAWS = {

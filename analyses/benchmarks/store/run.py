@@ -28,9 +28,9 @@ import numpy as np
 from games import Computing, Scores, embedded_game
 
 import spex_mech as sm
-from spex_mech.executors import LocalExecutor
-from spex_mech.status import run_status
-from spex_mech.store import RunStore
+from spex_mech.evaluation.executors import LocalExecutor
+from spex_mech.evaluation.store.status import run_status
+from spex_mech.evaluation.store.store import RunStore
 
 HERE = Path(__file__).parent
 SURVIVAL = HERE.parents[2] / "tests" / "integration" / "survival_runs.py"
@@ -47,7 +47,7 @@ def clock(what):
     wall, cpu = now
 
 wall, cpu = time.perf_counter(), time.process_time()
-from spex_mech.stored_run import open_run
+from spex_mech.evaluation.stored_run import open_run
 clock("imports")
 run = open_run(sys.argv[1], metric="margin")
 clock("open")

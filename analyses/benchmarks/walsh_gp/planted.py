@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from spex_mech.spectrum import Spectrum
+from spex_mech.core.spectrum import Spectrum
 
 
 def planted(n: int, seed: int, sets: int = 40) -> Spectrum:

@@ -22,14 +22,15 @@ import numpy as np
 from planted import planted
 from summary import write_summary
 
-from spex_mech.decoders import lasso, proxyspex
-from spex_mech.decoders.walsh_gp import walsh_gp
+from spex_mech.core.errors import InputError
+from spex_mech.core.faithfulness import faithfulness
+from spex_mech.core.masks import all_masks, pack
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.core.transform import exact_spectrum
+from spex_mech.decoders.gp.decode import walsh_gp
+from spex_mech.decoders.lasso import lasso
+from spex_mech.decoders.proxyspex import proxyspex
 from spex_mech.designs import MaskDesign, biased, uniform
-from spex_mech.errors import InputError
-from spex_mech.masks import all_masks, pack
-from spex_mech.metrics import faithfulness
-from spex_mech.spectrum import Spectrum
-from spex_mech.transform import exact_spectrum
 
 HERE = Path(__file__).parent
 FIELDS = (

@@ -1,0 +1,198 @@
+"""Prompts in batches: equal ones once, in order of length, a shared beginning apart; and their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from spex_mech.ablation.fast.layout import Layout
+from spex_mech.models.families import Decoder
+from spex_mech.tasks.prompts import Prompts
+
+_SHORTEST_PREFIX = 4
+_LOGITS_AT_ONCE = 2**24
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Different prompts, p of them, and the k rows of the task that they are.
+
+    Attributes:
+        ids: int64 (t,), tokens after the shared prefix, prompt after prompt.
+        layout: how they stand.
+        rows: int64 (k,), rows of the task.
+        place: int64 (k,), the prompt of each row.
+        prompt: int64 (p,), a row of the task with each prompt.
+    """
+
+    ids: torch.Tensor
+    layout: Layout
+    rows: npt.NDArray[np.int64]
+    place: npt.NDArray[np.int64]
+    prompt: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.prompt)
+
+    def __getitem__(self, prompts: slice) -> Batch:
+        start, stop, _ = prompts.indices(len(self))
+        mine = (self.place >= start) & (self.place < stop)
+        starts = self.layout.starts
+        return Batch(
+            self.ids[starts[start] : starts[stop]],
+            self.layout[prompts],
+            self.rows[mine],
+            self.place[mine] - start,
+            self.prompt[prompts],
+        )
+
+
+def read_counts(prompts: Prompts) -> npt.NDArray[np.int64]:
+    """How many positions at the end of each row are read, (rows,)."""
+    if prompts.answers is not None:
+        return np.ones(len(prompts), dtype=np.int64)
+    if prompts.targets is not None:
+        return np.asarray(prompts.targets, dtype=np.int64)
+    return np.array([len(t) - 1 for t in prompts.tokens], dtype=np.int64)
+
+
+def shared_prefix(prompts: Prompts) -> int:
+    """Tokens with which all prompts begin and of which none is read; 0 where it does not pay."""
+    first, last = min(prompts.tokens), max(prompts.tokens)
+    if first == last:
+        return 0
+    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), None)
+    shared = min(len(first), len(last)) if same is None else same
+    free = min(start for start, _ in (_read_span(prompts, r) for r in range(len(prompts))))
+    shared = min(shared, free)
+    return shared if shared >= _SHORTEST_PREFIX else 0
+
+
+def batches(
+    prompts: Prompts, *, prefix: int, most: int, spare: int, distinct: bool, device: torch.device
+) -> list[Batch]:
+    """Cut a task's rows into batches.
+
+    Args:
+        prompts: the task's rows.
+        prefix: tokens that stand before every batch and are left out.
+        most: tokens that a batch may have, padding included.
+        spare: tokens of padding that prompts of one segment may have together.
+        distinct: keep equal prompts apart, because what fills them is not equal.
+        device: where the token ids go.
+    """
+    counts = read_counts(prompts)
+    rows_of: dict[tuple, list[int]] = {}
+    for row, tokens in enumerate(prompts.tokens):
+        rows_of.setdefault((tokens, int(counts[row]), row if distinct else 0), []).append(row)
+    different = sorted(rows_of.values(), key=lambda rows: len(prompts.tokens[rows[0]]))
+    made, group, closed, segment = [], [], 0, []
+    for rows in different:
+        own = len(prompts.tokens[rows[0]]) - prefix
+        if own * len(segment) - sum(segment) > spare:
+            closed, segment = closed + segment[-1] * len(segment), []
+        if group and closed + own * (len(segment) + 1) > most:
+            made.append(_batch(prompts, group, prefix, spare, device))
+            group, closed, segment = [], 0, []
+        group.append(rows)
+        segment.append(own)
+    made.append(_batch(prompts, group, prefix, spare, device))
+    return made
+
+
+def scores(
+    decoder: Decoder, prompts: Prompts, batch: Batch, stream: torch.Tensor
+) -> npt.NDArray[np.float32]:
+    """Scores of a batch's rows, (w, k, answers) or (w, k), from the last stream (w, p·r, hidden)."""
+    stream = stream.unflatten(1, (len(batch), -1))
+    if prompts.answers is not None:
+        return _answer_logits(decoder, prompts.answers[batch.rows], batch, stream[:, :, 0])
+    return _log_probabilities(decoder, prompts, batch, stream)
+
+
+def _answer_logits(
+    decoder: Decoder, answers: npt.NDArray[np.int64], batch: Batch, stream: torch.Tensor
+) -> npt.NDArray[np.float32]:
+    tokens, column = np.unique(answers, return_inverse=True)
+    wanted = torch.from_numpy(tokens).to(stream.device)
+    logits = _logits(decoder, decoder.norm(stream), wanted).float().cpu().numpy()
+    return logits[:, batch.place[:, None], column.reshape(answers.shape)]
+
+
+def _log_probabilities(
+    decoder: Decoder, prompts: Prompts, batch: Batch, stream: torch.Tensor
+) -> npt.NDArray[np.float32]:
+    counts = read_counts(prompts)[batch.prompt]
+    used = np.arange(stream.shape[2]) < counts[:, None]
+    predicted = np.concatenate(
+        [prompts.tokens[r][-c:] for r, c in zip(batch.prompt, counts, strict=True)]
+    )
+    target = torch.from_numpy(predicted).to(stream.device).repeat(len(stream))
+    flat = stream[:, torch.from_numpy(used).to(stream.device)].flatten(0, 1)
+    at_once = max(1, _LOGITS_AT_ONCE // len(decoder.head))
+    parts = []
+    for states, wanted in zip(flat.split(at_once), target.split(at_once), strict=True):
+        logits = _logits(decoder, decoder.norm(states), None).float()
+        parts.append(logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(dim=1))
+    token = torch.cat(parts).view(len(stream), -1).cpu().double().numpy()
+    total = np.add.reduceat(token, np.cumsum(counts) - counts, axis=1)
+    if prompts.targets is None:
+        total = total / counts
+    return total[:, batch.place].astype(np.float32)
+
+
+def _logits(decoder: Decoder, states: torch.Tensor, tokens: torch.Tensor | None) -> torch.Tensor:
+    weight, bias = decoder.head, decoder.head_bias
+    if tokens is not None:
+        weight, bias = weight[tokens], None if bias is None else bias[tokens]
+    logits = F.linear(states, weight, bias)
+    if decoder.softcap is None:
+        return logits
+    return torch.tanh(logits / decoder.softcap) * decoder.softcap
+
+
+def _read_span(prompts: Prompts, row: int) -> tuple[int, int]:
+    """First and last position that is read of a row: the last token, or those before its targets."""
+    length = len(prompts.tokens[row])
+    if prompts.answers is not None:
+        return length - 1, length - 1
+    count = length - 1 if prompts.targets is None else int(prompts.targets[row])
+    return length - 1 - count, length - 2
+
+
+def _widths(lengths: Sequence[int], spare: int) -> npt.NDArray[np.int64]:
+    """Widths of prompts in order of length, in segments of at most ``spare`` tokens of padding."""
+    widths = np.array(lengths)
+    start = 0
+    for stop, own in enumerate(lengths):
+        if own * (stop - start) - sum(lengths[start:stop]) > spare:
+            start = stop
+        widths[start : stop + 1] = own
+    return widths
+
+
+def _batch(
+    prompts: Prompts,
+    group: Sequence[Sequence[int]],
+    prefix: int,
+    spare: int,
+    device: torch.device,
+) -> Batch:
+    prompt = np.array([rows[0] for rows in group])
+    tokens = [prompts.tokens[row][prefix:] for row in prompt]
+    widths = _widths([len(t) for t in tokens], spare)
+    ids = np.concatenate([t + (0,) * int(w - len(t)) for t, w in zip(tokens, widths, strict=True)])
+    spans = np.array([_read_span(prompts, row) for row in prompt]) - prefix
+    most = int((spans[:, 1] - spans[:, 0]).max()) + 1
+    return Batch(
+        ids=torch.from_numpy(ids).to(device),
+        layout=Layout(widths, np.minimum(spans[:, :1] + np.arange(most), spans[:, 1:])),
+        rows=np.concatenate([np.asarray(rows) for rows in group]),
+        place=np.repeat(np.arange(len(group)), [len(rows) for rows in group]),
+        prompt=prompt,
+    )

@@ -1,0 +1,123 @@
+"""How much fits, and which way of running masks together is less work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from spex_mech.ablation.gates import Gates
+from spex_mech.core.players import ModelShape
+from spex_mech.models.families import Decoder
+
+# A CPU's caches hold a small batch; a GPU needs a large one to be full.
+_CPU_TOKENS, _CPU_ENOUGH, _CPU_KEPT = 1_024, 256, 2 * 2**30
+_GPU_TOKENS, _GPU_ENOUGH, _GPU_SHARE = 65_536, 8_192, 0.3
+# Multiplications in the time that one more call of an attention kernel takes.
+_CPU_CALL, _GPU_CALL = 2.5e6, 2e10
+
+
+def tokens_at_once(device: torch.device, decoder: Decoder) -> int:
+    """Tokens that go through a layer together."""
+    if device.type != "cuda":
+        return _CPU_TOKENS
+    block, hidden = decoder.blocks[0], decoder.head.shape[1]
+    heads, head_dim = block.q.weight.shape[:2]
+    widest = max(p.numel() for p in block.mlp.parameters()) // hidden
+    # Streams, queries, keys, values, outputs and the MLP's inner layer, some of them twice.
+    a_token = decoder.head.element_size() * (6 * hidden + 6 * heads * head_dim + 4 * widest)
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(np.clip(free / 2 / a_token, 1, _GPU_TOKENS))
+
+
+def enough_tokens(device: torch.device) -> int:
+    """Tokens from which a larger batch is hardly faster."""
+    return _GPU_ENOUGH if device.type == "cuda" else _CPU_ENOUGH
+
+
+def spare_tokens(device: torch.device, decoder: Decoder) -> int:
+    """Tokens of padding that cost as much as a segment of its own."""
+    block = decoder.blocks[0]
+    parts = (block.q.weight, block.k.weight, block.v.weight, block.out, *block.mlp.parameters())
+    call = _GPU_CALL if device.type == "cuda" else _CPU_CALL
+    return int(call // sum(p.numel() for p in parts))
+
+
+def memory_to_keep(device: torch.device) -> int:
+    """Bytes for what is kept between masks."""
+    if device.type != "cuda":
+        return _CPU_KEPT
+    return int(torch.cuda.mem_get_info(device)[0] * _GPU_SHARE)
+
+
+def bytes_a_token(decoder: Decoder, shape: ModelShape, filled_sites: int) -> int:
+    """Upper bound of what is kept of one token: stream, heads and MLP output, and fills of its own."""
+    block, hidden = decoder.blocks[0], decoder.head.shape[1]
+    heads = shape.n_heads * block.q.weight.shape[1]
+    return decoder.head.element_size() * (2 * hidden + heads + filled_sites * max(hidden, heads))
+
+
+def work(
+    gates: Gates,
+    blocks: Sequence[npt.NDArray[np.int64]],
+    decoder: Decoder,
+    *,
+    first: int,
+    tokens: int,
+    width: int,
+    enough: int,
+) -> tuple[float, float]:
+    """Multiplications of running masks one by one, and of running them in blocks.
+
+    One by one, removed heads cost nothing; in blocks, masks that agree so far are computed once.
+
+    Args:
+        gates: what each mask keeps.
+        blocks: masks that would run together, in order.
+        decoder: the model.
+        first: the first ablated layer.
+        tokens: tokens of all prompts.
+        width: tokens of a prompt.
+        enough: a batch of fewer tokens takes as long as one of so many.
+    """
+    block = decoder.blocks[0]
+    hidden = decoder.head.shape[1]
+    a_head = block.q.weight.shape[1] * (2 * hidden + width)
+    a_group = block.k.weight.shape[1] * 2 * hidden
+    share = len(block.q.weight) // len(block.k.weight)
+    mlp = sum(p.numel() for p in block.mlp.parameters() if p.ndim == 2)
+
+    def cost_of(heads: np.ndarray, mlps: np.ndarray, begins: np.ndarray) -> np.ndarray:
+        """Of rows with these heads and MLPs; attention of the first layer costs nothing."""
+        groups = heads.reshape(*heads.shape[:-1], -1, share).any(axis=-1)
+        attention = heads.sum(axis=-1) * a_head + groups.sum(axis=-1) * a_group
+        return np.where(begins, 0.0, attention) + mlps * mlp
+
+    heads = gates.heads & gates.attention[:, :, None]
+    begins = np.arange(heads.shape[1])[first:] == first
+    alone = cost_of(heads[:, first:], gates.mlps[:, first:], begins).sum()
+    together = 0.0
+    for rows in blocks:
+        before = np.zeros(len(rows), dtype=np.int64)
+        for layer in range(first, heads.shape[1]):
+            parents = before.max() + 1
+            gate = np.column_stack([before, np.packbits(heads[rows, layer], axis=1)])
+            before = np.unique(gate, axis=0, return_inverse=True)[1].reshape(-1)
+            alive = np.asarray(heads[rows, layer].any(axis=0))
+            together += parents * cost_of(alive, np.zeros(()), begins[layer - first])
+            together += gates.mlps[rows, layer].any() * (before.max() + 1) * mlp
+            gate = np.column_stack([before, gates.mlps[rows, layer]])
+            before = np.unique(gate, axis=0, return_inverse=True)[1].reshape(-1)
+    return float(alone) * max(tokens, enough), float(together) * tokens
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on any device."""
+    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "DefaultCPUAllocator" in text or "out of memory" in text
+    )

@@ -1,0 +1,389 @@
+"""A forward pass that knows its masks and computes only what some score depends on.
+
+Streams are (rows, tokens, hidden): a row for all masks that agree so far (`fast_plan`), and in it the
+tokens of all prompts one after the other (`fast_layout`). The numbers are those of the reference: heads
+act at the input of the output projection (``hook_z``), attention and MLP outputs where they are added to
+the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from spex_mech.ablation.fast.layout import Frame, Layout, Turn, frame
+from spex_mech.ablation.fast.plan import Pick, Step
+from spex_mech.models.families import Block, Decoder, Projection
+
+KeyValue = tuple[torch.Tensor, torch.Tensor]
+"""Keys and values (rows, tokens, groups, head_dim) of the groups that are needed."""
+
+Fills = Mapping[str, torch.Tensor]
+"""site -> what removed entries become: for all tokens, or (tokens, ...); missing = zero."""
+
+Watch = Callable[[str, torch.Tensor], None]
+
+
+def sites(layer: int) -> tuple[str, str, str]:
+    """TransformerLens' names of a layer's heads, attention output and MLP output."""
+    block = f"blocks.{layer}"
+    return f"{block}.attn.hook_z", f"{block}.hook_attn_out", f"{block}.hook_mlp_out"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the first ablated layer needs and no mask changes, at the tokens that it writes.
+
+    Attributes:
+        stream: (1, t, hidden) before the layer; or after its attention if that is never ablated.
+        heads: (1, t, heads, head_dim), its per-head outputs; None if they are never ablated.
+        mlp: (1, t, hidden), its MLP's output where that does not depend on the mask.
+    """
+
+    stream: torch.Tensor
+    heads: torch.Tensor | None
+    mlp: torch.Tensor | None
+
+    def __getitem__(self, tokens: slice) -> Entry:
+        parts = (self.stream, self.heads, self.mlp)
+        return Entry(*(None if x is None else x[:, tokens] for x in parts))  # pyright: ignore
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        parts = (self.stream, self.heads, self.mlp)
+        return sum(x.nbytes for x in parts if x is not None)
+
+
+class Forward:
+    """Forward passes of one model over prompts of at most ``longest`` tokens."""
+
+    def __init__(self, decoder: Decoder, full: Step, longest: int) -> None:
+        self.decoder, self._full = decoder, full
+        self._last = len(decoder.blocks) - 1
+        head = decoder.head
+        self._turn: Turn | None = None
+        if decoder.rotary is not None:
+            cos, sin = decoder.rotary(head[:1], torch.arange(longest, device=head.device)[None])
+            half = sin.shape[-1] // 2
+            signed = torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)
+            self._turn = cos[0, :, None], signed[0, :, None]
+        self._causal: dict[tuple[int, int], torch.Tensor] = {}
+
+    def frame(self, layout: Layout, offset: int = 0) -> Frame:
+        """A layout of prompts behind a prefix of ``offset`` tokens, for `enter` and `run`."""
+        return frame(layout, offset, self._turn, self.decoder.head.device, self._causal)
+
+    def enter(
+        self,
+        ids: torch.Tensor,
+        where: Frame,
+        first: int,
+        *,
+        gated: bool,
+        past: Sequence[KeyValue | None] = (),
+        keep: list[KeyValue | None] | None = None,
+        watch: Watch | None = None,
+    ) -> Entry:
+        """Run the layers before the first ablated one, and of that one what no mask changes.
+
+        Args:
+            ids: int64 (t,) token ids.
+            where: how they stand.
+            first: the first ablated layer; the number of layers runs them all.
+            gated: whether its heads or attention output can be removed.
+            past: keys and values of a prefix that stands before every prompt, layer by layer.
+            keep: collects the keys and values of these prompts.
+            watch: called with each site's name and activation (t, ...).
+        """
+        stream = self.decoder.embed(ids[None], where.positions[None])
+        before = [*past, *[None] * (self._last + 1 - len(past))]
+        for layer in range(min(first, self._last + 1)):
+            stream, made = self._layer(
+                layer, self._full, Entry(stream, None, None), {}, where, before[layer], watch
+            )
+            if keep is not None:
+                keep.append(made)
+        if first > self._last:
+            return Entry(stream, None, None)
+        block = self.decoder.blocks[first]
+        reading = first == self._last and where.read is not None
+        normed = block.attention_norm(stream)
+        heads, made = self._attend(block, normed, self._full.pick, before[first], where, reading)
+        if keep is not None:
+            keep.append(made)
+        read = _take(stream, where.read if reading else None)
+        if gated:
+            beside = self._mlp(block, read) if block.parallel else None
+            return Entry(read, heads, beside)
+        written = _gate(self._write(block, self._full, heads, None), None, None, read, None)
+        return Entry(written, None, self._mlp(block, read if block.parallel else written))
+
+    def run(
+        self,
+        first: int,
+        steps: Sequence[Step],
+        entry: Entry,
+        fills: Fills,
+        where: Frame,
+        *,
+        past: Sequence[KeyValue | None] = (),
+        keep: list[KeyValue | None] | None = None,
+    ) -> torch.Tensor:
+        """Run the layers from the first ablated one.
+
+        Args:
+            first: the first ablated layer.
+            steps: what the block of masks does in each layer from there on.
+            entry: what `enter` gave for the prompts.
+            fills: what removed parts become.
+            where: how the tokens stand.
+            past: keys and values of a prefix for each of the layers.
+            keep: collects those of these prompts; nothing is then read, and the last layer stops there.
+
+        Returns:
+            The stream after the last layer at the tokens that are read, (rows, p·r, hidden).
+        """
+        for i, step in enumerate(steps):
+            layer = first + i
+            if keep is not None and layer == self._last:
+                made = None
+                if i > 0 and step.pick.count:
+                    block = self.decoder.blocks[layer]
+                    normed = block.attention_norm(entry.stream)
+                    made = self._keys(block, normed, step.pick, where)
+                keep.append(made)
+                break
+            stream, made = self._layer(
+                layer, step, entry, fills, where, past[i] if past else None, None
+            )
+            if keep is not None:
+                keep.append(made)
+            entry = Entry(stream, None, None)
+        return entry.stream
+
+    def _layer(
+        self,
+        layer: int,
+        step: Step,
+        entry: Entry,
+        fills: Fills,
+        where: Frame,
+        past: KeyValue | None,
+        watch: Watch | None,
+    ) -> tuple[torch.Tensor, KeyValue | None]:
+        block, (at_heads, at_attention, at_mlp) = self.decoder.blocks[layer], sites(layer)
+        at = where.read if layer == self._last else None
+        known, made = entry.heads is not None or entry.mlp is not None, None
+        stream = entry.stream if known else _take(entry.stream, at)
+        mlp = entry.mlp
+        if mlp is None and block.parallel and step.mlp_rows is None:
+            mlp = self._mlp(block, stream)
+        elif mlp is None and block.parallel and len(_some(step.mlp_rows)):
+            mlp = self._mlp(block, stream[step.mlp_rows])
+
+        if entry.heads is None and known:
+            written = stream  # attention has been added before
+        else:
+            heads = entry.heads
+            if heads is not None:
+                chosen = step.pick.heads
+                heads = heads if chosen is None else heads.index_select(2, chosen)
+            elif step.pick.count:
+                normed = block.attention_norm(entry.stream)
+                heads, made = self._attend(block, normed, step.pick, past, where, at is not None)
+            if watch is not None and heads is not None:
+                watch(at_heads, heads[0])
+            fill = _at(fills.get(at_heads), at, 3)
+            out = self._write(block, step, heads, fill)
+            if watch is not None and out is not None:
+                watch(at_attention, out[0])
+            written = _gate(
+                out, step.attention, _at(fills.get(at_attention), at, 2), stream, step.parent
+            )
+
+        if mlp is None and not block.parallel and step.mlp_rows is None:
+            mlp = self._mlp(block, written)
+        elif mlp is None and not block.parallel and len(_some(step.mlp_rows)):
+            mlp = self._mlp(block, written[step.mlp_rows])
+        if watch is not None and mlp is not None:
+            watch(at_mlp, mlp[0])
+        if mlp is not None and step.mlp_place is not None:
+            mlp = _spread(mlp, step.mlp_place)
+        fill = _at(fills.get(at_mlp), at, 2)
+        return _gate(mlp, step.mlp, fill, written, step.mlp_parent), made
+
+    def _mlp(self, block: Block, stream: torch.Tensor) -> torch.Tensor:
+        out = block.mlp(block.mlp_norm(stream))
+        return out if block.after_mlp is None else block.after_mlp(out)
+
+    def _write(
+        self, block: Block, step: Step, heads: torch.Tensor | None, fill: torch.Tensor | None
+    ) -> torch.Tensor | None:
+        """The attention output (rows, t, hidden) of per-head outputs; None for nothing."""
+        chosen, constant = step.pick.heads, None
+        if fill is not None and step.dead is not None:
+            dead = fill.index_select(-2, step.dead).flatten(-2)
+            constant = F.linear(dead, block.out.index_select(1, step.dead).flatten(1))
+        if heads is None or not step.pick.count:
+            out = constant
+            if block.out_bias is not None:
+                out = block.out_bias if out is None else out + block.out_bias
+            if out is None:
+                return None
+            out = out[(None,) * (3 - out.ndim)]
+        else:
+            alike = step.keep is None and step.factor is None
+            heads = heads if alike else self._scale(step, _spread(heads, step.parent), fill)
+            weight = block.out if chosen is None else block.out.index_select(1, chosen)
+            out = F.linear(heads.flatten(-2), weight.flatten(1), block.out_bias)
+            out = _spread(out, step.parent) if alike else out
+            out = out if constant is None else out.add_(constant)
+        return out if block.after_attention is None else block.after_attention(out)
+
+    def _scale(self, step: Step, heads: torch.Tensor, fill: torch.Tensor | None) -> torch.Tensor:
+        """Scale kept heads and fill removed ones, (rows, t, picked heads, head_dim)."""
+        if step.factor is not None:
+            heads = heads * step.factor[:, None, :, None].to(heads)
+        if step.keep is None:
+            return heads
+        other = heads.new_zeros(())
+        if fill is not None:
+            chosen = step.pick.heads
+            other = fill if chosen is None else fill.index_select(-2, chosen)
+        return torch.where(step.keep[:, None, :, None], heads, other)
+
+    def _keys(self, block: Block, normed: torch.Tensor, pick: Pick, where: Frame) -> KeyValue:
+        keys = _project(block.k, block.k_norm, normed, pick.groups, where.turn)
+        return keys, block.v(normed, pick.groups)
+
+    def _attend(
+        self,
+        block: Block,
+        normed: torch.Tensor,
+        pick: Pick,
+        past: KeyValue | None,
+        where: Frame,
+        reading: bool,
+    ) -> tuple[torch.Tensor, KeyValue]:
+        """Per-head outputs (rows, t, heads, head_dim) at all tokens or those read; keys and values."""
+        made = keys, values = self._keys(block, normed, pick, where)
+        at, turn = (where.read, where.read_turn) if reading else (None, where.turn)
+        queries = _project(block.q, block.q_norm, _take(normed, at), pick.heads, turn)
+        parts, done = [], 0
+        for i, segment in enumerate(where.segments):
+            masks = where.read_masks if reading else where.masks
+            mask = masks[i]
+            width = segment.width if mask is None else mask.shape[-2]
+            mine = slice(done, done + segment.prompts * width)
+            q = queries[:, mine].unflatten(1, (segment.prompts, width))
+            k, v = (
+                x[:, segment.tokens].unflatten(1, (segment.prompts, segment.width))
+                for x in (keys, values)
+            )
+            if past is not None:
+                k, v = (
+                    torch.cat([old[:, None].expand(*x.shape[:2], -1, -1, -1), x], dim=2)
+                    for old, x in zip(past, (k, v), strict=True)
+                )
+            if reading and mask is not None:
+                mask = mask.expand(len(q), -1, -1, -1, -1).flatten(0, 1)
+            q, k, v = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))
+            out = _attention(q, k, v, mask, block, pick).transpose(1, 2)
+            parts.append(out.unflatten(0, (-1, segment.prompts)).flatten(1, 2))
+            done = mine.stop
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1), made
+
+
+def _project(
+    projection: Projection,
+    norm: Callable | None,
+    normed: torch.Tensor,
+    heads: torch.Tensor | None,
+    turn: Turn | None,
+) -> torch.Tensor:
+    """Queries or keys (rows, t, heads, head_dim), normed and turned to their positions."""
+    x = projection(normed, heads)
+    x = x if norm is None else norm(x)
+    return x if turn is None else _rotate(x, *turn)
+
+
+def _attention(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    mask: torch.Tensor | None,
+    block: Block,
+    pick: Pick,
+) -> torch.Tensor:
+    """Attention of q (b, heads, t, head_dim) over k and v (b, groups, s, head_dim)."""
+    shared = q.shape[1] != k.shape[1]
+    # CUDA's fused kernels take grouped heads without a mask only.
+    grouped = pick.share is not None and (mask is None or not q.is_cuda) and block.softcap is None
+    if shared and not grouped:
+        k, v = k.index_select(1, pick.spread), v.index_select(1, pick.spread)
+    if block.softcap is None:
+        return F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            is_causal=mask is None,
+            scale=block.scaling,
+            enable_gqa=shared and grouped,
+        )
+    scores = torch.tanh(q @ k.transpose(2, 3) * block.scaling / block.softcap) * block.softcap
+    if mask is None:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+    scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return scores.softmax(dim=-1, dtype=torch.float32).to(q.dtype) @ v
+
+
+def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Turn (..., t, heads, head_dim) by cosines and signed sines (t, 1, turned); later dims stay."""
+    turned = cos.shape[-1]
+    front = x if turned == x.shape[-1] else x[..., :turned]
+    out = torch.addcmul(front * cos, front.roll(turned // 2, dims=-1), sin)
+    return out if front is x else torch.cat([out, x[..., turned:]], dim=-1)
+
+
+def _gate(
+    written: torch.Tensor | None,
+    kept: torch.Tensor | None,
+    fill: torch.Tensor | None,
+    stream: torch.Tensor,
+    parent: torch.Tensor | None,
+) -> torch.Tensor:
+    """Add what is written to the stream, or in rows that are not kept its fill."""
+    stream = _spread(stream, parent)
+    if kept is not None:
+        gate = kept[:, None, None]
+        other = stream.new_zeros(()) if fill is None else fill
+        if written is None:
+            written = stream.new_zeros(())
+        written = torch.where(gate, written, other)
+    return stream if written is None else stream + written
+
+
+def _spread(x: torch.Tensor, parent: torch.Tensor | None) -> torch.Tensor:
+    """The parent row of each child; a single row broadcasts."""
+    return x if parent is None or len(x) == 1 else x.index_select(0, parent)
+
+
+def _take(x: torch.Tensor, tokens: torch.Tensor | None) -> torch.Tensor:
+    """The tokens that are read, (rows, p·r, ...)."""
+    return x if tokens is None else x.index_select(1, tokens)
+
+
+def _at(fill: torch.Tensor | None, tokens: torch.Tensor | None, ndim: int) -> torch.Tensor | None:
+    """A fill at the tokens that are read; one that is the same for all stays."""
+    if fill is None or tokens is None or fill.ndim < ndim:
+        return fill
+    return fill.index_select(0, tokens)
+
+
+def _some(rows: torch.Tensor | None) -> torch.Tensor:
+    return torch.empty(0) if rows is None else rows

@@ -1,0 +1,192 @@
+"""Which masks run together, and what they share: a block of masks as a tree of gate decisions.
+
+The stream that enters a layer depends only on the gates before it. Masks of a block that agree so far
+are one row; the row splits where they first differ, which is as late as it can be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from spex_mech.ablation.gates import Gates
+from spex_mech.core.players import ModelShape
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The heads that are computed.
+
+    Attributes:
+        heads: int64 (a,) query heads, or None for all.
+        groups: int64 (g,) key/value heads that they need, or None for all.
+        spread: int64 (a,) place in ``groups`` of each head's own.
+        share: heads that share each group if that is the same number for all, in order; else None.
+        count: a, which may be 0.
+    """
+
+    heads: torch.Tensor | None
+    groups: torch.Tensor | None
+    spread: torch.Tensor
+    share: int | None
+    count: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a block does in one layer: r rows come in, u leave attention, w leave the MLP.
+
+    Attributes:
+        parent: int64 (u,) which row each comes from, or None for itself.
+        pick: heads that some row keeps.
+        dead: int64, heads that no row keeps, or None.
+        keep: bool (u, a), which of the picked heads each row keeps; None where every row keeps all.
+        factor: float64 (u, a), what picked heads are multiplied by; None where that is 1.
+        attention: bool (u,), False = the attention output is removed; None where all are kept.
+        mlp_parent: int64 (w,) which of the u rows each comes from, or None for itself.
+        mlp: bool (w,), False = the MLP's output is removed; None where all are kept.
+        mlp_rows: int64, rows whose MLP is needed (of the u, or of the r where the MLP stands beside
+            attention); None for all.
+        mlp_place: int64 (w,), place of each one's MLP among these.
+    """
+
+    parent: torch.Tensor | None
+    pick: Pick
+    dead: torch.Tensor | None
+    keep: torch.Tensor | None
+    factor: torch.Tensor | None
+    attention: torch.Tensor | None
+    mlp_parent: torch.Tensor | None
+    mlp: torch.Tensor | None
+    mlp_rows: torch.Tensor | None
+    mlp_place: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Steps of all layers from the first ablated one, and the last row of each mask, (m,)."""
+
+    steps: tuple[Step, ...]
+    leaf: npt.NDArray[np.int64]
+    widest: int
+
+
+def grow(
+    gates: Gates,
+    shape: ModelShape,
+    first: int,
+    *,
+    rescale: bool,
+    parallel: bool,
+    device: torch.device,
+) -> Tree:
+    """Plan a block of masks.
+
+    Args:
+        gates: what each mask of the block keeps.
+        shape: the model's shape.
+        first: the first layer that any player can change.
+        rescale: whether kept heads are scaled by H / |kept|.
+        parallel: whether MLPs read the stream before attention writes to it.
+        device: where the indices go.
+    """
+    scale = gates.head_scale()
+    row = np.zeros(len(gates), dtype=np.int64)
+    steps, widest = [], 1
+    for layer in range(first, shape.n_layers):
+        heads, attention = gates.heads[:, layer], gates.attention[:, layer]
+        kept = heads & attention[:, None]
+        row, parent, at = _split(row, np.concatenate([kept, attention[:, None]], axis=1))
+        alive = np.flatnonzero(kept.any(axis=0))
+        row, mlp_parent, mlp_at = _split(row, gates.mlps[:, layer, None])
+        mlp = gates.mlps[mlp_at, layer]
+        source = mlp_parent if not parallel else _compose(parent, mlp_parent)
+        rows, place = _needed(source, mlp)
+        picked = kept[at][:, alive]
+        factor = np.broadcast_to(scale[at, layer, None], picked.shape).copy()
+        widest = max(widest, len(mlp))
+
+        def put(array: np.ndarray | None) -> torch.Tensor | None:
+            return None if array is None else torch.from_numpy(array).to(device)
+
+        steps.append(
+            Step(
+                parent=put(parent),
+                pick=pick(alive, shape, device),
+                dead=put(np.setdiff1d(np.arange(shape.n_heads), alive))
+                if len(alive) < shape.n_heads
+                else None,
+                keep=None if picked.all() else put(picked),
+                factor=put(factor) if rescale and (factor[picked] != 1).any() else None,
+                attention=None if attention[at].all() else put(attention[at]),
+                mlp_parent=put(mlp_parent),
+                mlp=None if mlp.all() else put(mlp),
+                mlp_rows=put(rows),
+                mlp_place=put(place),
+            )
+        )
+    return Tree(tuple(steps), row, widest)
+
+
+def pick(alive: npt.NDArray[np.int64], shape: ModelShape, device: torch.device) -> Pick:
+    """Choose heads (in order) and the key/value heads that they need."""
+    group = alive // (shape.n_heads // shape.n_kv_heads)
+    groups, spread, counts = np.unique(group, return_inverse=True, return_counts=True)
+    even = len(counts) > 0 and (counts == counts[0]).all()
+    return Pick(
+        heads=None if len(alive) == shape.n_heads else torch.from_numpy(alive).to(device),
+        groups=None if len(groups) == shape.n_kv_heads else torch.from_numpy(groups).to(device),
+        spread=torch.from_numpy(spread.reshape(-1)).to(device),
+        share=int(counts[0]) if even else None,
+        count=len(alive),
+    )
+
+
+def whole(shape: ModelShape, device: torch.device) -> Step:
+    """The step of an intact layer."""
+    every = pick(np.arange(shape.n_heads), shape, device)
+    return Step(None, every, None, None, None, None, None, None, None, None)
+
+
+def in_order(gates: Gates, first: int) -> npt.NDArray[np.int64]:
+    """An order of masks in which those that agree in more layers stand closer together."""
+    parts = [gates.heads[:, first:], gates.attention[:, first:, None], gates.mlps[:, first:, None]]
+    bits = np.concatenate(parts, axis=2).reshape(len(gates), -1)
+    return np.lexsort(np.packbits(bits, axis=1).T[::-1])
+
+
+def _split(
+    row: npt.NDArray[np.int64], gate: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64] | None, npt.NDArray[np.int64]]:
+    """Split rows by a gate: new row of each mask, parent of each new row (None: itself), a mask of each."""
+    if len(row) == 1:
+        return row, None, np.zeros(1, dtype=np.int64)
+    keys = np.concatenate([row[:, None], np.packbits(gate, axis=1)], axis=1)
+    _, at, new = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    parent = row[at]
+    # Keys sort by their old row first: as many rows as before are the same rows.
+    same = len(at) == row.max() + 1
+    return new.reshape(-1), None if same else parent, at
+
+
+def _compose(
+    parent: npt.NDArray[np.int64] | None, child: npt.NDArray[np.int64] | None
+) -> npt.NDArray[np.int64] | None:
+    if parent is None or child is None:
+        return child if parent is None else parent
+    return parent[child]
+
+
+def _needed(
+    source: npt.NDArray[np.int64] | None, kept: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64] | None, npt.NDArray[np.int64] | None]:
+    """Rows that some kept child comes from (None: all of them), and each child's place among them."""
+    if source is None and kept.all():
+        return None, None
+    source = np.arange(len(kept)) if source is None else source
+    rows = np.unique(source[kept])
+    place = np.searchsorted(rows, source)
+    return rows, np.where(kept, place, 0)

@@ -1,0 +1,270 @@
+"""`TaskGame`: a model, a task and players as a value function over coalitions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool, Float32, Float64
+
+from spex_mech import ablation as ablations
+from spex_mech.core.errors import InputError, NonFiniteScoreError
+from spex_mech.core.masks import check_masks, pack, unique
+from spex_mech.core.players import PlayerSet
+from spex_mech.models.loading import Model
+from spex_mech.tasks.metrics import Metric, metric_for
+from spex_mech.tasks.prompts import Prompts, encode
+from spex_mech.tasks.task import Task
+
+
+class Engine(Protocol):
+    """Scores ablated models on prompts: masks (m, n) -> float32 (m, rows, ...)."""
+
+    def scores(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m e ..."]:
+        """Scores of every mask and row."""
+        ...
+
+
+class TaskGame:
+    """What an ablated model is worth on a task: ``game(masks)`` -> float64 (m,).
+
+    Values are means over the examples of a metric, higher = better for every metric. The model's
+    weights are never changed and no hook stays on it. The reference engine (TransformerLens hooks)
+    defines the scores; the fast one gives the same many times faster, and proves it on a few masks and
+    prompts before it scores anything else.
+
+    Args:
+        model: the model to ablate.
+        task: what it is asked.
+        players: parts of the model that masks switch off; parts of no player always stay.
+        split: the examples to score: ``search``, ``validation``, ``test`` or ``all``.
+        metric: ``accuracy``, ``margin`` (right minus best wrong score), ``logprob`` (of the right
+            answer among the answers; of the sequence for sequences), ``brier`` or ``kl`` (minus the
+            divergence from the full model's distribution over the answers, in nats); more in
+            `metric_for`; default the task's own.
+        ablation: ``zero``, ``mean`` or ``resample``: what removed parts become.
+        rescale: with ``zero``: multiply each layer's kept heads by H / |kept|.
+        seed: seed of the donors of ``resample``.
+        engine: ``auto`` (fast where it knows the model, else the reference with a warning that says
+            why), ``fast`` or ``reference``. Not part of the key: the scores are the same.
+
+    Raises:
+        InputError: an unknown split, metric, ablation or engine, players of another model, a task
+            that this model cannot be asked, or ``fast`` for a model that it does not know.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        task: Task,
+        players: PlayerSet,
+        *,
+        split: str = "search",
+        metric: str | None = None,
+        ablation: str = "zero",
+        rescale: bool = False,
+        seed: int = 0,
+        engine: str = "auto",
+    ) -> None:
+        self.model, self.task, self.split = model, task, split
+        self._players = players
+        self.ablation = _ablation(ablation, rescale, seed)
+        self.prompts: Prompts = encode(task, split, model.tokenizer, model.context)
+        self.metric: Metric = metric_for(metric or task.metric, self.prompts)
+        self.engine = engine
+        self._engine = _engine(engine)(model, self.prompts, players, self.ablation)
+        self._spare: dict[bytes, npt.NDArray[np.float32]] = {}
+
+    @property
+    def players(self) -> PlayerSet:
+        """The ordered players."""
+        return self._players
+
+    @cached_property
+    def key(self) -> dict[str, str]:
+        """Everything that decides the scores, field by field; the metric and split names do not."""
+        texts = json.dumps([self.prompts.tokens, self.prompts.right.tolist()])
+        read = (self.prompts.answers, self.prompts.targets, self.prompts.options)
+        answers = "".join(json.dumps(part.tolist()) for part in read if part is not None)
+        return {
+            "weights": self.model.fingerprint,
+            "dtype": str(self.model.dtype),
+            "ablation": self.ablation.name,
+            "ablation seed": str(self.ablation.seed),
+            "rescale": str(self.ablation.rescale),
+            "players": " ".join(self._players.names),
+            "examples": _digest(json.dumps(self.prompts.ids)),
+            "prompts": _digest(texts + answers),
+            "scorer": self.task.scorer,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of `key` and of the metric."""
+        return _digest(json.dumps([self.key, self.metric.name], sort_keys=True))
+
+    def __call__(self, masks: npt.ArrayLike) -> Float64[np.ndarray, " m"]:
+        """Values of masks, (m,): the metric's mean over the examples.
+
+        Args:
+            masks: bool (m, n), True = present.
+
+        Raises:
+            InputError: masks that are not bool or not n wide.
+            NonFiniteScoreError: a score that is NaN or infinite; names mask and example.
+        """
+        return self.values_from_scores(self.scores(masks))
+
+    def scores(self, masks: npt.ArrayLike) -> Float32[np.ndarray, "m e ..."]:
+        """Answer scores of every mask and example; equal masks are evaluated once.
+
+        Args:
+            masks: bool (m, n), True = present.
+
+        Returns:
+            float32 (m, examples, answers): logits, or summed log-probabilities of answers of several
+            tokens (−1e30 for an answer that an example does not have); or (m, examples) mean
+            log-probabilities of sequences.
+
+        Masks that were finished when a call failed or was interrupted are not scored again by the
+        next one; `finished` lists them.
+
+        Raises:
+            InputError: masks that are not bool or not n wide; engines that disagree; or too little
+                memory for a single mask and prompt.
+            NonFiniteScoreError: a score that is NaN or infinite; names mask and example.
+        """
+        checked = check_masks(masks, self._players.n)
+        first, inverse = unique(checked)
+        todo = checked[first]
+        rows = self._evaluate(todo)
+        scores = self.prompts.arrange(rows)
+        bad = ~np.isfinite(scores.reshape(*scores.shape[:2], -1)).all(axis=2)
+        if bad.any():
+            fine = np.all(~bad, axis=1)
+            self._spare.update(zip(_keys(todo[fine]), rows[fine], strict=True))
+            row, example = np.argwhere(bad)[0]
+            gone = [n for n, kept in zip(self.players.names, todo[row], strict=True) if not kept]
+            raise NonFiniteScoreError(
+                f"mask {first[row]} (without {' '.join(gone) or 'nothing'}) scores "
+                f"{scores[row, example]} on example {self.prompts.ids[example]!r}; load the model in "
+                "float32 or bfloat16, or leave the example out"
+            )
+        self._spare.clear()
+        return scores[inverse]
+
+    def finished(self, masks: npt.ArrayLike) -> Bool[np.ndarray, " m"]:
+        """Which masks a call of `scores` that failed had finished; scoring these now costs nothing."""
+        checked = check_masks(masks, self._players.n)
+        return np.array([key in self._spare for key in _keys(checked)], dtype=bool)
+
+    def values_from_scores(
+        self, scores: Float32[np.ndarray, "m e ..."]
+    ) -> Float64[np.ndarray, " m"]:
+        """The metric's mean over the examples, (m,)."""
+        return self.per_example(scores).mean(axis=1)
+
+    def per_example(
+        self, scores: Float32[np.ndarray, "m e ..."], *, metric: str | None = None
+    ) -> Float64[np.ndarray, "m e"]:
+        """The game's metric, or another, of every mask and example; no model is run but for ``kl``."""
+        measure = self.metric if metric is None else metric_for(metric, self.prompts)
+        full = self._full if measure.needs_full else None
+        return measure(scores, self.prompts.right, full)
+
+    def with_split(self, split: str) -> TaskGame:
+        """The same game on another split's examples."""
+        return TaskGame(
+            self.model,
+            self.task,
+            self._players,
+            split=split,
+            metric=self.metric.name,
+            ablation=self.ablation.name,
+            rescale=self.ablation.rescale,
+            seed=self.ablation.seed,
+            engine=self.engine,
+        )
+
+    def _evaluate(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m rows ..."]:
+        """Scores of different masks; those at hand are not run again."""
+        here = self.finished(masks)
+        kept = [self._spare[key] for key in _keys(masks[here])]
+        if len(masks) and here.all():
+            return np.stack(kept)
+        try:
+            made = self._engine.scores(masks[~here])
+        except BaseException:
+            finished = getattr(self._engine, "finished", None)
+            if finished is not None:
+                self._spare.update(zip(_keys(finished[0]), finished[1], strict=True))
+            raise
+        if not here.any():
+            return made
+        rows = np.empty((len(masks), *made.shape[1:]), dtype=made.dtype)
+        rows[here], rows[~here] = np.stack(kept), made
+        return rows
+
+    @cached_property
+    def _full(self) -> Float32[np.ndarray, "1 e k"]:
+        return self.scores(np.ones((1, self._players.n), dtype=bool))
+
+    def __repr__(self) -> str:
+        return (
+            f"TaskGame({self.model.name!r}, {self.task.name!r}, {self._players.n} players, "
+            f"{len(self.prompts.ids)} {self.split} examples, {self.metric.name}, {self.ablation.name})"
+        )
+
+
+def _ablation(name: str, rescale: bool, seed: int) -> ablations.Ablation:
+    kinds = {
+        "zero": lambda: ablations.zero(rescale=rescale),
+        "mean": ablations.mean,
+        "resample": lambda: ablations.resample(seed=seed),
+    }
+    if name not in kinds:
+        raise InputError(f"unknown ablation {name!r}; expected one of {', '.join(kinds)}")
+    if rescale and name != "zero":
+        raise InputError(
+            f"rescale=True goes with zero ablation only, got {name!r}; set rescale=False"
+        )
+    return kinds[name]()
+
+
+def _engine(name: str) -> Callable[..., Engine]:
+    known = {
+        "auto": _best_engine,
+        "fast": ablations.ProvenEngine,
+        "reference": ablations.ReferenceEngine,
+    }
+    if name not in known:
+        raise InputError(f"unknown engine {name!r}; expected one of {', '.join(known)}")
+    return known[name]
+
+
+def _best_engine(
+    model: Model, prompts: Prompts, players: PlayerSet, ablation: ablations.Ablation
+) -> Engine:
+    why = ablations.obstacle(model, prompts)
+    if why is None:
+        return ablations.ProvenEngine(model, prompts, players, ablation)
+    warnings.warn(
+        f"{model.name!r} is scored by the slow reference engine because {why}; pass "
+        "engine='reference' to say that this is meant",
+        stacklevel=3,
+    )
+    return ablations.ReferenceEngine(model, prompts, players, ablation)
+
+
+def _keys(masks: Bool[np.ndarray, "m n"]) -> list[bytes]:
+    return [row.tobytes() for row in pack(masks)]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,101 @@
+"""``spex-mech run``, what it will cost, and how far it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spex_mech.cli import printing as words
+from spex_mech.cli.options import Out, Settings, SpecFile, with_executor
+
+
+@with_executor
+def run(
+    spec: SpecFile = None,
+    settings: Settings = None,
+    out: Out = Path("runs/demo"),
+    hands: Any = None,
+) -> None:
+    """Ablate, decode, prune, export and write a report; an interrupted run goes on."""
+    from spex_mech.report import write_report
+    from spex_mech.run import steps as pipeline
+    from spex_mech.run.spec import read_spec
+
+    setup = pipeline.prepare(read_spec(spec, settings or []))
+    typer.echo(
+        f"{setup.model!r}\n{setup.game!r}\n{len(setup.design)} {setup.spec.design.kind} masks"
+    )
+    result = pipeline.run(setup, out, executor=hands)
+    words.decoded(result.decoded)
+    words.size_choice(result.folder)
+    words.scores(result.scores)
+    if result.circuit:
+        typer.echo(str(result.circuit))
+    if result.exported:
+        typer.echo(f"pruned model: {result.exported}")
+    typer.echo(f"report: {write_report(result.folder)}")
+
+
+def plan(
+    spec: SpecFile = None,
+    settings: Settings = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Also estimate the time with so many workers.")
+    ] = 4,
+) -> None:
+    """Print masks, tokens, bytes and estimated time of a run, and what its questions can show."""
+    from spex_mech.run import plan as planning
+    from spex_mech.run import steps as pipeline
+    from spex_mech.run.spec import read_spec
+
+    setup = pipeline.prepare(read_spec(spec, settings or []))
+    pipeline.check_pruning(setup)
+    typer.echo(f"{setup.model!r}\n{setup.game!r}\n")
+    phases = planning.plan(setup)
+    typer.echo(f"{'phase':<18}{'stored':>10}{'masks':>10}{'tokens':>16}{'time':>12}")
+    for phase in phases:
+        typer.echo(
+            f"{phase.name:<18}{words.size(phase.size):>10}{phase.masks:>10,}{phase.tokens:>16,}"
+            f"{words.duration(phase.seconds):>12}"
+        )
+    total = sum(p.seconds for p in phases)
+    typer.echo(
+        f"{'total':<18}{words.size(sum(p.size for p in phases)):>10}"
+        f"{sum(p.masks for p in phases):>10,}{sum(p.tokens for p in phases):>16,}"
+        f"{words.duration(total):>12}"
+    )
+    shared = sum(p.seconds_with(workers) for p in phases)
+    typer.echo(
+        f"with 1 worker: {words.duration(total)}; with {workers} workers like this one: "
+        f"{words.duration(shared)}"
+    )
+    for split, noise in planning.expected(setup).items():
+        typer.echo(f"{split + ' questions':<18}{noise}")
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(help="A run's folder, or one store of it.")] = Path(
+        "runs/demo"
+    ),
+) -> None:
+    """Print how far a run is, without disturbing it."""
+    from spex_mech.evaluation.store.status import run_status
+
+    for store in run_status(folder):
+        rate = "" if store.rate is None else f", {store.rate:.3g} masks/s"
+        left = (
+            "" if not store.seconds_left else f", about {words.duration(store.seconds_left)} left"
+        )
+        last = "" if store.last is None else f", last shard {words.duration(store.last)} ago"
+        typer.echo(
+            f"{store.folder}: {store.writer}\n"
+            f"  {store.stored:,} masks stored in {store.shards} shards ({words.size(store.size)})\n"
+            f"  {store.done:,} of {store.wanted:,} masks of the last evaluation "
+            f"({store.executor}){rate}{left}{last}"
+        )
+        if store.noise_floor is not None:
+            typer.echo(f"  scores differ by up to {store.noise_floor:.2g} with the batch")
+        for name in store.lost:
+            typer.echo(f"  damaged or missing: {name}")

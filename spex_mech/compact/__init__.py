@@ -1,1 +1,0 @@
-"""Compact checkpoints: the modelling file they carry, and how this package loads them."""

@@ -1,0 +1,1 @@
+"""What every room speaks of: players, masks, spectra, interactions, limits, estimates."""

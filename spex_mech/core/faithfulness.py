@@ -1,0 +1,46 @@
+"""How well a surrogate explains values that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool, Float64
+
+from spex_mech.core.errors import InputError
+
+
+def faithfulness(
+    spectrum: Callable[[Bool[np.ndarray, "m n"]], Float64[np.ndarray, " m"]],
+    masks: Bool[np.ndarray, "m n"],
+    values: npt.ArrayLike,
+) -> float:
+    """R² of a surrogate on masks that were held out: 1 - sum (f - g)^2 / sum (f - mean f)^2.
+
+    Args:
+        spectrum: a `Spectrum`, or any function from masks (m, n) to values (m,).
+        masks: bool (m, n), True = present; masks that the decoder has seen flatter it.
+        values: float64 (m,), the true values f of the masks.
+
+    Returns:
+        1 for a perfect surrogate, 0 for one as good as the mean, negative for a worse one.
+
+    Raises:
+        InputError: values of the wrong length, not finite, or all equal (R² is not defined).
+    """
+    truth = np.asarray(values, dtype=np.float64)
+    if truth.shape != (len(masks),):
+        raise InputError(
+            f"values have shape {truth.shape}, expected ({len(masks)},): one for each mask"
+        )
+    if not np.isfinite(truth).all():
+        row = int(np.flatnonzero(~np.isfinite(truth))[0])
+        raise InputError(f"value {truth[row]} of mask {row} is not finite; evaluate it again")
+    spread = truth - truth.mean()
+    if not np.ptp(truth) > 0:
+        raise InputError(
+            f"all {len(truth)} values are equal, so R² is not defined; hold out masks that differ"
+        )
+    error = truth - spectrum(masks)
+    return float(1.0 - error @ error / (spread @ spread))

@@ -1,0 +1,284 @@
+"""`Spectrum`: a sparse function on coalitions.
+
+One convention for the whole library (the one of the SPEX papers, and of a plain Walsh-Hadamard
+transform of the value table): with x in {0, 1}^n, 1 = present,
+
+    f(x) = sum_S F(S) (-1)^{|S ∩ x|},        F(S) = 2^{-n} sum_x f(x) (-1)^{|S ∩ x|}.
+
+So a player that helps on its own has a negative first-order coefficient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool, Float64, Int64, UInt8, UInt64
+
+from spex_mech.core.errors import InputError
+from spex_mech.core.games import Posterior
+from spex_mech.core.masks import check_masks, pack, unpack
+from spex_mech.core.packed import combine, degrees, pack_supports, word_count
+
+_CHUNK = 1 << 16
+_FEW = 512  # masks up to which it is less work to count bits for every mask and term
+# Row i holds the signs (-1)^{bit k of i} of eight parities.
+_SIGNS = 1.0 - 2.0 * (np.arange(256)[:, None] >> np.arange(8) & 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """A function f(x) = sum_S F(S) (-1)^{|S ∩ x|} with few terms; call it on masks to evaluate it.
+
+    Build one with `from_supports` or `from_words`, which add up repeated supports. The terms have no
+    particular order.
+
+    Attributes:
+        words: uint64 (s, w), the supports S as packed sets of players (see `masks.pack`), distinct.
+        coefficients: float64 (s,), F(S).
+        n: number of players.
+        info: what the decoder has to say: its ``method``, a ``message``, the R² to expect.
+        predictor: the decoder's full model, masks (m, n) to values (m,), if the terms are only its
+            largest ones; then calling the spectrum evaluates it. If it is a `types.Posterior`, the
+            spectrum has standard deviations. `truncate` drops it.
+
+    Raises:
+        InputError: arrays that do not fit together, or a coefficient that is not finite.
+    """
+
+    words: UInt64[np.ndarray, "s w"]
+    coefficients: Float64[np.ndarray, " s"]
+    n: int
+    info: Mapping[str, Any] = field(default_factory=dict)
+    predictor: Callable[[Bool[np.ndarray, "m n"]], Float64[np.ndarray, " m"]] | None = field(
+        default=None, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        words = np.array(self.words, dtype=np.uint64)
+        coefficients = np.array(self.coefficients, dtype=np.float64)
+        if words.ndim != 2 or words.shape != (len(coefficients), word_count(self.n)):
+            raise InputError(
+                f"words have shape {words.shape} beside {coefficients.shape} coefficients, "
+                f"expected ({len(coefficients)}, {word_count(self.n)}) for {self.n} players"
+            )
+        if not np.isfinite(coefficients).all():
+            raise InputError("a spectrum's coefficients must be finite; one is NaN or infinite")
+        words.setflags(write=False)
+        coefficients.setflags(write=False)
+        object.__setattr__(self, "words", words)
+        object.__setattr__(self, "coefficients", coefficients)
+
+    @classmethod
+    def from_supports(
+        cls,
+        supports: Sequence[Iterable[int]],
+        coefficients: npt.ArrayLike,
+        n: int,
+        info: Mapping[str, Any] | None = None,
+    ) -> Spectrum:
+        """Build from sets of players; ``()`` is the constant. Repeated supports are added up.
+
+        Raises:
+            InputError: a player outside 0..n-1, or another number of coefficients than of supports.
+        """
+        return cls.from_words(pack_supports(supports, n), coefficients, n, info)
+
+    @classmethod
+    def from_words(
+        cls,
+        words: UInt64[np.ndarray, "s w"],
+        coefficients: npt.ArrayLike,
+        n: int,
+        info: Mapping[str, Any] | None = None,
+    ) -> Spectrum:
+        """Build from packed supports (see `masks.pack`). Repeated supports are added up.
+
+        Raises:
+            InputError: another number of coefficients than of supports.
+        """
+        weights = np.asarray(coefficients, dtype=np.float64)
+        if weights.shape != (len(words),):
+            raise InputError(
+                f"coefficients have shape {weights.shape}, expected one for each of "
+                f"{len(words)} supports"
+            )
+        return cls(*combine(words, weights), n, info or {})
+
+    def __call__(self, masks: Bool[np.ndarray, "m n"]) -> Float64[np.ndarray, " m"]:
+        """Evaluate f on masks: by the ``predictor`` if there is one, else from the terms.
+
+        The terms take 65,536 masks at a time, so memory beyond the answer stays below 8 KiB a player
+        and 2 MiB; the answer does not depend on how masks are split into calls.
+
+        Args:
+            masks: bool (m, n), True = present.
+
+        Returns:
+            float64 (m,).
+        """
+        masks = check_masks(masks, self.n)
+        if self.predictor is not None:
+            return self.predictor(masks)
+        out = np.zeros(len(masks))
+        for start in range(0, len(masks), _CHUNK):
+            self._add(masks[start : start + _CHUNK], out[start : start + _CHUNK])
+        return out
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+    def __iter__(self) -> Iterator[tuple[tuple[int, ...], float]]:
+        return iter(zip(self.supports, self.coefficients.tolist(), strict=True))
+
+    def __getitem__(self, support: Iterable[int]) -> float:
+        """The coefficient of a set of players, 0.0 if it is not among the terms."""
+        if isinstance(support, (int, np.integer)):
+            raise InputError(f"spectrum[{support}] is not a set of players; use ({support},)")
+        key = pack_supports([support], self.n)[0].tobytes()
+        row = self._rows.get(key)
+        return 0.0 if row is None else float(self.coefficients[row])
+
+    @cached_property
+    def supports(self) -> list[tuple[int, ...]]:
+        """The players of each term, in increasing order; ``()`` is the constant."""
+        players, ends = self._players
+        flat, stops = players.tolist(), ends.tolist()
+        return [tuple(flat[a:b]) for a, b in pairwise(stops)]
+
+    @property
+    def degrees(self) -> Int64[np.ndarray, " s"]:
+        """Number of players in each term."""
+        return degrees(self.words)
+
+    @cached_property
+    def std(self) -> Float64[np.ndarray, " s"] | None:
+        """Standard deviation of each coefficient, float64 (s,); None where no posterior is known.
+
+        That of the true coefficient about the one that stands here: the root of the posterior's
+        variance plus the square of what a truncated readout has left out.
+        """
+        return self.deviations(self.words, self.coefficients, lambda s, t: float(s == t))
+
+    def deviations(
+        self,
+        words: UInt64[np.ndarray, "k w"],
+        values: Float64[np.ndarray, " k"],
+        weight: Callable[[int, int], float],
+    ) -> Float64[np.ndarray, " k"] | None:
+        """Root mean square of sum_{S ⊇ T} weight(|S|, |T|) F(S) about ``values``, one for each set T.
+
+        Args:
+            words: uint64 (k, w), the sets T, packed.
+            values: float64 (k,), what is reported for them.
+            weight: from the sizes of S and T to a number.
+
+        Returns:
+            float64 (k,) under the predictor's posterior; None if it has none.
+        """
+        if not isinstance(self.predictor, Posterior):
+            return None
+        return self.predictor.deviations(words, values, weight)
+
+    def predict_std(self, masks: Bool[np.ndarray, "m n"]) -> Float64[np.ndarray, " m"]:
+        """Standard deviation of what an evaluation of each mask would give, about ``self(masks)``.
+
+        Args:
+            masks: bool (m, n), True = present.
+
+        Returns:
+            float64 (m,).
+
+        Raises:
+            InputError: a spectrum whose decoder gave no posterior.
+        """
+        if not isinstance(self.predictor, Posterior):
+            method = self.info.get("method", "a table")
+            raise InputError(
+                f"a spectrum from {method!r} has no posterior, so no standard deviations; decode "
+                "with method='walsh_gp' or 'stack'"
+            )
+        return self.predictor.std(check_masks(masks, self.n))
+
+    @property
+    def membership(self) -> Bool[np.ndarray, "s n"]:
+        """Whether each player is in each term."""
+        return unpack(self.words, self.n)
+
+    def top(self, k: int, *, include_empty: bool = False) -> list[tuple[tuple[int, ...], float]]:
+        """The ``k`` terms of largest absolute coefficient, largest first.
+
+        The empty set (the mean of f) is left out unless ``include_empty``. Ties keep their order.
+        """
+        order = np.argsort(-np.abs(self.coefficients), kind="stable")
+        if not include_empty:
+            order = order[self.words[order].any(axis=1)]
+        best = self._take(order[:k])
+        return list(best)
+
+    def truncate(self, k: int) -> Spectrum:
+        """The constant, if there is one, and the ``k`` other terms of largest absolute coefficient."""
+        order = np.argsort(-np.abs(self.coefficients), kind="stable")
+        constant = ~self.words[order].any(axis=1)
+        return self._take(np.concatenate([order[constant], order[~constant][:k]]))
+
+    def _take(self, rows: Int64[np.ndarray, " k"]) -> Spectrum:
+        words, coefficients = self.words[rows], self.coefficients[rows]
+        return replace(self, words=words, coefficients=coefficients, predictor=None)
+
+    @cached_property
+    def _rows(self) -> dict[bytes, int]:
+        return {word.tobytes(): row for row, word in enumerate(self.words)}
+
+    @cached_property
+    def _players(self) -> tuple[Int64[np.ndarray, " d"], Int64[np.ndarray, " s+1"]]:
+        """The players of all terms, one term after another, and where each term begins."""
+        players = np.nonzero(self.membership)[1]
+        return players, np.concatenate([[0], np.cumsum(self.degrees)])
+
+    @cached_property
+    def _sums(self) -> Float64[np.ndarray, "g 256"]:
+        """The 256 signed sums of each eight terms."""
+        eights = [self.coefficients[start : start + 8] for start in range(0, len(self), 8)]
+        sums = [(_SIGNS[:, : len(weights)] * weights).sum(axis=1) for weights in eights]
+        return np.array(sums).reshape(-1, 256)
+
+    def _add(self, masks: Bool[np.ndarray, "c n"], out: Float64[np.ndarray, " c"]) -> None:
+        """Add f(masks) to ``out``.
+
+        The parities |S ∩ x| of eight terms form a byte per mask, which indexes the 256 sums of those
+        terms. The sums are added in the terms' order, however the bytes are found.
+        """
+        if len(masks) <= _FEW:
+            for sums, index in zip(self._sums, self._counted(masks), strict=True):
+                out += sums.take(index)
+            return
+        partial = np.empty(len(out))
+        for sums, index in zip(self._sums, self._folded(masks), strict=True):
+            np.take(sums, index, out=partial, mode="clip")
+            out += partial
+
+    def _counted(self, masks: Bool[np.ndarray, "c n"]) -> UInt8[np.ndarray, "g c"]:
+        """The bytes by counting the bits of S ∩ x."""
+        rows = pack(masks)
+        odd = np.zeros((len(self) + -len(self) % 8, len(rows)), dtype=np.uint8)
+        for k in range(rows.shape[1]):
+            bits = np.bitwise_count(self.words[:, k, None] & rows[None, :, k])
+            odd[: len(self)] ^= bits & np.uint8(1)
+        return np.packbits(odd.reshape(-1, 8, len(rows)), axis=1, bitorder="little")[:, 0]
+
+    def _folded(self, masks: Bool[np.ndarray, "c n"]) -> Iterator[UInt8[np.ndarray, " c"]]:
+        """The bytes by XOR of player columns, packed along the masks."""
+        columns = np.packbits(np.ascontiguousarray(masks.T), axis=1)
+        players, ends = self._players
+        for start in range(0, len(self), 8):
+            index = np.zeros(len(masks), dtype=np.uint8)
+            for k, row in enumerate(range(start, min(start + 8, len(self)))):
+                parity = np.bitwise_xor.reduce(columns[players[ends[row] : ends[row + 1]]], axis=0)
+                index |= np.unpackbits(parity, count=len(masks)) << np.uint8(k)
+            yield index

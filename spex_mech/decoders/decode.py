@@ -1,0 +1,177 @@
+"""`decode`: one entry to every decoder, and the choice among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float64
+
+from spex_mech.core.errors import InputError
+from spex_mech.core.masks import pack
+from spex_mech.core.packed import word_count
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.core.transform import MAX_PLAYERS, exact_spectrum
+from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
+from spex_mech.decoders.diagnosis import UNEXPLAINED, outlier, unexplained
+from spex_mech.decoders.gp.decode import walsh_gp
+from spex_mech.decoders.lasso import lasso
+from spex_mech.decoders.proxyspex import proxyspex
+from spex_mech.decoders.spex.expected_r2 import spex_r2, subsampling_of
+from spex_mech.decoders.stack.decode import MIN_MASKS, stack
+from spex_mech.designs.design import MaskDesign
+from spex_mech.designs.spex import SpexStructure
+
+_CLEAR = 0.98  # R² of SPEX at which nothing else is tried
+
+
+def decode(
+    design: MaskDesign,
+    values: npt.ArrayLike,
+    *,
+    method: str = "auto",
+    seed: int = 0,
+    **options: Any,
+) -> Spectrum:
+    """Turn the values of a design's masks into a sparse Fourier spectrum.
+
+    Args:
+        design: the masks; ``spex`` needs one made by `designs.spex`.
+        values: float64 (m,), one for each mask.
+        method: ``auto``, ``stack``, ``walsh_gp``, ``proxyspex``, ``spex``, ``lasso`` or ``exact``.
+            ``auto`` is exact when all 2^n masks are there, compares ``spex`` with a ``stack`` on a
+            coded design, and otherwise stacks (see `auto`).
+        seed: seed of whatever the method draws, such as its folds.
+        **options: keywords of the method's own function.
+
+    Returns:
+        The spectrum; its ``info`` holds the ``method`` that was used and a ``message``.
+
+    Raises:
+        InputError: a method that does not exist, or input that the method cannot use.
+    """
+    return decoder(method)(design, values, seed=seed, **options)
+
+
+def decoder(method: str) -> Callable[..., Spectrum]:
+    """The function behind a method's name.
+
+    Raises:
+        InputError: a method that does not exist.
+    """
+    if method not in DECODERS:
+        raise InputError(f"method is {method!r}, expected one of {', '.join(DECODERS)}")
+    return DECODERS[method]
+
+
+def exact(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0) -> Spectrum:
+    """Exact transform of a design that holds every mask (equal masks are averaged).
+
+    Raises:
+        InputError: a design that lacks masks, or has more than 24 players.
+    """
+    y = check_values(design, values)
+    first, means, _ = distinct(design, y)
+    if design.n > MAX_PLAYERS or len(first) != 1 << design.n:
+        raise InputError(
+            f"the design holds {len(first)} distinct masks, the exact transform needs all "
+            f"2^{design.n} (and at most {MAX_PLAYERS} players); use designs.exhaustive or another "
+            "method"
+        )
+    table = np.empty(len(first))
+    table[pack(design.masks[first])[:, 0]] = means
+    return exact_spectrum(table)
+
+
+def auto(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0) -> Spectrum:
+    """Decode by whatever suits the design, and say in one line what was chosen and what R² to expect.
+
+    - All 2^n masks (at most 24 players): ``exact``.
+    - A coded design of `designs.spex`: ``spex``, unless a stack explains held-out masks better; the
+      stack's folds are then whole subsamplings, since masks of one subsampling share their aliases.
+    - Otherwise the ``stack``, whose members depend on what is affordable (see `stack`), or `walsh_gp`
+      alone with fewer than 8 distinct masks.
+
+    There are no other options: to set some, name the method. What explains less than a tenth of the
+    variance of held-out masks is still returned, with a message that says so, what may be the reason, and
+    which design would tell.
+
+    Returns:
+        The chosen method's spectrum; ``info`` holds the ``method``, the ``message``, and ``r2_cv`` unless
+        the spectrum is exact.
+
+    Raises:
+        InputError: values that do not fit the design, or all masks equal with unequal values.
+    """
+    y = check_values(design, values)
+    if constant := constant_spectrum(design, y, "auto"):
+        return constant
+    first, means, _ = distinct(design, y)
+    if design.n <= MAX_PLAYERS and len(first) == 1 << design.n:
+        return exact(design, y, seed=seed)
+    if not np.ptp(means) > 0:
+        return _noise_alone(design, means)
+    if isinstance(design.structure, SpexStructure):
+        best, why = _coded(design, y, seed)
+    elif len(first) < MIN_MASKS:
+        best, why = walsh_gp(design, y, seed=seed), f"chose walsh_gp for {len(first)} masks"
+    else:
+        best, why = stack(design, y, seed=seed), "chose to stack"
+    r2 = best.info.get("r2_cv", np.nan)
+    message = f"{why}: {best.info['message']}"
+    if not r2 >= UNEXPLAINED:
+        message = f"{unexplained(design, y, r2)} ({best.info['method']} was used)"
+    message += outlier(y)
+    return replace(best, info={**best.info, "message": message})
+
+
+def _coded(
+    design: MaskDesign, values: Float64[np.ndarray, " m"], seed: int
+) -> tuple[Spectrum, str]:
+    """SPEX or a stack, whichever explains masks better that it has not seen, and why."""
+    found = _spex(design, values, seed=seed)
+    expected = spex_r2(design, values, found)
+    info = {**found.info, "r2_cv": expected}
+    found = replace(found, info={**info, "message": f"{info['message']}; expect R² {expected:.3f}"})
+    if expected >= _CLEAR:
+        return found, "chose spex for the coded design, which it explains"
+    fold = subsampling_of(design)
+    several = len(np.unique(fold)) > 1
+    try:
+        other = stack(design, values, seed=seed, fold=fold if several else None)
+    except InputError:  # too few distinct masks
+        return found, "chose spex for the coded design"
+    scores = f"by R² on masks held out (spex {expected:.3f}, stack {other.info['r2_cv']:.3f})"
+    best = other if other.info["r2_cv"] > expected else found
+    return best, f"chose {best.info['method']} {scores}"
+
+
+def _noise_alone(design: MaskDesign, means: Float64[np.ndarray, " u"]) -> Spectrum:
+    words = np.zeros((1, word_count(design.n)), dtype=np.uint64)
+    message = (
+        f"the values of equal masks differ and the means of all {len(means)} distinct masks are equal: "
+        "nothing but noise about a constant"
+    )
+    return Spectrum(
+        words, means[:1], design.n, {"method": "auto", "r2_cv": 0.0, "message": message}
+    )
+
+
+def _spex(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0, **options: Any) -> Spectrum:
+    from spex_mech.decoders.spex.decode import spex
+
+    return spex(design, values, seed=seed, **options)
+
+
+DECODERS: Mapping[str, Callable[..., Spectrum]] = {
+    "auto": auto,
+    "walsh_gp": walsh_gp,
+    "stack": stack,
+    "proxyspex": proxyspex,
+    "spex": _spex,
+    "lasso": lasso,
+    "exact": exact,
+}

@@ -1,0 +1,156 @@
+"""`explain`: evaluate in rounds, and stop as soon as the surrogate is good enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spex_mech.core.errors import InputError
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.decoders.decode import decode
+from spex_mech.designs import MaskDesign, biased, stratified
+from spex_mech.evaluation.evaluate import Game, Run, evaluate
+
+_FIRST = 64  # fewest masks of the first round
+_GROWTH = 1.5  # masks spent after a round, as a multiple of those before it
+
+
+@dataclass(frozen=True)
+class Round:
+    """What was known after a round.
+
+    Attributes:
+        masks: masks spent so far.
+        r2: R² to expect on masks like those, by cross-validation.
+    """
+
+    masks: int
+    r2: float
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A decoded game, and what it cost.
+
+    Attributes:
+        spectrum: the last round's spectrum.
+        run: all masks that were drawn, with their values.
+        rounds: how the R² to expect grew.
+        reached: whether it reached the target; False where none was set.
+        message: one line that says so.
+    """
+
+    spectrum: Spectrum
+    run: Run
+    rounds: tuple[Round, ...]
+    reached: bool
+    message: str
+
+
+def explain(
+    game: Game,
+    *,
+    budget: int,
+    target_r2: float | None = None,
+    aim: str = "values",
+    keep_rate: Any = 0.5,
+    method: str = "auto",
+    n: int | None = None,
+    store: str | Path | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> Explanation:
+    """Evaluate and decode in rounds until the surrogate is as faithful as asked, or the budget is spent.
+
+    The first round has twice as many masks as players, at least 64; each further round half as many
+    as were spent before it. Masks do not depend on the target, so a longer run begins with the masks
+    of a shorter one.
+
+    Args:
+        game: a `ValueFunction`, or any callable from bool masks (m, n) to values (m,).
+        budget: most masks to spend.
+        target_r2: stop when the cross-validated R² reaches this; None spends the whole budget. The
+            first estimate to reach a target is more often too high than too low: expect a little less
+            on new masks.
+        aim: what the masks are for. ``values``: independent masks with ``keep_rate``, to predict
+            values and find interactions. ``shapley``: sizes weighted as Shapley values weigh them. For
+            pruning, leave a part of the budget to `prune`, which evaluates masks around the best sets
+            it finds.
+        keep_rate: as in `designs.biased`; for ``values``.
+        method: decoder, see `decode`; one that reports ``r2_cv`` if there is a target.
+        n: number of players, for a callable without ``players``.
+        store: folder to keep the evaluations in, see `evaluate`.
+        seed: seed of masks and decoder.
+        progress: show a progress bar, see `evaluate`.
+
+    Returns:
+        The spectrum of all masks, the masks and values, and the R² after every round.
+
+    Raises:
+        InputError: a budget, target, aim or number of players that makes no sense, or a decoder that
+            does not report the R² that a target needs.
+    """
+    n = _players(game, n)
+    _check(budget, target_r2, aim)
+    whole = _AIMS[aim](n, budget, keep_rate, seed)
+    run: Run | None = None
+    rounds: list[Round] = []
+    size = min(budget, max(_FIRST, 2 * n))
+    while True:
+        design = MaskDesign(whole.masks[:size], seed, whole.kind, whole.keep_rates)
+        run = evaluate(game, design, store=store, known=run, progress=progress)
+        spectrum = decode(design, run.values, method=method, seed=seed)
+        r2 = spectrum.info.get("r2_cv")
+        if r2 is None and target_r2 is not None:
+            raise InputError(
+                f"method {method!r} does not estimate its R², so there is no telling when "
+                f"target_r2={target_r2} is reached; use method='auto' or leave target_r2 out"
+            )
+        rounds.append(Round(size, float("nan") if r2 is None else float(r2)))
+        reached = target_r2 is not None and rounds[-1].r2 >= target_r2
+        if reached or size == budget:
+            message = _message(rounds[-1], budget, target_r2, spectrum)
+            return Explanation(spectrum, run, tuple(rounds), reached, message)
+        size = min(budget, int(_GROWTH * size))
+
+
+def _values(n: int, budget: int, keep_rate: Any, seed: int) -> MaskDesign:
+    return biased(n, budget, keep_rate=keep_rate, seed=seed)
+
+
+def _shapley(n: int, budget: int, keep_rate: Any, seed: int) -> MaskDesign:
+    return stratified(n, budget, seed=seed)
+
+
+_AIMS: Mapping[str, Callable[..., MaskDesign]] = {"values": _values, "shapley": _shapley}
+
+
+def _players(game: Game, n: int | None) -> int:
+    players = getattr(game, "players", None)
+    if players is None and n is None:
+        raise InputError("the game does not say how many players it has; give explain(..., n=...)")
+    if players is not None and n is not None and n != players.n:
+        raise InputError(f"n is {n}, but the game has {players.n} players; leave n out")
+    return players.n if players is not None else int(n or 0)
+
+
+def _check(budget: int, target_r2: float | None, aim: str) -> None:
+    if aim not in _AIMS:
+        raise InputError(f"aim is {aim!r}, expected one of {', '.join(_AIMS)}")
+    if budget < 2:
+        raise InputError(f"budget is {budget}, expected at least 2 masks")
+    if target_r2 is not None and not 0 < target_r2 <= 1:
+        raise InputError(f"target_r2 is {target_r2}, expected a number above 0, at most 1, or None")
+
+
+def _message(last: Round, budget: int, target_r2: float | None, spectrum: Spectrum) -> str:
+    spent = f"{last.masks} of {budget} masks"
+    if target_r2 is None:
+        begin = f"spent {spent}; R² {last.r2:.3f} to expect. "
+    elif last.r2 >= target_r2:
+        begin = f"reached R² {last.r2:.3f} (target {target_r2}) with {spent}. "
+    else:
+        begin = f"spent all {spent} and expect R² {last.r2:.3f}, below the target {target_r2}. "
+    return begin + str(spectrum.info.get("message", ""))

@@ -1,0 +1,1 @@
+"""A Gaussian process with a Walsh kernel."""

@@ -1,0 +1,140 @@
+"""The Walsh-kernel Gaussian process: a smooth posterior over coalitions with a Fourier readout.
+
+Values are standardised, the kernel's relevances are learnt by maximum a posteriori on some of the
+masks, one exact solve on all masks gives the posterior, and its largest Fourier terms are read out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float64
+
+from spex_mech.core.errors import InputError
+from spex_mech.core.faithfulness import faithfulness
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
+from spex_mech.decoders.gp.fit import (
+    Samples,
+    condition_on,
+    expected_r2,
+    learn_in_stages,
+    rows_to_learn,
+)
+from spex_mech.decoders.gp.kernel import signs
+from spex_mech.decoders.gp.readout import read_out
+from spex_mech.designs.design import MaskDesign
+
+_FRESH = 2000  # random masks on which the readout is compared with the posterior
+_RATE_RANGE = (0.02, 0.98)
+
+
+def walsh_gp(
+    design: MaskDesign,
+    values: npt.ArrayLike,
+    *,
+    seed: int = 0,
+    terms: int = 200,
+    rows: int | None = None,
+    max_rows: int = 5000,
+    search_limit: int = 200_000,
+) -> Spectrum:
+    """Fit a Gaussian process with a Walsh kernel and read out the largest terms of its mean.
+
+    The relevances are learnt by L-BFGS, first on 400 random masks, then, starting there, on twice as
+    many until ``rows`` are used (see `walsh_likelihood` for the priors). The posterior is exact for all
+    distinct masks up to ``max_rows``, and that of a random part of them beyond.
+
+    Args:
+        design: any masks; equal masks are averaged, with as much less noise.
+        values: float64 (m,).
+        seed: seed of the order of the masks, of the folds and of the masks that test the readout.
+        terms: terms to read out, ranked in the basis that is orthogonal at the design's keep rates;
+            at rates other than 1/2 their expansion into plain Fourier terms has more.
+        rows: masks to learn the relevances from; by default 16 a player, at least 400 and at most
+            2000, and with 1000 masks or more not above 90 % of them.
+        max_rows: most masks to solve for; time grows with its cube, 5000 take 1.5 GB.
+        search_limit: terms to evaluate in search of the largest, with more than 20 players.
+
+    Returns:
+        A spectrum that predicts with the full posterior mean (its ``predictor``, which also offers
+        ``std(masks)``), while its terms are the readout. ``info`` holds
+
+        - ``r2_cv``: R² to expect on masks like the design's. Where 100 masks or more took no part in
+          learning the relevances: of the closed-form leave-one-out predictions of those; where masks
+          beyond ``max_rows`` were left out: of the predictions of these; else from 5 folds, with the
+          relevances learnt anew for each.
+        - ``r2_cv_kind``: ``left out``, ``leave one out`` or ``folds``.
+        - ``readout_loss``: the part of the posterior mean's variance that the terms do not give, on
+          2000 fresh masks drawn with the design's keep rates.
+        - ``exact_readout``: False if the search was cut before the terms were proven the largest.
+        - ``theta`` (a list of n), ``noise``, ``jitter``, ``rows``: relevances, noise variance in units of the
+          values' variance, what was added to the diagonal, masks the relevances are learnt from.
+
+    Raises:
+        InputError: values that do not fit the design, fewer than 2 distinct masks, or an option below
+            its least sensible value.
+    """
+    y = check_values(design, values)
+    _check_options(terms=terms, rows=rows, max_rows=max_rows, search_limit=search_limit)
+    if constant := constant_spectrum(design, y, "walsh_gp"):
+        return constant
+    first, means, counts = distinct(design, y)
+    if len(first) < 2 or not np.ptp(means) > 0:
+        raise InputError(
+            f"{len(first)} distinct masks whose mean values are all equal hold nothing but noise; "
+            "evaluate more masks"
+        )
+    rng = np.random.default_rng(seed)
+    data = Samples(design.masks[first], means, counts).rows(rng.permutation(len(first)))
+    rows = rows_to_learn(len(first), design.n) if rows is None else rows
+    learnt = min(len(first), max_rows, rows)
+    prior = learn_in_stages(data.rows(slice(learnt)))
+    posterior = condition_on(prior, data.rows(slice(max_rows)))
+    r2, kind = expected_r2(posterior, data, learnt)
+
+    rates = product_rates(design)
+    readout = read_out(
+        posterior.kernel, signs(posterior.masks), posterior.alpha, rates,
+        terms=terms, limit=search_limit,
+    )  # fmt: skip
+    constant_term = np.where(readout.words.any(axis=1), 0.0, posterior.shift)
+    coefficients = posterior.scale * readout.coefficients + constant_term
+    fresh = rng.random((_FRESH, design.n)) < rates
+    target = posterior(fresh)
+    sparse = Spectrum(readout.words, coefficients, design.n)
+    loss = 1.0 - faithfulness(sparse, fresh, target) if np.ptp(target) > 0 else 0.0
+    cut = "" if readout.exact else f" (search cut at {search_limit} terms: larger ones may exist)"
+    part = "" if len(data.values) <= max_rows else f" {max_rows} of"
+    message = (
+        f"Gaussian process on{part} {len(first)} masks, relevances from {learnt}; expect R² {r2:.3f} "
+        f"on masks like these; its {readout.ranked} largest terms{cut} miss "
+        f"{100 * max(loss, 0.0):.1f} % of its variance"
+    )
+    info = {
+        "method": "walsh_gp",
+        "r2_cv": r2,
+        "r2_cv_kind": kind,
+        "readout_loss": loss,
+        "exact_readout": readout.exact,
+        "theta": prior.kernel.theta.tolist(),
+        "noise": prior.noise,
+        "jitter": posterior.jitter,
+        "rows": learnt,
+        "message": message,
+    }
+    return Spectrum(readout.words, coefficients, design.n, info, posterior)
+
+
+def product_rates(design: MaskDesign) -> Float64[np.ndarray, " n"]:
+    """The design's keep rates; exactly 1/2 where that is within its sampling error."""
+    rates = np.clip(np.asarray(design.keep_rates, dtype=np.float64), *_RATE_RANGE)
+    near = np.abs(rates - 0.5) <= max(0.02, 2.0 / np.sqrt(len(design)))
+    return np.where(near.all(), 0.5, rates)
+
+
+def _check_options(**options: int | None) -> None:
+    least = {"terms": 1, "rows": 2, "max_rows": 2, "search_limit": 1}
+    for name, value in options.items():
+        if value is not None and value < least[name]:
+            raise InputError(f"{name} is {value}, expected at least {least[name]}")

@@ -1,0 +1,1 @@
+"""The SPEX decoder of coded designs."""

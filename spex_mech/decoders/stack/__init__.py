@@ -1,0 +1,1 @@
+"""A weighted stack of several decoders."""

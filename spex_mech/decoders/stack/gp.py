@@ -1,0 +1,168 @@
+"""Gaussian processes as members of a stack: fit, held-out predictions and readout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64, UInt64
+
+from spex_mech.core.transform import walsh_hadamard
+from spex_mech.decoders.gp.fit import (
+    Samples,
+    condition_on,
+    learn_from,
+    learn_in_stages,
+    rows_to_learn,
+)
+from spex_mech.decoders.gp.kernel import signs
+from spex_mech.decoders.gp.likelihood import Prior, factorise, inverse_from
+from spex_mech.decoders.gp.posterior import WalshPosterior
+from spex_mech.decoders.gp.readout import read_out, walsh_table
+from spex_mech.decoders.gp.warp import Link
+from spex_mech.decoders.stack.members import Fitted
+
+MAX_ROWS = 5000  # masks to solve for
+_LEARNT = 0.8  # share of the masks in learning above which none are left to be predicted
+_FEW_PLAYERS = 32  # up to so many, relevances that know a mask hardly flatter its prediction
+_TEST = 100  # masks that make a fair test, and are enough to weigh members on
+_STEPS, _MANY_ROWS = (15, 8), 800  # of L-BFGS for a fold, from where all masks led; with many rows
+_SEARCH = 50_000
+
+Warp = Callable[[Samples], Samples]
+
+
+@dataclass(frozen=True)
+class Process:
+    """A Gaussian process on values, or on latents with a link back.
+
+    Attributes:
+        name: what it is called in ``info``.
+        tie: how strongly its relevances are drawn towards each other.
+        warp: how latents are made of values; None for the values themselves.
+    """
+
+    name: str
+    tie: float
+    warp: Warp | None = None
+
+    def __call__(self, data: Samples, fold: Int64[np.ndarray, " m"], seed: int) -> Fitted:
+        """Fit to ``data``; nothing is drawn."""
+        target = data if self.warp is None else self.warp(data)
+        m, n = data.masks.shape
+        learnt, first = min(rows_to_learn(m, n), MAX_ROWS), int(_LEARNT * m)
+        few = n <= _FEW_PLAYERS
+        if not few and m - first >= _TEST and len(np.unique(fold[first:])) > fold.max():
+            posterior, mean, std = self._set_apart(target, fold, learnt, min(first, learnt))
+        else:
+            prior = learn_in_stages(target.rows(slice(learnt)), tie=self.tie)
+            posterior = condition_on(prior, target.rows(slice(MAX_ROWS)))
+            if few and learnt <= first:
+                mean, std = leave_out(posterior, target, fold)
+            else:
+                mean, std = self._fold_by_fold(prior if few else None, data, fold, learnt)
+        if self.warp is None:
+            return _fitted(self.name, posterior, mean, std, None)
+        held_out, known = np.empty(m), np.isfinite(mean)
+        for k in range(int(fold.max()) + 1):
+            rows = (fold != k) & known
+            link = Link.fit(mean[rows], data.values[rows], data.counts[rows])
+            held_out[fold == k] = link(mean[fold == k])
+        link = Link.fit(mean[known], data.values[known], data.counts[known])
+        return _fitted(self.name, posterior, held_out, None, link)
+
+    def _set_apart(
+        self, target: Samples, fold: Int64[np.ndarray, " m"], learnt: int, first: int
+    ) -> tuple[WalshPosterior, Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
+        """Learn from the ``first`` masks, predict the others, and only then learn from ``learnt``.
+
+        Means and standard deviations are NaN for the first masks: the relevances of many players
+        remember single masks.
+        """
+        prior = learn_in_stages(target.rows(slice(first)), tie=self.tie)
+        solved = target.rows(slice(MAX_ROWS))
+        posterior = condition_on(prior, solved)
+        mean, std = leave_out(posterior, target, fold)
+        mean[:first] = std[:first] = np.nan
+        if first < learnt:
+            part = target.rows(slice(learnt))
+            steps = _STEPS[learnt > _MANY_ROWS]
+            prior = learn_from(prior, part, part.moments(), steps=steps, tie=self.tie)
+            posterior = condition_on(prior, solved)
+        return posterior, mean, std
+
+    def _fold_by_fold(
+        self, prior: Prior | None, data: Samples, fold: Int64[np.ndarray, " m"], learnt: int
+    ) -> tuple[Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
+        """Held-out means and standard deviations, with the relevances learnt anew for each fold.
+
+        They start at ``prior``, which knows the fold too, or without one from nothing.
+        """
+        mean, std = np.empty(len(fold)), np.empty(len(fold))
+        for k in range(int(fold.max()) + 1):
+            rows = fold != k
+            train = data.rows(rows)
+            if self.warp is not None:
+                train = self.warp(train)
+            part = train.rows(slice(learnt))
+            steps = _STEPS[learnt > _MANY_ROWS]
+            if prior is None:
+                own = learn_in_stages(part, tie=self.tie)
+            else:
+                own = learn_from(prior, part, train.moments(), steps=steps, tie=self.tie)
+            fitted = condition_on(own, train.rows(slice(MAX_ROWS)))
+            mean[~rows] = fitted(data.masks[~rows])
+            std[~rows] = fitted.std(data.masks[~rows])
+        return mean, std
+
+
+def leave_out(
+    posterior: WalshPosterior, data: Samples, fold: Int64[np.ndarray, " m"]
+) -> tuple[Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
+    """What the posterior without a fold predicts of it, from one factorisation, relevances as they are.
+
+    With C = K + noise / counts and P = C^-1, the values y_B of a fold given the others are normal with
+    mean y_B - P_BB^-1 (P y)_B and covariance P_BB^-1 (Rasmussen and Williams 2006, equation 5.12, for
+    blocks). Masks beyond those that the posterior knows are predicted by it.
+    """
+    seen, scale = signs(posterior.masks), posterior.scale
+    cov = posterior.kernel(seen, seen)
+    np.einsum("ii->i", cov)[:] += posterior.noise / posterior.counts
+    inverse = inverse_from(factorise(cov).lower)
+    solved = len(seen)
+    mean, std = np.empty(len(fold)), np.empty(len(fold))
+    for k in range(int(fold.max()) + 1):
+        rows = np.flatnonzero(fold[:solved] == k)
+        block = np.linalg.inv(inverse[np.ix_(rows, rows)])
+        mean[rows] = data.values[rows] - scale * (block @ posterior.alpha[rows])
+        std[rows] = scale * posterior.inflation * np.sqrt(np.diagonal(block))
+    if solved < len(fold):
+        mean[solved:] = posterior(data.masks[solved:])
+        std[solved:] = posterior.std(data.masks[solved:])
+    return mean, std
+
+
+def _fitted(
+    name: str,
+    posterior: WalshPosterior,
+    held_out: Float64[np.ndarray, " m"],
+    std: Float64[np.ndarray, " m"] | None,
+    link: Link | None,
+) -> Fitted:
+    def predict(masks: Bool[np.ndarray, "k n"]) -> Float64[np.ndarray, " k"]:
+        values = posterior(masks)
+        return values if link is None else link(values)
+
+    def table() -> Float64[np.ndarray, " N"]:
+        terms = walsh_table(posterior.kernel, signs(posterior.masks), posterior.alpha)
+        values = posterior.shift + posterior.scale * walsh_hadamard(terms)
+        return values if link is None else link(values)
+
+    def words(rates: Float64[np.ndarray, " n"], count: int) -> UInt64[np.ndarray, "s w"]:
+        return read_out(
+            posterior.kernel, signs(posterior.masks), posterior.alpha, rates,
+            terms=count, limit=_SEARCH,
+        ).words  # fmt: skip
+
+    return Fitted(name, predict, held_out, table, words, std, None if std is None else posterior)

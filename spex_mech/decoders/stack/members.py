@@ -1,0 +1,123 @@
+"""The members of a stack: what each offers, and those that are no Gaussian process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64, UInt64
+
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.core.transform import walsh_hadamard
+from spex_mech.decoders.gp.fit import Samples
+from spex_mech.decoders.gp.posterior import WalshPosterior
+from spex_mech.decoders.lasso import lasso_folds
+from spex_mech.decoders.proxyspex import boosted_folds
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A member that has been fitted to all masks, and what it predicted of those it had not seen.
+
+    Attributes:
+        name: what it is called in ``info``.
+        predict: from masks (k, n) to values (k,).
+        held_out: float64 (m,), each sample as predicted without its fold; NaN where the member knew the
+            sample all the same.
+        table: the values of all 2^n coalitions (2^n,), for few players.
+        words: from keep rates (n,) and a number: packed supports that matter there, at least so many
+            if there are so many.
+        held_out_std: float64 (m,), standard deviations of an evaluation that go with ``held_out``.
+        posterior: what they come from.
+    """
+
+    name: str
+    predict: Callable[[Bool[np.ndarray, "k n"]], Float64[np.ndarray, " k"]]
+    held_out: Float64[np.ndarray, " m"]
+    table: Callable[[], Float64[np.ndarray, " N"]]
+    words: Callable[[Float64[np.ndarray, " n"], int], UInt64[np.ndarray, "s w"]]
+    held_out_std: Float64[np.ndarray, " m"] | None = None
+    posterior: WalshPosterior | None = None
+
+
+class Member(Protocol):
+    """Fits distinct masks whose folds are numbered 0, 1, ..."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in ``info``."""
+        ...
+
+    def __call__(self, data: Samples, fold: Int64[np.ndarray, " m"], seed: int) -> Fitted:
+        """Fit to all of ``data``, and predict each fold from the others."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Boosted trees, averaged over the folds that they are grown without (see `proxyspex`).
+
+    Attributes:
+        nthread: threads of XGBoost.
+        refit: whether a ridge refit of their largest terms may take their place, as in `proxyspex`.
+        name: what it is called in ``info``.
+    """
+
+    nthread: int = 1
+    refit: bool = False
+    name: str = "trees"
+
+    def __call__(self, data: Samples, fold: Int64[np.ndarray, " m"], seed: int) -> Fitted:
+        """Fit to ``data``; ``seed`` decides the subsampling."""
+        shift, scale = data.moments()
+        standard = (data.values - shift) / scale
+        spectrum, held_out = boosted_folds(
+            data.masks,
+            standard,
+            data.counts,
+            fold,
+            seed=seed,
+            nthread=self.nthread,
+            refit=self.refit,
+        )
+        return _of_spectrum(self.name, spectrum, held_out, shift, scale)
+
+
+@dataclass(frozen=True)
+class Lasso:
+    """LASSO on all terms of at most ``order`` players."""
+
+    order: int = 2
+    name: str = "lasso"
+
+    def __call__(self, data: Samples, fold: Int64[np.ndarray, " m"], seed: int) -> Fitted:
+        """Fit to ``data``; nothing is drawn."""
+        shift, scale = data.moments()
+        standard = (data.values - shift) / scale
+        spectrum, held_out = lasso_folds(data.masks, standard, data.counts, fold, order=self.order)
+        return _of_spectrum(self.name, spectrum, held_out, shift, scale)
+
+
+def _of_spectrum(
+    name: str,
+    standard: Spectrum,
+    held_out: Float64[np.ndarray, " m"],
+    shift: float,
+    scale: float,
+) -> Fitted:
+    """A member whose terms are all known, in standardised units."""
+    terms = np.where(standard.words.any(axis=1), 0.0, shift) + scale * standard.coefficients
+    spectrum = Spectrum(standard.words, terms, standard.n)
+
+    def table() -> Float64[np.ndarray, " N"]:
+        rows = spectrum.words[:, 0].astype(np.int64)
+        return walsh_hadamard(
+            np.bincount(rows, weights=spectrum.coefficients, minlength=1 << spectrum.n)
+        )
+
+    def words(rates: Float64[np.ndarray, " n"], count: int) -> UInt64[np.ndarray, "s w"]:
+        return spectrum.truncate(count).words
+
+    return Fitted(name, spectrum, shift + scale * held_out, table, words)

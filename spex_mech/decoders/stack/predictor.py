@@ -1,0 +1,106 @@
+"""The full model of a stack: blended predictions with standard deviations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, UInt64
+
+from spex_mech.core.errors import InputError
+from spex_mech.core.masks import check_masks, pack
+from spex_mech.core.transform import walsh_hadamard
+from spex_mech.decoders.gp.posterior import WalshPosterior
+from spex_mech.decoders.stack.members import Fitted
+from spex_mech.decoders.stack.weights import Blend
+
+
+@dataclass(frozen=True, eq=False)
+class StackPredictor:
+    """The blended predictions of the members; call it on masks.
+
+    Attributes:
+        members: fitted to all masks.
+        blend: their weights.
+        n: number of players.
+        shift: what was subtracted from the values for the members,
+        scale: and what they were divided by then.
+        inflation: what the standard deviations of the first member that has them are multiplied by, so
+            that they are right, in the square mean, for the stack's errors on masks held out.
+        table: the predictions for all 2^n coalitions, in the units of the members, for few players.
+    """
+
+    members: tuple[Fitted, ...]
+    blend: Blend
+    n: int
+    shift: float
+    scale: float
+    inflation: float
+    table: Float64[np.ndarray, " N"] | None = None
+
+    def __call__(self, masks: Bool[np.ndarray, "k n"]) -> Float64[np.ndarray, " k"]:
+        """Predicted values (k,) of masks (k, n), True = present."""
+        masks = check_masks(masks, self.n)
+        if self.table is not None:
+            return self.shift + self.scale * self.table[pack(masks)[:, 0].astype(np.int64)]
+        out = np.full(len(masks), self.blend.mean * (1.0 - float(self.blend.weights.sum())))
+        for member, weight in zip(self.members, self.blend.weights, strict=True):
+            if weight > 0:
+                out += weight * member.predict(masks)
+        return self.shift + self.scale * out
+
+    def std(self, masks: Bool[np.ndarray, "k n"]) -> Float64[np.ndarray, " k"]:
+        """Standard deviation (k,) of one evaluation of each mask about its prediction.
+
+        The noise of an evaluation is part of it, and so is what no member can follow.
+
+        Raises:
+            InputError: none of the members is a `Process` on values.
+        """
+        return self.scale * self.inflation * self._posterior().std(check_masks(masks, self.n))
+
+    def deviations(
+        self,
+        words: UInt64[np.ndarray, "k w"],
+        values: Float64[np.ndarray, " k"],
+        weight: Callable[[int, int], float],
+    ) -> Float64[np.ndarray, " k"]:
+        """Root mean square of sum_{S ⊇ T} weight(|S|, |T|) F(S) about ``values``, for packed sets T.
+
+        The standard deviation is that of the Gaussian process, times ``inflation``. The expectation is
+        the stack's where all coalitions are known, and else the Gaussian process's, so that where they
+        disagree it counts as doubt.
+
+        Raises:
+            InputError: none of the members is a `Process` on values.
+        """
+        means, std = self._posterior().moments(words, weight)
+        if self.table is not None:
+            means = _superset_sums(self.table, words, weight)
+        constant = np.where(words.any(axis=1), 0.0, self.shift * weight(0, 0))
+        return np.hypot(self.scale * self.inflation * std, constant + self.scale * means - values)
+
+    def _posterior(self) -> WalshPosterior:
+        for member in self.members:
+            if member.posterior is not None:
+                return member.posterior
+        raise InputError("none of the stack's members gives standard deviations; add a Process")
+
+
+def _superset_sums(
+    table: Float64[np.ndarray, " N"],
+    words: UInt64[np.ndarray, "k 1"],
+    weight: Callable[[int, int], float],
+) -> Float64[np.ndarray, " k"]:
+    """sum_{S ⊇ T} weight(|S|, |T|) F(S) of a function known on all coalitions."""
+    coefficients = walsh_hadamard(table) / len(table)
+    sets = np.arange(len(table), dtype=np.uint64)
+    sizes = np.bitwise_count(sets)
+    out = np.empty(len(words))
+    for k, word in enumerate(words[:, 0]):
+        inside = np.flatnonzero((sets & word) == word)
+        size = int(np.bitwise_count(word))
+        weights = np.array([weight(s, size) for s in range(int(sizes[-1]) + 1)])
+        out[k] = weights[sizes[inside]] @ coefficients[inside]
+    return out

@@ -1,0 +1,1 @@
+"""Masks become values: evaluate, the store, executors."""

@@ -1,0 +1,261 @@
+"""Evaluating a design: every distinct mask once, stored as it goes, resumed where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64
+from tqdm.auto import tqdm
+
+from spex_mech.core.errors import InputError
+from spex_mech.core.games import ScoredValueFunction, ValueFunction
+from spex_mech.core.masks import unique
+from spex_mech.core.players import PlayerSet
+from spex_mech.designs import MaskDesign
+from spex_mech.evaluation.batches import MaskIndex, batch_size, batches_of
+from spex_mech.evaluation.executors import Executor, as_executor
+from spex_mech.evaluation.executors.executor import Batch, Game, key_of
+from spex_mech.evaluation.store.metadata import EXAMPLES, examples_of, facts_of, session_of
+from spex_mech.evaluation.store.shards import Rows
+from spex_mech.evaluation.store.store import RunStore
+
+__all__ = ["Game", "Recorded", "Run", "evaluate"]
+
+_PROBE = 8
+_ROWS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """An evaluated design.
+
+    Attributes:
+        design: the design.
+        masks: bool (m, n), the design's masks, True = present.
+        values: float64 (m,).
+        scores: float32 (m, examples, ...) of games that keep them, else None.
+        evaluated: how many masks this call truly evaluated; the rest were equal or stored.
+        noise_floor: how far scores of the same masks were apart when evaluated together and one by
+            one; None where they were not compared, because batches are fixed and float32.
+    """
+
+    design: MaskDesign
+    masks: Bool[np.ndarray, "m n"]
+    values: Float64[np.ndarray, " m"]
+    scores: Float32[np.ndarray, "m ..."] | None
+    evaluated: int
+    noise_floor: float | None = None
+
+
+def evaluate(
+    game: Game,
+    design: MaskDesign,
+    *,
+    store: str | Path | None = None,
+    known: Run | None = None,
+    executor: str | Executor = "local",
+    batch: int | None = None,
+    spec: Mapping[str, Any] | None = None,
+    progress: bool | None = None,
+    label: str = "ablations",
+) -> Run:
+    """Evaluate a game on a design's masks.
+
+    Equal masks are evaluated once. With a store, every finished chunk is on disk before it counts;
+    calling again with the same game and store evaluates only what is missing. The game is always given
+    the same batches of masks, so values do not depend on the executor, on chunks, workers or order, or
+    on when a run was killed: exactly in float32. In other dtypes, eight masks are first evaluated
+    together and one by one, and the largest difference is the run's noise floor. Where a game fails or
+    is interrupted inside a batch, what it had finished there is stored first, if it can tell (see
+    `TaskGame.finished`); what is left of that batch is later a batch of its own, whose values may
+    differ in their last bits.
+
+    Args:
+        game: a `ValueFunction`, or any callable from bool masks (m, n) to values (m,); its
+            ``fingerprint``, if it has one, guards the store.
+        design: which masks to evaluate.
+        store: folder to keep the evaluations in; None keeps them in memory. For a game with prompts it
+            gets the full model's scores as well (one mask more), so that `open_run` can do without.
+        known: an earlier run of the same game; its masks are not evaluated again.
+        executor: ``local`` is this process, ``ray`` all of a cluster; or an `Executor`, such as
+            ``LocalExecutor(workers=2)`` or ``RayExecutor(gpus=4, device_map="auto")``.
+        batch: masks that the game is given at once; by default that of the store, else 64, fewer where
+            they would read more than a million tokens.
+        spec: resolved settings, kept in the store for its readers.
+        progress: show a progress bar; by default when the output is a terminal.
+        label: what to write beside the bar.
+
+    Raises:
+        InputError: players that do not match, values of the wrong shape, an unknown executor, a store
+            of another game or of another batch, or one that cannot be written.
+        NonFiniteScoreError: NaN or infinite values; finished batches stay in the store.
+    """
+    hands = as_executor(executor)
+    players = getattr(game, "players", None)
+    if players is not None and players.n != design.n:
+        raise InputError(
+            f"the game has {players.n} players, the design {design.n}; use one player set"
+        )
+    if batch is not None and batch < 1:
+        raise InputError(f"batch is {batch}, expected a number of masks, 1 or more")
+    first, inverse = unique(design.masks)
+    todo = design.masks[first]
+    facts = {} if store is None else facts_of(game, batch or batch_size(game))
+    opened = nullcontext() if store is None else RunStore(store, key_of(game), design.n, facts)
+    with opened as kept:
+        size = _size(batch, game, kept)
+        table, has_full = _Table(todo), bool(todo.all(axis=1).any())
+        if kept is not None:
+            for rows in kept.blocks():
+                table.fill(rows)
+                has_full = has_full or bool(rows.masks.all(axis=1).any())
+        if known is not None:
+            table.fill(Rows(known.masks, known.values, known.scores))
+        batches = batches_of(todo, table.known, size)
+        extra = []
+        if kept is not None and batches and _keep_examples(game, kept) and not has_full:
+            extra = [np.ones((1, design.n), dtype=bool)]
+        wanted = sum(len(masks) for masks in [*extra, *batches])
+        noise = None
+        if kept is not None and batches:
+            noise = _noise_floor(game, hands, batches[0])
+            session = session_of(design, hands.describe(), wanted, spec)
+            kept.begin({**session, "noise_floor": noise})
+        bar = tqdm(
+            total=wanted,
+            desc=label,
+            unit="mask",
+            leave=False,
+            disable=None if progress is None else not progress,
+        )
+        with bar:
+            for rows in _evaluated(game, hands, [*extra, *batches]):
+                if kept is not None:
+                    kept.append(rows.masks, rows.values, rows.scores)
+                table.fill(rows)
+                bar.update(len(rows))
+    values = table.values
+    # A metric may have changed since the scores were stored; they say what the values are.
+    if table.scores is not None and isinstance(game, ScoredValueFunction):
+        values = _values(game, table.scores)
+    scores = None if table.scores is None else table.scores[inverse]
+    return Run(design, design.masks, values[inverse], scores, wanted, noise)
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A game that keeps every evaluation in a store and never evaluates a mask twice.
+
+    Attributes:
+        game: the game.
+        store: folder of its store, shared with `evaluate`.
+        progress: see `evaluate`.
+        label: see `evaluate`.
+        executor: see `evaluate`.
+    """
+
+    game: ValueFunction
+    store: Path
+    progress: bool | None = None
+    label: str = "ablations"
+    executor: str | Executor = "local"
+
+    @property
+    def players(self) -> PlayerSet:
+        """The game's players."""
+        return self.game.players
+
+    @property
+    def fingerprint(self) -> str:
+        """The game's fingerprint."""
+        return self.game.fingerprint
+
+    def __call__(self, masks: Bool[np.ndarray, "m n"]) -> Float64[np.ndarray, " m"]:
+        """Values of masks (m, n), evaluated or read from the store."""
+        return evaluate(
+            self.game,
+            MaskDesign(masks=masks, seed=0),
+            store=self.store,
+            executor=self.executor,
+            progress=self.progress,
+            label=self.label,
+        ).values
+
+
+class _Table:
+    """Values and scores of the masks that are asked for, filled in as they come."""
+
+    def __init__(self, masks: Bool[np.ndarray, "m n"]) -> None:
+        self._index = MaskIndex(masks)
+        self.known = np.zeros(len(masks), dtype=bool)
+        self.values = np.full(len(masks), np.nan)
+        self.scores: np.ndarray | None = None
+
+    def fill(self, rows: Rows) -> None:
+        place = self._index.find(rows.masks)
+        wanted = np.flatnonzero(place >= 0)
+        if not len(wanted):
+            return
+        place = place[wanted]
+        self.known[place] = True
+        self.values[place] = rows.values[wanted]
+        if rows.scores is not None:
+            if self.scores is None:
+                shape = (len(self.known), *rows.scores.shape[1:])
+                self.scores = np.empty(shape, dtype=np.float32)
+            self.scores[place] = rows.scores[wanted]
+
+
+def _size(batch: int | None, game: Game, kept: RunStore | None) -> int:
+    stored = None if kept is None else int(kept.facts["batch"])
+    if kept is not None and batch is not None and batch != stored:
+        raise InputError(
+            f"{kept.folder} was evaluated in batches of {stored} masks, batch is {batch}; leave batch "
+            "out, or use another folder"
+        )
+    return batch or stored or batch_size(game)
+
+
+def _keep_examples(game: Game, kept: RunStore) -> bool:
+    """Put a game's examples into its store, if it has any."""
+    examples = examples_of(game) if isinstance(game, ScoredValueFunction) else None
+    if examples is not None:
+        kept.attach(EXAMPLES, examples)
+    return examples is not None
+
+
+def _noise_floor(game: Game, hands: Executor, masks: Batch) -> float | None:
+    """Largest difference of scores of the same masks, evaluated together and one by one."""
+    if key_of(game).get("dtype", "torch.float32") == "torch.float32":
+        return None
+    masks = masks[:_PROBE]
+    both = [masks, *(mask[None] for mask in masks)]
+    found = {}
+    for answer in hands.map(game, both):
+        what = answer.values if answer.scores is None else answer.scores
+        ends = np.cumsum([len(both[i]) for i in answer.batches])
+        # What is beyond the last end is of a batch that failed, of which the next turn tells.
+        found.update(zip(answer.batches, np.split(what, ends), strict=False))
+    alone = np.concatenate([found[i] for i in range(1, len(both))])
+    return float(np.abs(found[0].astype(np.float64) - alone).max())
+
+
+def _evaluated(game: Game, hands: Executor, batches: list[Batch]) -> Iterator[Rows]:
+    if not batches:
+        return
+    for answer in hands.map(game, batches):
+        yield Rows(answer.masks, answer.values, answer.scores)
+
+
+def _values(game: ScoredValueFunction, scores: np.ndarray) -> Float64[np.ndarray, " m"]:
+    """The metric's means, some rows at a time: metrics work in float64 copies."""
+    parts = [
+        np.asarray(game.values_from_scores(scores[start : start + _ROWS]), dtype=np.float64)
+        for start in range(0, len(scores), _ROWS)
+    ]
+    return np.concatenate(parts)

@@ -1,0 +1,183 @@
+"""Evaluating in several processes of this machine, each with its own devices."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from spex_mech.core.errors import InputError
+from spex_mech.evaluation.executors.dispatch import Died, Done, Event, Ready, dispatch
+from spex_mech.evaluation.executors.executor import Answer, Batch, Game, key_of
+from spex_mech.evaluation.executors.in_process import InProcessExecutor
+from spex_mech.evaluation.executors.shipping import pack_game
+
+_GRACE = 5.0
+
+
+@dataclass(frozen=True)
+class LocalExecutor:
+    """Evaluates in worker processes of this machine.
+
+    Each worker holds the model once. One that dies is replaced and its chunk evaluated again.
+
+    Attributes:
+        workers: number of processes; 1 without ``devices`` is this process itself.
+        devices: for GPUs: what each worker sees, as in ``("0", "1")`` or, two a worker, ``("0,1", "2,3")``
+            (``CUDA_VISIBLE_DEVICES`` of the worker). Their number is that of the workers.
+        device_map: have each worker load the model by its name and spread it over its devices.
+        threads: CPU threads of a worker; by default its share of those that this process may use.
+    """
+
+    workers: int = 1
+    devices: tuple[str, ...] = ()
+    device_map: Any = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise InputError(f"workers is {self.workers}, expected 1 or more")
+        if self.devices and self.workers not in (1, len(self.devices)):
+            raise InputError(
+                f"{self.workers} workers for {len(self.devices)} devices; give a worker each, or leave "
+                "workers out"
+            )
+
+    @property
+    def count(self) -> int:
+        """Number of worker processes."""
+        return max(self.workers, len(self.devices))
+
+    def map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Answer]:
+        """See `Executor.map`."""
+        if self.count == 1 and not self.devices and self.device_map is None:
+            return InProcessExecutor().map(game, batches)
+        return self._map(game, batches)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Executor.describe`."""
+        return {"executor": "local", "workers": self.count, "devices": list(self.devices)}
+
+    def _map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Answer]:
+        if os.name != "posix":
+            raise InputError(
+                "several local workers need a POSIX system; use one, or executor='ray'"
+            )
+        device = "cuda" if self.devices and self.device_map is None else None
+        payload = pack_game(game, device=device, device_map=self.device_map)
+        threads = self.threads or max(1, _threads() // self.count)
+        crew = _Processes(payload, self.count, self.devices, threads)
+        yield from dispatch(crew, batches, key_of(game))
+
+
+class _Processes:
+    """A crew of child processes, each at the end of a pipe; they end when it is closed."""
+
+    def __init__(self, payload: bytes, count: int, devices: tuple[str, ...], threads: int) -> None:
+        self._payload, self._count = payload, count
+        self._devices, self._threads = devices, threads
+        self._children: dict[int, tuple[subprocess.Popen, Connection]] = {}
+        self._slots: dict[int, int] = {}
+        self._hired = 0
+
+    def wanted(self) -> int:
+        return self._count
+
+    def hire(self) -> int:
+        worker, self._hired = self._hired, self._hired + 1
+        slot = min(set(range(self._count)) - {self._slots[w] for w in self._children})
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self._threads)}
+        if self._devices:
+            environment["CUDA_VISIBLE_DEVICES"] = self._devices[slot]
+        ours, theirs = Pipe()
+        with theirs:
+            child = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "spex_mech.evaluation.executors.worker",
+                    str(theirs.fileno()),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=environment,
+            )
+        self._children[worker], self._slots[worker] = (child, ours), slot
+        self._tell(worker, pickle.dumps(sys.path))
+        return worker
+
+    def send(self, worker: int, batches: Sequence[Batch]) -> None:
+        self._tell(worker, pickle.dumps(list(batches), protocol=5))
+
+    def wait(self, seconds: float) -> list[Event]:
+        ends = {ours: worker for worker, (_, ours) in self._children.items()}
+        events = []
+        for end in wait(list(ends), seconds):
+            event = self._hear(ends[end], end)  # type: ignore[index]
+            if event is not None:
+                events.append(event)
+        return events
+
+    def interrupt(self, workers: Collection[int]) -> bool:
+        for worker in workers:
+            self._children[worker][0].send_signal(signal.SIGUSR1)
+        return True
+
+    def close(self) -> None:
+        for child, ours in self._children.values():
+            ours.close()
+            child.terminate()
+        for child, _ in self._children.values():
+            try:
+                child.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        self._children.clear()
+
+    def _tell(self, worker: int, message: bytes) -> None:
+        try:
+            self._children[worker][1].send_bytes(message)
+        except OSError:
+            pass  # it died; its end of the pipe says so when it is next waited for
+
+    def _hear(self, worker: int, end: Any) -> Event | None:
+        try:
+            kind, *content = pickle.loads(end.recv_bytes())
+        except (EOFError, OSError):
+            return self._bury(worker)
+        if kind == "hello":
+            self._tell(worker, self._payload)
+            return None
+        if kind == "ready":
+            return Ready(worker, *content)
+        if kind == "failed":
+            self._bury(worker)
+            return Died(worker, content[0])
+        return Done(worker, *content)
+
+    def _bury(self, worker: int) -> Died:
+        child, ours = self._children.pop(worker)
+        ours.close()
+        child.terminate()
+        try:
+            code = child.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            code = child.wait()
+        reason = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        return Died(worker, f"process {child.pid} {reason}")
+
+
+def _threads() -> int:
+    set_by_user = os.environ.get("OMP_NUM_THREADS", "")
+    if set_by_user.isdigit() and int(set_by_user):
+        return int(set_by_user)
+    return os.cpu_count() or 1

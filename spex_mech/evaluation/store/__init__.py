@@ -1,0 +1,1 @@
+"""The store: masks, values and scores of a run on disk."""

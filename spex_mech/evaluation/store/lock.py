@@ -1,0 +1,62 @@
+"""One writer a folder: an advisory lock that the system releases when its process ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+from spex_mech.core.errors import InputError
+
+
+def lock_folder(folder: Path) -> io.IOBase:
+    """Lock a folder until the handle is closed or this process ends, however it ends.
+
+    Raises:
+        InputError: another process holds it; says which.
+    """
+    path = folder / "lock"
+    handle = path.open("a+", encoding="utf-8")
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # no advisory locks on this platform
+        return handle
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        owner = lock_owner(folder)
+        who = f" (process {owner['pid']} on {owner['host']})" if owner else ""
+        raise InputError(
+            f"{folder} is being written by another process{who}; wait for it or use another folder"
+        ) from None
+    handle.truncate(0)
+    handle.write(json.dumps({"pid": os.getpid(), "host": platform.node(), "time": time.time()}))
+    handle.flush()
+    return handle
+
+
+def lock_owner(folder: Path) -> dict[str, Any] | None:
+    """Process and host of the last writer, which may have ended; the lock is not touched."""
+    try:
+        owner = json.loads((folder / "lock").read_text(encoding="utf-8"))
+        return {"pid": int(owner["pid"]), "host": str(owner["host"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_alive(owner: dict[str, Any]) -> bool | None:
+    """Whether a writer's process exists; None where it ran on another host."""
+    if owner["host"] != platform.node():
+        return None
+    try:
+        os.kill(owner["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,130 @@
+"""How far a run is: read off its stores' journals, without its lock and without disturbing its writer."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spex_mech.core.errors import MissingFileError
+from spex_mech.evaluation.store.journal import Journal, read_journal
+from spex_mech.evaluation.store.lock import is_alive, lock_owner
+from spex_mech.evaluation.store.reading import read_header
+
+
+@dataclass(frozen=True)
+class StoreStatus:
+    """A store at one moment.
+
+    Attributes:
+        folder: the store.
+        stored: masks that are committed.
+        shards: files they are in.
+        size: bytes of those files.
+        done: masks that the last writer has committed.
+        wanted: masks that it was to evaluate; 0 before there was one.
+        rate: masks a second that it commits, or committed; None before its second shard.
+        seconds_left: estimated; 0 when it is finished, None where that cannot be told.
+        last: seconds since its last shard, or since it began.
+        writer: ``finished``, ``writing`` or ``ended`` (before it was finished) with its process and
+            host; ``unknown`` where that is on another host.
+        lost: shards that were found damaged or missing so far; those not there now are among them.
+        noise_floor: as its session recorded it.
+        executor: where it evaluates.
+    """
+
+    folder: Path
+    stored: int
+    shards: int
+    size: int
+    done: int
+    wanted: int
+    rate: float | None
+    seconds_left: float | None
+    last: float | None
+    writer: str
+    lost: tuple[str, ...]
+    noise_floor: float | None
+    executor: str
+
+
+def run_status(folder: str | Path) -> list[StoreStatus]:
+    """The state of a store, or of all stores in a run's folder, oldest first.
+
+    Only small files are read: shards are counted, not opened.
+
+    Raises:
+        MissingFileError: no store is there.
+    """
+    path = Path(folder)
+    if (path / "key.json").is_file():
+        return [_status(path)]
+    stores = [header.parent for header in path.glob("*/key.json")]
+    if not stores:
+        raise MissingFileError(
+            f"{str(folder)!r} holds no run store; give a folder that spex-mech run or evaluate(..., "
+            "store=) writes to"
+        )
+    return [_status(store) for store in sorted(stores, key=_born)]
+
+
+def _status(folder: Path) -> StoreStatus:
+    read_header(folder)
+    journal = read_journal(folder / "journal.jsonl")
+    number, session = _last_session(folder)
+    mine = [e for e in journal.entries if "shard" in e and e.get("session") == number]
+    done = sum(e["rows"] for e in mine) if number is not None else 0
+    wanted = int(session.get("wanted", 0))
+    rate = _rate(mine)
+    finished = _is_finished(journal, number) and done >= wanted
+    left = 0.0 if finished else (wanted - done) / rate if rate else None
+    sizes = {p.name: p.stat().st_size for p in (folder / "shards").glob("*.parquet")}
+    gone = [e["lost"] for e in journal.entries if "lost" in e and e["lost"] not in journal.shards]
+    began = mine[-1]["time"] if mine else session.get("time")
+    return StoreStatus(
+        folder=folder,
+        stored=sum(rows for name, rows in journal.shards.items() if name in sizes),
+        shards=len(sizes),
+        size=sum(sizes.values()),
+        done=done,
+        wanted=wanted,
+        rate=rate,
+        seconds_left=left,
+        last=None if began is None else max(0.0, time.time() - began),
+        writer="finished" if finished else _writer(folder),
+        lost=tuple(dict.fromkeys([*gone, *sorted(journal.shards.keys() - sizes.keys())])),
+        noise_floor=session.get("noise_floor"),
+        executor=str(session.get("executor", {}).get("executor", "unknown")),
+    )
+
+
+def _rate(mine: list[Any]) -> float | None:
+    """Masks a second between the first and the last shard: starting workers is not counted."""
+    if len(mine) < 2 or mine[-1]["time"] <= mine[0]["time"]:
+        return None
+    return sum(e["rows"] for e in mine[1:]) / (mine[-1]["time"] - mine[0]["time"])
+
+
+def _last_session(folder: Path) -> tuple[int | None, dict[str, Any]]:
+    files = sorted((folder / "sessions").glob("[0-9]*.json"), key=lambda p: int(p.stem))
+    if not files:
+        return None, {}
+    return int(files[-1].stem), json.loads(files[-1].read_text(encoding="utf-8"))
+
+
+def _is_finished(journal: Journal, number: int | None) -> bool:
+    return number is None or any(e.get("end") == number for e in journal.entries)
+
+
+def _writer(folder: Path) -> str:
+    owner = lock_owner(folder)
+    if owner is None:
+        return "unknown"
+    state = {True: "writing", False: "ended", None: "unknown"}[is_alive(owner)]
+    return f"{state} (process {owner['pid']} on {owner['host']})"
+
+
+def _born(store: Path) -> float:
+    return (store / "key.json").stat().st_mtime

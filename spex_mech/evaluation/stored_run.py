@@ -1,0 +1,325 @@
+"""`open_run`: a stored evaluation without its model, for another metric, decoder, index or pruning size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Bool, Float32, Float64, Int64
+
+from spex_mech.core.errors import InputError
+from spex_mech.core.players import Player, PlayerSet
+from spex_mech.designs import MaskDesign
+from spex_mech.evaluation.batches import MaskIndex
+from spex_mech.evaluation.store.metadata import EXAMPLES
+from spex_mech.evaluation.store.reading import read_attached, read_blocks, read_header, read_shard
+from spex_mech.evaluation.store.shards import Rows
+from spex_mech.tasks.metrics import Metric, metric_for
+from spex_mech.tasks.prompts import Prompts
+
+_ROWS = 256  # float64 copies of their scores fit in a cache
+
+Examples = Sequence[str] | Int64[np.ndarray, " e"] | Bool[np.ndarray, " e"]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredRun:
+    """What a store holds, as a game: it answers for its masks, in any metric, without the model.
+
+    Attributes:
+        folder: the store.
+        key: what decided the answers, field by field.
+        facts: names of model, task and metric, and how masks were evaluated.
+        players: the ordered players.
+        masks: bool (m, n), the stored masks, each once.
+        damaged: shards that are damaged or missing; their masks are not among ``masks``.
+        metric: name of the metric; None for the values as they were stored.
+        examples: positions of the examples that count, (e,); None for all.
+    """
+
+    folder: Path
+    key: dict[str, str]
+    facts: dict[str, Any]
+    players: PlayerSet
+    masks: Bool[np.ndarray, "m n"] = field(repr=False)
+    damaged: tuple[str, ...]
+    metric: str | None
+    examples: Int64[np.ndarray, " e"] | None = field(repr=False)
+    _shards: tuple[str, ...] = field(repr=False)
+    _rows: Int64[np.ndarray, " m"] = field(repr=False)  # of the masks among the rows of the shards
+
+    def with_metric(
+        self, metric: str | None = None, *, examples: Examples | None = None
+    ) -> StoredRun:
+        """The same run in another metric, or on a subset of its examples.
+
+        Args:
+            metric: any that `metric_for` knows for these examples; None for the one that it has.
+            examples: ids, positions, or a bool for each example; None for those that it has.
+
+        Raises:
+            InputError: a store without scores or examples, an unknown metric or example.
+        """
+        chosen = self.examples if examples is None else _positions(examples, self.prompts)
+        name = metric or self.metric
+        if name is None:
+            name = self.facts["game"].get("metric")
+        if name is None:
+            raise InputError(f"{self.folder} does not say which metric it is in; give one")
+        metric_for(name, self.prompts)
+        return StoredRun(
+            self.folder,
+            self.key,
+            self.facts,
+            self.players,
+            self.masks,
+            self.damaged,
+            name,
+            chosen,
+            self._shards,
+            self._rows,
+        )
+
+    @property
+    def design(self) -> MaskDesign:
+        """The stored masks as a design of their own; for a coded one, see ``__call__``."""
+        return MaskDesign(self.masks, seed=0, kind="stored")
+
+    @cached_property
+    def values(self) -> Float64[np.ndarray, " m"]:
+        """Values of ``masks``: means of the metric over the examples."""
+        parts = []
+        for rows in self._blocks():
+            parts.append(rows.values if self.metric is None else self._mean(self._scores_of(rows)))
+        values = np.concatenate(parts)[self._rows]
+        values.setflags(write=False)
+        return values
+
+    def scores(self) -> Float32[np.ndarray, "m e ..."]:
+        """Scores of ``masks`` on the examples.
+
+        Raises:
+            InputError: a store without scores.
+        """
+        parts = [self._chosen(self._scores_of(rows)) for rows in self._blocks()]
+        return np.concatenate(parts)[self._rows]
+
+    def per_example(self, masks: Bool[np.ndarray, "k n"]) -> Float64[np.ndarray, "k e"]:
+        """The metric of stored masks on each example.
+
+        Raises:
+            InputError: a mask that is not stored, a store without scores.
+        """
+        rows = self._rows[self._find(masks)]
+        out: np.ndarray | None = None
+        start = 0
+        for block in self._blocks():
+            here = np.flatnonzero((rows >= start) & (rows < start + len(block)))
+            if len(here):
+                part = self._measure(self._scores_of(block)[rows[here] - start])
+                out = np.empty((len(rows), part.shape[1])) if out is None else out
+                out[here] = part
+            start += len(block)
+        return np.empty((0, 0)) if out is None else out
+
+    def __call__(self, masks: Bool[np.ndarray, "k n"]) -> Float64[np.ndarray, " k"]:
+        """Values of stored masks (k, n), so that `evaluate`, `prune` and the rest take this as a game.
+
+        Raises:
+            InputError: a mask that is not stored.
+        """
+        return self.values[self._find(masks)]
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells its answers from others."""
+        return f"{sorted(self.key.items())} {self.metric} {self.examples} of {self.folder}"
+
+    @cached_property
+    def prompts(self) -> Prompts:
+        """The examples' ids, right answers and options; their tokens are not stored.
+
+        Raises:
+            InputError: a store of a game without examples, or one whose examples are damaged.
+        """
+        table = self._table
+        columns = {name: table[name].to_pylist() for name in ("answers", "options", "lengths")}
+        arrays = {
+            name: None if rows[0] is None else np.array(rows) for name, rows in columns.items()
+        }
+        return Prompts(
+            ids=tuple(table["id"].to_pylist()),
+            tokens=(),
+            answers=arrays["answers"],
+            right=np.array(table["right"].to_pylist()),
+            options=arrays["options"],
+            lengths=arrays["lengths"],
+        )
+
+    @property
+    def texts(self) -> list[tuple[str | None, list[str] | None]]:
+        """Prompt and options of each example, where the task had texts."""
+        table = self._table
+        return list(zip(table["prompt"].to_pylist(), table["texts"].to_pylist(), strict=True))
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        content = read_attached(self.folder, EXAMPLES)
+        if content is None:
+            raise InputError(
+                f"{self.folder} has no intact {EXAMPLES}-*.parquet: the game had no examples, or the file "
+                "is damaged (evaluate with the model writes it again)"
+            )
+        return pq.ParquetFile(pa.BufferReader(content)).read()
+
+    @cached_property
+    def _full(self) -> Float32[np.ndarray, "1 e k"]:
+        """Scores of the full model."""
+        for rows in self._blocks():
+            full = np.flatnonzero(rows.masks.all(axis=1))
+            if len(full) and rows.scores is not None:
+                return rows.scores[full[:1]]
+        raise InputError(
+            f"{self.folder} does not hold the full model's scores, which {self.metric} needs; evaluate "
+            "once more with the model"
+        )
+
+    def _blocks(self) -> Iterator[Rows]:
+        """The shards that were intact when the run was opened."""
+        for name in self._shards:
+            rows = read_shard(self.folder, name, self.players.n)
+            if rows is None:
+                raise InputError(
+                    f"shard {name} of {self.folder} was damaged or removed after the run was opened; "
+                    "open it again"
+                )
+            yield rows
+
+    def _scores_of(self, rows: Rows) -> Float32[np.ndarray, "m e ..."]:
+        if rows.scores is None:
+            raise InputError(
+                f"{self.folder} holds values without scores, so there is no other metric; evaluate a "
+                "game that keeps scores"
+            )
+        return rows.scores
+
+    def _find(self, masks: np.ndarray) -> np.ndarray:
+        place = self._index.find(masks)
+        if (place < 0).any():
+            mask = masks[np.flatnonzero(place < 0)[0]].astype(int)
+            raise InputError(
+                f"{int((place < 0).sum())} of {len(masks)} masks are not stored in {self.folder}, the "
+                f"first is {mask}; they need the model: evaluate them with the game and this store"
+            )
+        return place
+
+    @cached_property
+    def _index(self) -> MaskIndex:
+        return MaskIndex(self.masks)
+
+    @cached_property
+    def _chosen_prompts(self) -> Prompts:
+        """The prompts of the examples that count."""
+        p, pick = self.prompts, self.examples
+        if pick is None:
+            return p
+        return Prompts(
+            tuple(p.ids[i] for i in pick),
+            (),
+            None if p.answers is None else p.answers[pick],
+            p.right[pick],
+            None,
+            None if p.options is None else p.options[pick],
+            None if p.lengths is None else p.lengths[pick],
+        )
+
+    @cached_property
+    def _metric(self) -> Metric:
+        return metric_for(str(self.metric), self._chosen_prompts)
+
+    def _chosen(self, scores: np.ndarray) -> np.ndarray:
+        return scores if self.examples is None else scores[:, self.examples]
+
+    def _measure(self, scores: np.ndarray) -> Float64[np.ndarray, "k e"]:
+        full = self._chosen(self._full) if self._metric.needs_full else None
+        return self._metric(self._chosen(scores), self._chosen_prompts.right, full)
+
+    def _mean(self, scores: np.ndarray) -> Float64[np.ndarray, " m"]:
+        """Means, some rows at a time: metrics work in float64 copies."""
+        pieces = [scores[start : start + _ROWS] for start in range(0, len(scores), _ROWS)]
+        return np.concatenate([self._measure(piece).mean(axis=1) for piece in pieces])
+
+
+def open_run(folder: str | Path, *, metric: str | None = None) -> StoredRun:
+    """Open a store for reading, without its model; it may be being written.
+
+    Needs no torch. Nothing is changed: damaged shards are named in ``damaged`` and left out.
+
+    Args:
+        folder: what `evaluate` was given as ``store``.
+        metric: the metric of its values; None for the values as they were stored.
+
+    Raises:
+        MissingFileError: no store is there.
+        InputError: a header that is damaged, no intact shard, an unknown metric.
+    """
+    header = read_header(folder)
+    n, facts = int(header["n"]), dict(header["facts"])
+    masks, intact, damaged = [], [], []
+    for name, rows in read_blocks(folder, n):
+        if rows is None:
+            damaged.append(name)
+        else:
+            masks.append(rows.masks)
+            intact.append(name)
+    if not masks:
+        raise InputError(f"{folder} holds no intact masks yet; nothing can be read off it")
+    every = np.concatenate(masks)
+    place = MaskIndex(every).find(every)
+    first = np.flatnonzero(place == np.arange(len(every)))
+    named = facts.get("players")
+    players = (
+        PlayerSet.from_names(str(i) for i in range(n))
+        if named is None
+        else PlayerSet(tuple(Player(*player) for player in named))
+    )
+    run = StoredRun(
+        Path(folder),
+        dict(header["key"]),
+        {**facts, "game": facts.get("game", {})},
+        players,
+        every[first],
+        tuple(damaged),
+        None,
+        None,
+        tuple(intact),
+        first,
+    )
+    return run if metric is None else run.with_metric(metric)
+
+
+def _positions(examples: Examples, prompts: Prompts) -> Int64[np.ndarray, " e"]:
+    chosen = np.asarray(examples)
+    if chosen.dtype == np.bool_ and chosen.shape == (len(prompts.ids),):
+        return np.flatnonzero(chosen)
+    if chosen.dtype.kind in "iu" and chosen.ndim == 1:
+        wrong = chosen[(chosen < 0) | (chosen >= len(prompts.ids))]
+        if len(wrong) or not len(chosen):
+            raise InputError(
+                f"examples {wrong.tolist()} of {len(prompts.ids)}; give at least one position, from 0"
+            )
+        return chosen.astype(np.int64)
+    place = {name: i for i, name in enumerate(prompts.ids)}
+    unknown = [name for name in chosen.reshape(-1).tolist() if name not in place]
+    if unknown or not chosen.size or chosen.ndim != 1:
+        raise InputError(
+            f"unknown examples {unknown[:3]}; give ids such as {prompts.ids[0]!r}, positions, or a bool "
+            f"for each of the {len(prompts.ids)}"
+        )
+    return np.array([place[name] for name in chosen.tolist()])

@@ -1,0 +1,1 @@
+"""A mask becomes a checkpoint that other tools load."""

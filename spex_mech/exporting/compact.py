@@ -1,0 +1,196 @@
+"""Cutting a model in memory: the weights that stay, in a compact or a smaller stock model."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from spex_mech.core.errors import InputError
+from spex_mech.exporting.cuts import LayerCut, is_even
+from spex_mech.models.modeling_compact import FAMILIES
+
+# Projections that change: which dimension runs over which heads.
+_OVER = {
+    "q_proj.weight": (0, "query"),
+    "q_proj.bias": (0, "query"),
+    "k_proj.weight": (0, "kv"),
+    "k_proj.bias": (0, "kv"),
+    "v_proj.weight": (0, "kv"),
+    "v_proj.bias": (0, "kv"),
+    "o_proj.weight": (1, "query"),
+    "attn.c_attn.weight": (1, "fused"),
+    "attn.c_attn.bias": (0, "fused"),
+    "attn.c_proj.weight": (0, "query"),
+}
+
+
+def cut_model(hf: Any, state: dict[str, torch.Tensor], kept: list[LayerCut]) -> Any:
+    """A model that has only what is kept; a stock one where all layers keep equally much.
+
+    Args:
+        hf: the Hugging Face model to cut; it is not changed.
+        state: its state dict with the removed parts zeroed and any rescaling folded in. Tensors that
+            are not cut are shared with the new model.
+        kept: what is left of each layer that is left, in order.
+
+    Returns:
+        A Hugging Face model of a class of `modeling_compact`, or of the class of ``hf``.
+
+    Raises:
+        InputError: a model that cannot be cut; the message says why and offers a dense export.
+    """
+    check_cuttable(hf)
+    small = _built(hf, _config(hf, kept))
+    weights = {name: _cut(name, state, kept, hf) for name in small.state_dict()}
+    small.load_state_dict(weights, assign=True)
+    _take_buffers(small, hf)
+    small.tie_weights()
+    small.generation_config = copy.deepcopy(hf.generation_config)
+    return small.eval()
+
+
+def stock_can_hold(hf: Any, kept: list[LayerCut]) -> bool:
+    """Whether the model's own architecture, only smaller, can hold what is kept."""
+    if not is_even(kept):
+        return False
+    # GPT-2 has no number for the width of a head: it follows from the number of heads.
+    return _explicit_width(hf) or len(kept[0].heads) == hf.config.num_attention_heads
+
+
+def check_cuttable(hf: Any) -> None:
+    """Refuse a model that cannot be cut.
+
+    Raises:
+        InputError: an unknown architecture, quantised or offloaded weights, cross-attention.
+    """
+    reason = _obstacle(hf)
+    if reason:
+        raise InputError(
+            f"a compact export of this {type(hf).__name__} is not possible: {reason}; use "
+            "mode='dense', which zeroes what is removed and keeps the architecture"
+        )
+
+
+def has_output_bias(hf: Any) -> bool:
+    """Whether attention adds a bias to what its heads write."""
+    return _projections(_attention(_layers(hf)[0]))[-1].bias is not None
+
+
+def _obstacle(hf: Any) -> str | None:
+    if type(hf) in FAMILIES.values() or hasattr(hf.config, "compact_layers"):
+        return "it is compact already, cut the model that it was made from"
+    if type(hf) not in FAMILIES:
+        known = ", ".join(sorted(stock.__name__ for stock in FAMILIES))
+        return f"only these architectures are known in every detail: {known}"
+    if getattr(hf.config, "add_cross_attention", False):
+        return "it has cross-attention"
+    for layer in _layers(hf):
+        for part in _projections(_attention(layer)):
+            if type(part) not in (nn.Linear, Conv1D):
+                return f"a projection is a {type(part).__name__}, not a plain linear map"
+    for name, weight in hf.named_parameters():
+        if weight.device.type == "meta" or not weight.is_floating_point():
+            return f"its weight {name!r} is offloaded or quantised"
+    return None
+
+
+def _config(hf: Any, kept: list[LayerCut]) -> Any:
+    """The cut model's config: a stock one of smaller numbers, or one with ``compact_layers``."""
+    old = hf.config
+    values = old.to_dict()
+    for name in ("model_type", "architectures", "transformers_version", "auto_map"):
+        values.pop(name, None)
+    values["n_layer" if "n_layer" in values else "num_hidden_layers"] = len(kept)
+    if values.get("layer_types"):
+        values["layer_types"] = _layer_types(values["layer_types"], kept)
+    if stock_can_hold(hf, kept):
+        config_class = type(old)
+        if _explicit_width(hf):
+            values["head_dim"] = _attention(_layers(hf)[0]).head_dim
+            values["num_attention_heads"] = len(kept[0].heads)
+            values["num_key_value_heads"] = len(kept[0].groups)
+    else:
+        config_class = FAMILIES[type(hf)].config_class
+        values["compact_layers"] = [cut.entry() for cut in kept]
+    config = config_class.from_dict(values)
+    config._attn_implementation = old._attn_implementation
+    config._name_or_path = ""
+    return config
+
+
+def _layer_types(kinds: list[str], kept: list[LayerCut]) -> list[str]:
+    """Kinds of the layers left; those without attention take the kind of the first that has some.
+
+    Transformers asks the first layer of each kind in the cache how many tokens it has seen.
+    """
+    alive = [kinds[cut.layer] for cut in kept if cut.heads]
+    spare = alive[0] if alive else kinds[0]
+    return [kinds[cut.layer] if cut.heads else spare for cut in kept]
+
+
+def _built(hf: Any, config: Any) -> Any:
+    """The cut model without weights."""
+    stock = type(config) is type(hf.config)
+    with torch.device("meta"):
+        return (type(hf) if stock else FAMILIES[type(hf)])(config)
+
+
+def _cut(name: str, state: dict[str, torch.Tensor], kept: list[LayerCut], hf: Any) -> torch.Tensor:
+    """The cut model's tensor of this name."""
+    path = name.split(".")
+    at = next((i for i, part in enumerate(path) if part.isdigit()), None)
+    if at is None:
+        return state[name]
+    cut = kept[int(path[at])]
+    path[at] = str(cut.layer)
+    tensor = state[".".join(path)]
+    for ending, (dim, kind) in _OVER.items():
+        if name.endswith(ending):
+            return _select(tensor, dim, _heads(kind, cut, hf), _attention(_layers(hf)[0]).head_dim)
+    return tensor
+
+
+def _heads(kind: str, cut: LayerCut, hf: Any) -> list[int]:
+    if kind == "fused":  # all queries, then all keys, then all values
+        n = hf.config.num_attention_heads
+        return [part * n + h for part in range(3) for h in cut.heads]
+    return list(cut.heads if kind == "query" else cut.kv_heads)
+
+
+def _select(tensor: torch.Tensor, dim: int, heads: list[int], width: int) -> torch.Tensor:
+    index = torch.tensor(heads, device=tensor.device)
+    by_head = tensor.unflatten(dim, (-1, width))
+    return by_head.index_select(dim, index).flatten(dim, dim + 1).contiguous()
+
+
+def _take_buffers(small: Any, hf: Any) -> None:
+    """Share what is not saved with the weights, such as rotary frequencies."""
+    taken = dict(small.named_buffers())
+    for name, buffer in hf.named_buffers():
+        path, _, last = name.rpartition(".")
+        if name in taken:
+            setattr(small.get_submodule(path), last, buffer)
+
+
+def _explicit_width(hf: Any) -> bool:
+    return not hasattr(_attention(_layers(hf)[0]), "c_attn")
+
+
+def _layers(hf: Any) -> Any:
+    body = hf.base_model
+    return body.h if hasattr(body, "h") else body.layers
+
+
+def _attention(layer: Any) -> Any:
+    return layer.attn if hasattr(layer, "attn") else layer.self_attn
+
+
+def _projections(attention: Any) -> list[Any]:
+    """The linear maps that are cut, the output projection last."""
+    fused = hasattr(attention, "c_attn")
+    names = ["c_attn", "c_proj"] if fused else ["q_proj", "k_proj", "v_proj", "o_proj"]
+    return [getattr(attention, name) for name in names]

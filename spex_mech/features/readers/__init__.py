@@ -1,0 +1,1 @@
+"""How Hugging Face models of each kind read texts and images."""

@@ -1,0 +1,145 @@
+"""Reading texts with a causal language model: the log-probabilities of given continuations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+
+from spex_mech.features.readers.answers import (
+    Answer,
+    answer_scores,
+    answers_key,
+    at_once,
+    checked_answers,
+    greedy,
+)
+from spex_mech.features.readers.batches import pack_rows, padded
+from spex_mech.features.readers.model import TextModel
+from spex_mech.features.readers.prefix import Prefix
+from spex_mech.features.token_rows import Row
+
+_STEPS = 16  # lengths of prefix that are told apart
+_FEW = 8  # rows that are not worth a batch of their own
+
+
+class CausalReader:
+    """A ``...ForCausalLM``: outputs are log-probabilities of continuations, summed over their tokens.
+
+    Rows that begin like the whole text take its keys and values from a cache, up to the first token
+    that differs. The first use compares a row read with and without the cache, and where they differ (as
+    with states that cannot be cut) the cache is left out.
+
+    Args:
+        model: the model.
+    """
+
+    def __init__(self, model: TextModel) -> None:
+        self._model, self._hf = model, model.hf
+        self._answers: list[Answer] = []
+        self._prefix: Prefix | None = None
+        self._reference: torch.Tensor | None = None
+
+    @property
+    def key(self) -> dict[str, str]:
+        """Weights, dtype, and the continuations."""
+        return {**self._model.key, **answers_key(self._answers, self._reference is not None)}
+
+    def ask(
+        self, full: Row, answers: Sequence[Sequence[int]], *, similarity: bool, reuse: bool = True
+    ) -> None:
+        """Say what is to be answered.
+
+        Args:
+            full: the whole text's row, whose beginning is kept for the others.
+            answers: token ids of the continuations.
+            similarity: output minus the divergence KL(whole text || row) of the next-token
+                distributions along the first continuation, in nats a token, rather than
+                log-probabilities.
+            reuse: keep the keys and values of the whole text.
+
+        Raises:
+            InputError: a continuation without tokens.
+        """
+        self._answers = checked_answers(answers)
+        self._prefix = Prefix(self._hf, full) if reuse else None
+        self._reference = None
+        if similarity:
+            with torch.inference_mode():
+                self._reference = self._logits([full], self._answers[0], 0)[0].log_softmax(-1)
+
+    def continue_text(self, full: Row, most: int) -> Answer:
+        """What the model itself says next: up to ``most`` tokens, each the likeliest."""
+        tokenizer = self._model.tokenizer
+        return greedy(lambda row: self._logits([row], (0,), 0)[0, -1], full, most, tokenizer)
+
+    def outputs(self, rows: Sequence[Row]) -> Float64[np.ndarray, "u k"]:
+        """Log-probabilities (u, answers), or minus divergences (u, 1), of rows of token ids."""
+        out = np.empty((len(rows), 1 if self._reference is not None else len(self._answers)))
+        single = all(len(answer) == 1 for answer in self._answers) and self._reference is None
+        with torch.inference_mode():
+            for batch, skip in self._batches(rows):
+                mine = [rows[i] for i in batch]
+                if single:  # one reading serves all
+                    logits = self._logits(mine, self._answers[0], skip)[:, 0].log_softmax(-1)
+                    picked = logits[:, [answer[0] for answer in self._answers]]
+                    out[batch] = picked.double().cpu().numpy()
+                    continue
+                for k in range(out.shape[1]):
+                    logits = self._logits(mine, self._answers[k], skip)
+                    out[batch, k] = answer_scores(logits, self._answers[k], self._reference)
+        return out
+
+    def _batches(self, rows: Sequence[Row]) -> Iterator[tuple[list[int], int]]:
+        """Rows in batches, each with the number of tokens that it takes from the cache."""
+        added = max(len(answer) for answer in self._answers) - 1
+        for skip, group in self._groups(rows):
+            vocabulary = self._hf.config.get_text_config().vocab_size
+            for batch in pack_rows(
+                [len(rows[i]) - skip + added for i in group], self._model.tokens
+            ):
+                mine = [group[i] for i in batch]
+                widths = [len(rows[i]) for i in mine]
+                size = at_once(max(widths) - min(widths) + 1 + added, vocabulary)
+                for start in range(0, len(mine), size):
+                    yield mine[start : start + size], skip
+
+    def _groups(self, rows: Sequence[Row]) -> list[tuple[int, list[int]]]:
+        """Rows by how much of the whole text's beginning they can take over."""
+        if self._prefix is None or not self._prefix.usable:
+            return [(0, list(range(len(rows))))]
+        same = np.array([self._prefix.shared(row) for row in rows])
+        fixed = int(same.min())
+        step = max(1, -(-(int(same.max()) - fixed + 1) // _STEPS))
+        levels = fixed + (same - fixed) // step * step
+        groups: list[tuple[int, list[int]]] = []
+        waiting: list[int] = []
+        for level in np.unique(levels)[::-1].tolist():
+            waiting += np.flatnonzero(levels == level).tolist()
+            if len(waiting) >= _FEW or level == fixed:
+                groups.append((level, waiting))
+                waiting = []
+        return groups
+
+    def _logits(self, rows: Sequence[Row], answer: Answer, skip: int) -> torch.Tensor:
+        """Logits (b, len(answer), vocabulary), float32, that predict the answer after each row."""
+        tail = np.array(answer[:-1], dtype=np.int32)
+        ids = torch.from_numpy(
+            padded([np.concatenate([r[skip:], tail]) for r in rows], self._model.pad)
+        )
+        ends = torch.tensor([len(r) - skip - 1 for r in rows])
+        places = ends[:, None] + torch.arange(len(answer))  # (b, a)
+        wanted = torch.arange(int(places.min()), int(places.max()) + 1)
+        past = self._prefix.take(skip, len(rows)) if skip and self._prefix is not None else None
+        found = self._hf(
+            input_ids=ids.to(self._hf.device),
+            past_key_values=past,
+            use_cache=past is not None,
+            logits_to_keep=wanted.to(self._hf.device),
+        ).logits
+        if found.shape[1] != len(wanted):  # a model that does not know logits_to_keep
+            found = found[:, wanted]
+        index = (places - wanted[0]).to(found.device)[:, :, None].expand(-1, -1, found.shape[2])
+        return found.gather(1, index).float()

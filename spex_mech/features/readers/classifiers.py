@@ -1,0 +1,94 @@
+"""Reading texts with a Hugging Face sequence classifier, or with an encoder for its embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+
+from spex_mech.features.readers.batches import pack_rows, padded
+from spex_mech.features.readers.model import TextModel
+from spex_mech.features.token_rows import Row
+
+
+class ClassifierReader:
+    """A ``...ForSequenceClassification``: outputs are its logits.
+
+    Args:
+        model: the model.
+    """
+
+    def __init__(self, model: TextModel) -> None:
+        self._model = model
+        self.key = {**model.key, "output": "class logits, v1"}
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """Names of the classes."""
+        return {int(c): str(label) for c, label in self._model.hf.config.id2label.items()}
+
+    def outputs(self, rows: Sequence[Row]) -> Float64[np.ndarray, "u k"]:
+        """Logits (u, classes) of rows of token ids (r,), or of ids with segment ids below, (2, r)."""
+        # A causal classifier without a padding token cannot find the last token of padded rows.
+        config = self._model.hf.config
+        alone = getattr(config.get_text_config(), "pad_token_id", None) is None
+        most = 1 if alone and not config.is_encoder_decoder else self._model.tokens
+        return _in_batches(self._model, rows, most, lambda out, mask: out.logits)
+
+
+class EmbeddingReader:
+    """An encoder without a head: the output is the cosine of its mean last state with the whole text's.
+
+    Args:
+        model: the model.
+    """
+
+    def __init__(self, model: TextModel) -> None:
+        self._model = model
+        self.key = {**model.key, "output": "cosine of mean last hidden state, v1"}
+        self._whole: Float64[np.ndarray, " d"] | None = None
+
+    def compare_with(self, row: Row) -> None:
+        """Say what the whole text is."""
+        self._whole = self._embed([row])[0]
+
+    def outputs(self, rows: Sequence[Row]) -> Float64[np.ndarray, "u 1"]:
+        """Cosine (u, 1) of each row's embedding with the whole text's; rows as for a classifier."""
+        found = self._embed(rows)
+        whole = found[0] if self._whole is None else self._whole
+        norms = np.linalg.norm(found, axis=1) * np.linalg.norm(whole)
+        return (found @ whole / norms)[:, None]
+
+    def _embed(self, rows: Sequence[Row]) -> Float64[np.ndarray, "u d"]:
+        def mean(out: Any, mask: torch.Tensor) -> torch.Tensor:
+            states = out.last_hidden_state.float() * mask[:, :, None]
+            return states.sum(1) / mask.sum(1, keepdim=True)
+
+        return _in_batches(self._model, rows, self._model.tokens, mean)
+
+
+def _in_batches(
+    model: TextModel,
+    rows: Sequence[Row],
+    most: int,
+    read: Callable[[Any, torch.Tensor], torch.Tensor],
+) -> Float64[np.ndarray, "u k"]:
+    parts: dict[int, Float64[np.ndarray, " k"]] = {}
+    hf, typed = model.hf, rows[0].ndim == 2
+    sizes = [row.shape[-1] for row in rows]
+    with torch.inference_mode():
+        for batch in pack_rows(sizes, most):
+            mine = [np.atleast_2d(rows[i]) for i in batch]
+            ids = torch.from_numpy(padded([row[0] for row in mine], model.pad)).to(hf.device)
+            lengths = torch.tensor([sizes[i] for i in batch], device=hf.device)
+            mask = (torch.arange(ids.shape[1], device=hf.device) < lengths[:, None]).long()
+            given = {"input_ids": ids, "attention_mask": mask}
+            if typed:
+                types = padded([row[1] for row in mine], 0)
+                given["token_type_ids"] = torch.from_numpy(types).to(hf.device)
+            found = read(hf(**given), mask)
+            parts.update(zip(batch, found.double().cpu().numpy(), strict=True))
+    return np.stack([parts[i] for i in range(len(rows))])

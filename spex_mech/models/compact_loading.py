@@ -1,0 +1,40 @@
+"""Loading a compact checkpoint with this package's own class; no code of the folder runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+from spex_mech.core.errors import InputError
+
+_MARK = "compact_"
+
+
+def compact_class(path: str | Path, **hub_options: Any) -> Any | None:
+    """This package's class for a checkpoint; None where the checkpoint is not a compact one.
+
+    Only ``config.json`` is read.
+
+    Args:
+        path: a local folder or a hub id.
+        hub_options: passed on to Transformers, such as ``revision``.
+
+    Raises:
+        InputError: a compact checkpoint of an architecture that this version does not know.
+    """
+    config, _ = PreTrainedConfig.get_config_dict(str(path), **hub_options)
+    kind = str(config.get("model_type", ""))
+    if not kind.startswith(_MARK) or "compact_layers" not in config:
+        return None
+    from spex_mech.models.modeling_compact import FAMILIES
+
+    classes = {cls.config_class.model_type: cls for cls in FAMILIES.values()}
+    if kind not in classes:
+        raise InputError(
+            f"{str(path)!r} is a compact checkpoint of kind {kind!r}; this version of spex_mech "
+            f"loads {', '.join(sorted(classes))}. Update spex_mech, or run the checkpoint's own "
+            "modelling file with trust_remote_code=True if you trust it"
+        )
+    return classes[kind]

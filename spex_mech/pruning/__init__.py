@@ -1,0 +1,1 @@
+"""Which players to keep, and whether a kept set is a circuit."""

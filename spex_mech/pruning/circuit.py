@@ -1,0 +1,297 @@
+"""`circuit`: a kept set as a graph, and what true ablations say of it.
+
+F(K) is the game's value with the players K kept and all others ablated, M all players, C the kept set.
+
+- Faithfulness: (F(C) - F(∅)) / (F(M) - F(∅)) (Marks et al. 2024, arXiv 2403.19647, section 4.1), and the
+  loss F(M) - F(C) (Wang et al. 2023, arXiv 2211.00593, section 4).
+- Completeness: the same ratio of what is left without the circuit, F(M ∖ C), near 0 if nothing outside
+  does its work (Marks et al.); and |F(C ∖ K) - F(M ∖ K)| for knocked-out parts K of the circuit, near
+  0 if circuit and model rest on the same parts (Wang et al., section 4.1).
+- Minimality: for every v in C there is a K ⊆ C ∖ {v} with F(C ∖ (K ∪ {v})) far from F(C ∖ K) (Wang et
+  al., section 4.2). K = ∅ is tried first; where that shows nothing, the K with the largest effect on the
+  spectrum is, so that the questions of the test did not choose it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool
+
+from spex_mech.core.errors import InputError
+from spex_mech.core.estimates import Estimate
+from spex_mech.core.games import ValueFunction
+from spex_mech.core.interactions import interactions
+from spex_mech.core.masks import check_masks
+from spex_mech.core.players import Player, PlayerSet
+from spex_mech.core.significance import means_of, ratio_of_means
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.evaluation.executors import Executor
+from spex_mech.evaluation.stored_run import StoredRun
+from spex_mech.pruning.circuit_tests import LEVEL, Table, parts_of, trials
+from spex_mech.pruning.prune import Pruned
+
+
+@dataclass(frozen=True)
+class Node:
+    """A player of a circuit.
+
+    Attributes:
+        player: its position among all players.
+        name: its name.
+        effect: F(C) - F(C ∖ {v}): what the circuit loses without it, positive = it helps.
+        knocked: the K at which its score was measured; empty where ``effect`` shows it already.
+        score: F(C ∖ K) - F(C ∖ (K ∪ {v})).
+        p: chance of a score so far from 0 if it were 0, corrected for all tests of the circuit (Holm).
+    """
+
+    player: int
+    name: str
+    effect: Estimate
+    knocked: tuple[str, ...]
+    score: Estimate
+    p: float
+
+    @property
+    def needed(self) -> bool:
+        """Whether the circuit is shown to change without it, at level 5 % for all nodes together."""
+        return self.p < LEVEL
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An interaction of two players of a circuit, by name; ``std`` is None where it is not known."""
+
+    source: str
+    target: str
+    value: float
+    std: float | None
+
+
+@dataclass(frozen=True)
+class KnockOut:
+    """The same parts taken from circuit and model.
+
+    Attributes:
+        names: K.
+        circuit: F(C ∖ K).
+        model: F(M ∖ K).
+        difference: F(C ∖ K) - F(M ∖ K), paired.
+    """
+
+    names: tuple[str, ...]
+    circuit: Estimate
+    model: Estimate
+    difference: Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """A kept set, tested; every number is of true ablations, with an interval over questions.
+
+    Attributes:
+        players: all players.
+        mask: bool (n,), True = in the circuit.
+        nodes: its players, in order.
+        edges: their pairwise interactions, strongest first; empty without a spectrum.
+        index: what the edges' values are.
+        metric: what the values are.
+        full: F(M).
+        empty: F(∅).
+        alone: F(C).
+        rest: F(M ∖ C).
+        loss: F(M) - F(C).
+        faithfulness: (F(C) - F(∅)) / (F(M) - F(∅)); None where F(M) - F(∅) could be 0.
+        complement: (F(M ∖ C) - F(∅)) / (F(M) - F(∅)); None likewise.
+        knock_outs: random parts taken from circuit and model.
+        incompleteness: mean over them of |F(C ∖ K) - F(M ∖ K)|; its interval takes the signs of
+            the differences as they were seen. None without knock-outs.
+        ablations: how many masks were looked at.
+    """
+
+    players: PlayerSet
+    mask: Bool[np.ndarray, " n"]
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    index: str
+    metric: str
+    full: Estimate
+    empty: Estimate
+    alone: Estimate
+    rest: Estimate
+    loss: Estimate
+    faithfulness: Estimate | None
+    complement: Estimate | None
+    knock_outs: tuple[KnockOut, ...]
+    incompleteness: Estimate | None
+    ablations: int
+
+    @property
+    def members(self) -> list[Player]:
+        """The players of the circuit, in order."""
+        return [p for p, kept in zip(self.players, self.mask, strict=True) if kept]
+
+    def __str__(self) -> str:
+        needed = sum(node.needed for node in self.nodes)
+        lines = [
+            f"circuit of {len(self.nodes)} of {self.players.n} players; {self.metric} on "
+            f"{self.full.n} questions (95 % intervals)",
+            f"  model {self.full}, circuit alone {self.alone}, all but the circuit {self.rest}, "
+            f"nothing {self.empty}",
+            f"  faithfulness {_ratio(self.faithfulness)}, of all but the circuit "
+            f"{_ratio(self.complement)}",
+        ]
+        if self.incompleteness is not None:
+            lines.append(
+                f"  with parts knocked out of both, circuit and model differ by "
+                f"{self.incompleteness} on average of {len(self.knock_outs)} knock-outs"
+            )
+        lines.append(f"  {needed} of {len(self.nodes)} parts are shown to be needed (p < {LEVEL})")
+        return "\n".join(lines)
+
+
+def circuit(
+    game: ValueFunction | StoredRun,
+    kept: npt.ArrayLike | Pruned,
+    spectrum: Spectrum | None = None,
+    *,
+    index: str = "FBII",
+    subsets: int = 20,
+    seed: int = 0,
+    store: str | Path | None = None,
+    executor: str | Executor = "local",
+    progress: bool | None = None,
+) -> Circuit:
+    """Test a kept set as a circuit, by true ablations, and draw its interactions as edges.
+
+    It costs 4 + 2 ``subsets`` + |C| ablations, and two more for each player that is not needed when
+    nothing else is gone.
+
+    Args:
+        game: the game on questions that did not choose the kept set (``game.with_split("test")``). A
+            game without questions gives exact values, whose intervals are points; a `StoredRun`
+            answers without the model, for the masks it holds.
+        kept: bool (n,), True = in the circuit, or what `prune` found.
+        spectrum: surrogate of the same players: its pairwise interactions become edges, and it chooses
+            the K of the minimality tests. Without one there are no edges, and K is empty.
+        index: index of the edges, see `interactions`.
+        subsets: random parts K of the circuit that completeness is measured on: each player of the
+            circuit with probability one half, all of its parts where there are no more.
+        seed: seed of the parts and of the bootstrap.
+        store: folder to keep the evaluations in, see `evaluate`.
+        executor: see `evaluate`.
+        progress: see `evaluate`.
+
+    Raises:
+        InputError: a kept set that is empty, not bool or of other players, a spectrum of other
+            players, or a number of subsets below 0.
+    """
+    players = game.players
+    mask = _kept_mask(kept, players)
+    if spectrum is not None and spectrum.n != players.n:
+        raise InputError(
+            f"the spectrum has {spectrum.n} players, the game {players.n}; decode this game's run"
+        )
+    if subsets < 0:
+        raise InputError(f"subsets is {subsets}, expected 0 or more")
+    rng = np.random.default_rng(seed)
+    table = Table(game, store, executor, progress)
+    parts = parts_of(mask, subsets, rng)
+    inside = np.flatnonzero(mask)
+    without = np.repeat(mask[None], len(inside), axis=0)
+    without[np.arange(len(inside)), inside] = False
+    ends = np.stack([np.ones_like(mask), np.zeros_like(mask), mask, ~mask])
+    table.look(np.concatenate([ends, mask & ~parts, ~parts, without]))
+    full, empty, alone, rest = table.of(ends)
+    left = table.of(mask & ~parts), table.of(~parts)
+    apart = left[0] - left[1]
+    sides = np.where(apart.mean(axis=1) < 0, -1.0, 1.0)
+    tested = trials(table, mask, without, spectrum, seed, rng)
+    columns = [
+        [full, empty, alone, rest, full - alone],
+        [sides @ apart / max(1, len(parts))],
+        [*left[0], *left[1], *apart],
+        [*tested.effects, *tested.scores],
+    ]
+    whole, gap, knocked, shown = (means_of(np.stack(c, 1), seed=seed) if c else [] for c in columns)
+    k, c = len(parts), len(inside)
+    return Circuit(
+        players=players,
+        mask=mask,
+        nodes=tuple(
+            Node(
+                int(inside[i]),
+                players.names[inside[i]],
+                shown[i],
+                _names(tested.knocked[i], players),
+                shown[c + i],
+                float(tested.p[i]),
+            )
+            for i in range(c)
+        ),
+        edges=() if spectrum is None else _edges(spectrum, mask, players, index),
+        index=index,
+        metric=_metric(game),
+        full=whole[0],
+        empty=whole[1],
+        alone=whole[2],
+        rest=whole[3],
+        loss=whole[4],
+        faithfulness=ratio_of_means(alone - empty, full - empty, seed=seed),
+        complement=ratio_of_means(rest - empty, full - empty, seed=seed),
+        knock_outs=tuple(
+            KnockOut(_names(part, players), knocked[i], knocked[k + i], knocked[2 * k + i])
+            for i, part in enumerate(parts)
+        ),
+        incompleteness=gap[0] if k else None,
+        ablations=table.count,
+    )
+
+
+def _edges(
+    spectrum: Spectrum, mask: Bool[np.ndarray, " n"], players: PlayerSet, index: str
+) -> tuple[Edge, ...]:
+    found = interactions(spectrum, index, 2)
+    std = found.std
+    pairs = [
+        (s, v) for s, v in found.joint(len(found.values)) if len(s) == 2 and mask[list(s)].all()
+    ]
+    return tuple(
+        Edge(
+            players.names[s[0]],
+            players.names[s[1]],
+            float(v),
+            None if std is None else float(std[s]),
+        )
+        for s, v in pairs
+    )
+
+
+def _kept_mask(kept: Any, players: PlayerSet) -> Bool[np.ndarray, " n"]:
+    masks = check_masks(kept.mask if isinstance(kept, Pruned) else kept, players.n)
+    if len(masks) != 1:
+        raise InputError(f"a circuit is one kept set (n,), got {len(masks)}; call it for each")
+    if not masks[0].any():
+        raise InputError("the kept set is empty; a circuit needs at least one player")
+    return masks[0].copy()
+
+
+def _metric(game: Any) -> str:
+    metric = getattr(game, "metric", None)
+    if isinstance(game, StoredRun):
+        metric = game.with_metric().metric if game.facts["game"] or metric else None
+    return str(getattr(metric, "name", metric or "value"))
+
+
+def _names(mask: Bool[np.ndarray, " n"], players: PlayerSet) -> tuple[str, ...]:
+    return tuple(players.names[i] for i in np.flatnonzero(mask))
+
+
+def _ratio(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "unknown (the model is not surely better than nothing)"
+    return f"{estimate.mean:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"

@@ -1,0 +1,99 @@
+"""Every way of choosing kept sets, asked on the same questions and held to the same budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spex_mech.core.errors import InputError
+from spex_mech.core.games import ValueFunction
+from spex_mech.pruning import methods as choosers
+from spex_mech.pruning.methods import Chooser, Metered, Problem
+from spex_mech.pruning.methods import model as model_rankings
+from spex_mech.pruning.prune import Pruned
+
+OURS, LASSO, RANDOM = "ours", "lasso ranking", "best of random"
+
+CHOOSERS: Mapping[str, Chooser] = {
+    OURS: choosers.surrogate_search(),
+    LASSO: choosers.lasso_ranking(),
+    "taylor": model_rankings.taylor,
+    "signed taylor": model_rankings.signed_taylor,
+    "knock-out": choosers.knock_out,
+    "greedy removal": choosers.greedy_removal,
+    RANDOM: choosers.best_of_random,
+    "attention entropy": model_rankings.attention_entropy,
+    "output norm": model_rankings.output_norm,
+    "random": choosers.random_order,
+}
+"""Every method by name. Those that look inside the model need a `TaskGame`; entropy and norm also heads."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A kept set that one method chose.
+
+    Attributes:
+        method: the method's name.
+        keep: the size.
+        pruned: the kept set.
+        spent: ablations that the method spent on all of its sizes together.
+    """
+
+    method: str
+    keep: int
+    pruned: Pruned
+    spent: int
+
+
+def choose_all(
+    game: ValueFunction,
+    keeps: Sequence[int],
+    *,
+    budget: int,
+    seed: int,
+    methods: Mapping[str, Chooser] = CHOOSERS,
+) -> list[Choice]:
+    """Kept sets by every method, each at every size, at the same budget and on the same questions.
+
+    A method is stopped where it asks for more different masks than the budget; what it reads off the
+    model itself is counted in ablations. Masks that several methods ask for are counted for each, so
+    the answer of one does not depend on the others; give a `choosers.Remembered` or an
+    `evaluation.Recorded` game to evaluate them once.
+
+    Args:
+        game: the game on the search questions.
+        keeps: numbers of players to keep.
+        budget: true ablations that each method may spend on all sizes together.
+        seed: seed of whatever the methods draw.
+        methods: name to method; a subset or an extension of `CHOOSERS`.
+
+    Returns:
+        Method by method, in the order of ``methods``, and size by size, in the order of ``keeps``.
+
+    Raises:
+        InputError: no sizes, sizes out of range, twice or not whole, or a budget or game that a method
+            cannot do with.
+    """
+    sizes = _sizes(keeps, game.players.n)
+    choices = []
+    for name, method in methods.items():
+        meter = Metered(game, budget)
+        found = method(Problem(meter, sizes, seed))
+        choices += [
+            Choice(name, keep, pruned, meter.spent)
+            for keep, pruned in zip(sizes, found, strict=True)
+        ]
+    return choices
+
+
+def _sizes(keeps: Sequence[int], n: int) -> tuple[int, ...]:
+    sizes = tuple(keeps)
+    whole = all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) for k in sizes)
+    if not sizes or not whole or not all(1 <= k <= n for k in sizes):
+        raise InputError(f"keeps is {list(sizes)}, expected whole numbers of players from 1 to {n}")
+    if len(set(sizes)) < len(sizes):
+        raise InputError(f"keeps is {list(sizes)}, expected each size once")
+    return tuple(int(k) for k in sizes)

@@ -1,0 +1,13 @@
+"""Ways of choosing which players to keep, all asked alike and held to one budget of ablations."""
+
+from spex_mech.evaluation.wrappers import Metered as Metered
+from spex_mech.evaluation.wrappers import Remembered as Remembered
+from spex_mech.pruning.methods.method import Chooser as Chooser
+from spex_mech.pruning.methods.method import Problem as Problem
+from spex_mech.pruning.methods.method import keep_top as keep_top
+from spex_mech.pruning.methods.random import best_of_random as best_of_random
+from spex_mech.pruning.methods.random import random_order as random_order
+from spex_mech.pruning.methods.removal import greedy_removal as greedy_removal
+from spex_mech.pruning.methods.removal import knock_out as knock_out
+from spex_mech.pruning.methods.spectrum import lasso_ranking as lasso_ranking
+from spex_mech.pruning.methods.spectrum import surrogate_search as surrogate_search

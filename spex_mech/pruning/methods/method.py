@@ -1,0 +1,59 @@
+"""What every way of choosing is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float64
+
+from spex_mech.evaluation.wrappers import Metered
+from spex_mech.pruning.prune import Pruned, ranked
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A game on the questions of the search, and what may be spent on it.
+
+    Attributes:
+        game: counts what a method asks for, and stops it at the budget (``game.budget``).
+        keeps: the sizes asked for; the budget is for all of them together.
+        seed: seed of whatever is drawn. Methods that draw the same masks draw them alike.
+    """
+
+    game: Metered
+    keeps: tuple[int, ...]
+    seed: int
+
+    @property
+    def n(self) -> int:
+        """Number of players."""
+        return self.game.players.n
+
+
+class Chooser(Protocol):
+    """A way of choosing kept sets."""
+
+    def __call__(self, problem: Problem, /) -> Sequence[Pruned]:
+        """A kept set for each of ``problem.keeps``, in their order.
+
+        Raises:
+            InputError: a problem that the method cannot take, such as too small a budget.
+        """
+        ...
+
+
+def keep_top(score: Callable[[Problem], Float64[np.ndarray, " n"]]) -> Chooser:
+    """The chooser that keeps the players of the highest scores, at every size; ties go to the first.
+
+    Args:
+        score: problem -> float64 (n,), higher = kept longer.
+    """
+
+    def choose(problem: Problem) -> list[Pruned]:
+        scores = score(problem)
+        return [Pruned(ranked(scores, k), float("nan"), None, 0) for k in problem.keeps]
+
+    return choose

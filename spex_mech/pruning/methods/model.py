@@ -1,0 +1,76 @@
+"""Rankings that look inside the model, as choosers: Taylor importance, attention entropy, output norm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from spex_mech.ablation import gate_gradients, head_statistics
+from spex_mech.ablation.game import TaskGame
+from spex_mech.core.errors import InputError
+from spex_mech.core.players import PlayerSet
+from spex_mech.pruning.methods import Problem, keep_top
+
+
+def _taylor(problem: Problem) -> Float64[np.ndarray, " n"]:
+    game = _paid(problem, gate_gradients.COST)
+    importance = np.abs(gate_gradients.gate_gradients(game)).mean(axis=0)
+    return importance / _layer_norms(problem.game.players, importance)
+
+
+def _signed_taylor(problem: Problem) -> Float64[np.ndarray, " n"]:
+    game = _paid(problem, gate_gradients.COST)
+    return gate_gradients.gate_gradients(game).mean(axis=0)
+
+
+def _entropy(problem: Problem) -> Float64[np.ndarray, " n"]:
+    return -head_statistics.attention_entropy(_paid(problem, head_statistics.COST))
+
+
+def _norm(problem: Problem) -> Float64[np.ndarray, " n"]:
+    return head_statistics.output_norm(_paid(problem, head_statistics.COST))
+
+
+taylor = keep_top(_taylor)
+"""Mean |gradient × activation| of each example's metric, divided by the l2 norm of the layer's, as Michel,
+Levy and Neubig 2019 rank heads. Worth 4 ablations."""
+
+signed_taylor = keep_top(_signed_taylor)
+"""Mean gradient × activation with its sign: the first-order estimate of what removal costs. 4 ablations."""
+
+attention_entropy = keep_top(_entropy)
+"""Heads that look at few tokens are kept; see `head_statistics.attention_entropy`. Worth 1 ablation."""
+
+output_norm = keep_top(_norm)
+"""Heads that write much are kept; see `head_statistics.output_norm`. Worth 1 ablation."""
+
+
+def _paid(problem: Problem, cost: int) -> TaskGame:
+    """The model game behind the problem's, its pass counted."""
+    game: Any = problem.game
+    while not isinstance(game, TaskGame):
+        game = getattr(game, "game", None)
+        if game is None:
+            raise InputError(
+                "this ranking looks inside a model, which the game does not have; use a TaskGame, or "
+                "leave the ranking out"
+            )
+    problem.game.spend(cost)
+    return game
+
+
+def _layer_norms(
+    players: PlayerSet, importance: Float64[np.ndarray, " n"]
+) -> Float64[np.ndarray, " n"]:
+    """The l2 norm of the importances of each player's layer; 1 where they are all 0.
+
+    Where some layer has a single player, whose share of its layer says nothing, all are 1.
+    """
+    norms = np.ones(players.n)
+    if min(len(members) for members in players.groups.values()) == 1:
+        return norms
+    for members in players.groups.values():
+        norms[list(members)] = np.linalg.norm(importance[list(members)]) or 1.0
+    return norms

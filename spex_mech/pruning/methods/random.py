@@ -1,0 +1,38 @@
+"""Choosing at random, and the best of many random sets."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float64
+
+from spex_mech.core.errors import InputError
+from spex_mech.pruning import prune as pruning
+from spex_mech.pruning.methods.method import Problem, keep_top
+from spex_mech.pruning.prune import Pruned
+
+
+def best_of_random(problem: Problem) -> list[Pruned]:
+    """The best of random sets of each size, the budget in equal parts (ProxySPEX's Best-of-N).
+
+    Raises:
+        InputError: a budget of less than one set a size.
+    """
+    each = problem.game.budget // len(problem.keeps)
+    if each < 1:
+        raise InputError(
+            f"a budget of {problem.game.budget} ablations does not give each of "
+            f"{len(problem.keeps)} sizes a random set; raise it"
+        )
+    seeds = np.random.SeedSequence(problem.seed).generate_state(len(problem.keeps))
+    return [
+        pruning.best_of_random(problem.game, problem.n, keep=keep, budget=each, seed=int(seed))
+        for keep, seed in zip(problem.keeps, seeds, strict=True)
+    ]
+
+
+def _chance(problem: Problem) -> Float64[np.ndarray, " n"]:
+    return np.random.default_rng(problem.seed).random(problem.n)
+
+
+random_order = keep_top(_chance)
+"""Players kept in a random order, without an ablation: smaller sets are parts of larger ones."""

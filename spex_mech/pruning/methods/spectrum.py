@@ -1,0 +1,105 @@
+"""Choosing on what was decoded from random masks: a ranking by LASSO, and a search on the full surrogate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float64
+
+from spex_mech.core.errors import InputError
+from spex_mech.core.limits import Limit
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.decoders.decode import decode
+from spex_mech.designs import MaskDesign, biased
+from spex_mech.evaluation.evaluate import Run
+from spex_mech.pruning.curve import keep_rates, prune_curve
+from spex_mech.pruning.methods.method import Chooser, Problem, keep_top
+from spex_mech.pruning.prune import Pruned
+
+MIN_DESIGN = 16
+
+
+def surrogate_search(
+    design: MaskDesign | None = None,
+    spectrum: Spectrum | None = None,
+    *,
+    share: float = 0.5,
+    method: str = "auto",
+    limits: Sequence[Limit] = (),
+) -> Chooser:
+    """Our method: decode a spectrum, search kept sets on it, and spend the rest on checking them.
+
+    The search and the checks of all sizes together are `curves.prune_curve`.
+
+    Args:
+        design: masks to decode, all counted; by default ``share`` of the budget, biased masks whose
+            keep rates are spread over the sizes asked for.
+        spectrum: what was decoded from ``design``, which it needs; by default decoded here.
+        share: part of the budget that goes into the design; 1 leaves the search unchecked.
+        method: how to decode, see `decode`.
+        limits: limits that every set has to keep as well; see `pruning.prune`.
+
+    Raises:
+        InputError: a spectrum without its design, or a share that is not in (0, 1].
+    """
+    if spectrum is not None and design is None:
+        raise InputError("the spectrum's design is not given; its masks are part of what is spent")
+    if not 0 < share <= 1:
+        raise InputError(f"share is {share}, expected a part of the budget, above 0 and at most 1")
+
+    def choose(problem: Problem) -> list[Pruned]:
+        masks = design
+        if masks is None:
+            masks = spread_design(problem, round(share * problem.game.budget))
+        values = problem.game(masks.masks)
+        surrogate = spectrum
+        if surrogate is None:
+            surrogate = decode(masks, values, method=method, seed=problem.seed)
+        curve = prune_curve(
+            problem.game,
+            surrogate,
+            keeps=problem.keeps,
+            validate=problem.game.left,
+            limits=limits,
+            known=Run(masks, masks.masks, values, None, len(masks)),
+            seed=problem.seed,
+        )
+        return [curve.at(keep) for keep in problem.keeps]
+
+    return choose
+
+
+def lasso_ranking(design: MaskDesign | None = None) -> Chooser:
+    """Players kept by first-order LASSO coefficients, nothing checked (ProxySPEX's baseline).
+
+    Args:
+        design: masks to fit, all counted; by default the whole budget, drawn as ours are.
+    """
+
+    def scores(problem: Problem) -> Float64[np.ndarray, " n"]:
+        masks = spread_design(problem, problem.game.budget) if design is None else design
+        first = decode(masks, problem.game(masks.masks), method="lasso", seed=problem.seed, order=1)
+        # A player that helps has a negative first-order coefficient.
+        return np.array([-first[(i,)] for i in range(problem.n)])
+
+    return keep_top(scores)
+
+
+def spread_design(problem: Problem, count: int) -> MaskDesign:
+    """The first ``count`` of the budget's biased masks, with keep rates spread over the sizes.
+
+    The rates are those of `curves.keep_rates`. The masks of a method that uses more of them hold those of
+    the methods that use fewer.
+
+    Raises:
+        InputError: fewer than 16 masks.
+    """
+    if count < MIN_DESIGN:
+        raise InputError(
+            f"{count} of the budget of {problem.game.budget} ablations are for the design, expected "
+            f"{MIN_DESIGN} or more; raise the budget"
+        )
+    rates = keep_rates(problem.keeps, problem.n)
+    every = biased(problem.n, problem.game.budget, keep_rate=rates, seed=problem.seed)
+    return MaskDesign(every.masks[:count], every.seed, every.kind, every.keep_rates)

@@ -1,0 +1,159 @@
+"""Choosing a size of a pruning curve on validation questions, so that the test is scored once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from spex_mech.ablation.game import TaskGame
+from spex_mech.core.errors import InputError
+from spex_mech.core.estimates import Estimate, bootstrap_mean
+from spex_mech.designs import MaskDesign
+from spex_mech.evaluation.evaluate import evaluate
+from spex_mech.evaluation.stored_run import StoredRun
+from spex_mech.pruning.curve import PruningCurve
+from spex_mech.pruning.prune import Pruned
+
+
+@dataclass(frozen=True, eq=False)
+class SizeChoice:
+    """A size, and what it was chosen by.
+
+    Attributes:
+        pruned: the kept set of that size.
+        keep: the size.
+        metric: what the loss is measured in.
+        full: the full model's mean on the validation questions.
+        losses: size to the mean of full minus pruned on them, positive = pruning costs.
+        standard_errors: size to the standard error of that loss.
+        passed: the sizes from the largest to the chosen one, all of which passed.
+    """
+
+    pruned: Pruned
+    keep: int
+    metric: str
+    full: Estimate
+    losses: dict[int, Estimate]
+    standard_errors: dict[int, float]
+    passed: tuple[int, ...]
+
+
+def choose_size(
+    curve: PruningCurve,
+    game: TaskGame | StoredRun,
+    *,
+    searched: TaskGame | StoredRun | None = None,
+    metric: str | None = None,
+    tolerance: float = 0.0,
+    errors: float = 1.0,
+    store: str | Path | None = None,
+    seed: int = 0,
+) -> SizeChoice:
+    """The smallest size that costs no more than the noise of the validation questions can hide.
+
+    From the largest size down: a size passes if its loss against the full model, paired over the same
+    questions, is at most ``tolerance + errors * SE``, SE being the standard error of that loss. The first
+    that fails ends it, so that a small size which is lucky behind a failed one is not chosen. With
+    ``errors=1`` this is the one-standard-error rule (Breiman et al. 1984), which takes the simpler of
+    models that the data cannot tell apart; ``errors=-1.64`` asks that the loss is shown to be below
+    ``tolerance`` (non-inferiority, one-sided 5 %). The curve's sets were found on search questions and no
+    test question is seen: score the chosen size on those once.
+
+    Args:
+        curve: sets of several sizes.
+        game: the game on the validation questions.
+        searched: the game that the curve was searched on; then sharing questions with it is refused.
+        metric: what to compare in, such as ``accuracy``; default the game's.
+        tolerance: loss that is acceptable whatever the noise, in units of the metric.
+        errors: standard errors that a loss may have on top.
+        store: folder to keep the evaluations in; see `evaluate`.
+        seed: seed of the bootstrap intervals that are reported.
+
+    Raises:
+        InputError: no size passes (the losses are given), other players, fewer than two questions, or
+            questions that the search has seen.
+    """
+    if game.players.n != curve.masks.shape[1]:
+        raise InputError(
+            f"the curve has {curve.masks.shape[1]} players, the game {game.players.n}; use the game of "
+            "the same players"
+        )
+    if not (tolerance >= 0 and np.isfinite(errors)):
+        raise InputError(
+            f"tolerance is {tolerance} and errors {errors}; expected 0 or more, and a number"
+        )
+    if searched is not None:
+        check_disjoint(searched, game)
+    full = np.ones((1, game.players.n), dtype=bool)
+    name, table = per_question(
+        game, np.concatenate([full, curve.masks]), metric=metric, store=store
+    )
+    gaps = dict(zip(curve.sizes, table[0] - table[1:], strict=True))
+    losses = {size: bootstrap_mean(gap, seed=seed) for size, gap in gaps.items()}
+    noise = {size: float(gap.std(ddof=1)) / sqrt(len(gap)) for size, gap in gaps.items()}
+    passed: list[int] = []
+    for size in curve.sizes:
+        if losses[size].mean > tolerance + errors * noise[size] + 1e-12:
+            break
+        passed.append(size)
+    if not passed:
+        told = "; ".join(f"{size} loses {loss}" for size, loss in losses.items())
+        raise InputError(
+            f"no size of the curve passes in {name} with tolerance={tolerance:g} and errors={errors:g}: "
+            f"{told}; raise the tolerance, or search larger sizes"
+        )
+    chosen = passed[-1]
+    return SizeChoice(
+        pruned=curve.at(chosen),
+        keep=chosen,
+        metric=name,
+        full=bootstrap_mean(table[0], seed=seed),
+        losses=losses,
+        standard_errors=noise,
+        passed=tuple(passed),
+    )
+
+
+def per_question(
+    game: TaskGame | StoredRun,
+    masks: Bool[np.ndarray, "m n"],
+    *,
+    metric: str | None = None,
+    store: str | Path | None = None,
+) -> tuple[str, Float64[np.ndarray, "m e"]]:
+    """A metric's name and its values (m, e) for masks (m, n) on a game's questions.
+
+    Raises:
+        InputError: an unknown metric; or of a stored run, masks or questions that it does not have.
+    """
+    if isinstance(game, StoredRun):
+        run = game if metric is None else game.with_metric(metric)
+        if run.metric is None:
+            raise InputError(f"{game.folder} holds scores of several metrics; give metric=")
+        return run.metric, run.per_example(masks)
+    scores = evaluate(game, MaskDesign(masks=masks, seed=0), store=store, label="scoring").scores
+    if scores is None:
+        raise InputError("the game keeps no scores of its questions; score on a TaskGame")
+    return metric or game.metric.name, game.per_example(scores, metric=metric)
+
+
+def check_disjoint(searched: TaskGame | StoredRun, *scored: TaskGame | StoredRun) -> None:
+    """Refuse to score on questions that a search has seen.
+
+    Questions are the same if their ids are; of a stored run no more is known.
+
+    Raises:
+        InputError: a question that two games share.
+    """
+    seen = {*searched.prompts.ids}
+    for game in scored:
+        both = [name for name in game.prompts.ids if name in seen]
+        if both:
+            raise InputError(
+                f"{len(both)} of {len(game.prompts.ids)} questions to be scored were searched on, such as "
+                f"{both[0]!r}; use game.with_split('validation') or ('test')"
+            )

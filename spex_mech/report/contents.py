@@ -1,0 +1,167 @@
+"""What a run's folder can tell by now, whatever steps it has been through; needs no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spex_mech.core.errors import InputError
+from spex_mech.core.interactions import Interactions
+from spex_mech.core.players import PlayerSet
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.evaluation.store.reading import read_header
+from spex_mech.evaluation.store.status import StoreStatus, run_status
+from spex_mech.evaluation.stored_run import StoredRun, open_run
+from spex_mech.features.input_files import INPUT, ExplainedInput, input_from_json
+from spex_mech.pruning.circuit import Circuit
+from spex_mech.pruning.circuit_files import circuit_from_json
+from spex_mech.run.folder import RunFolder
+from spex_mech.run.records import (
+    HeldOut,
+    Kept,
+    TestScores,
+    held_out_from_json,
+    interactions_from_json,
+    kept_from_json,
+    scores_from_json,
+    spectrum_from_json,
+)
+from spex_mech.run.scores import score_folder
+
+_STEPS = (
+    ("evaluate", "masks"),
+    ("decode", "spectrum.json"),
+    ("prune", "kept.json"),
+    ("circuit", "circuit.json"),
+    ("export", "pruned"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """A run as far as it is; what a step has not written is None.
+
+    Attributes:
+        folder: the run's folder.
+        input: the text or image whose parts are the players; None of a model's parts.
+        facts: names of model, task, metric and ablation, as the store has them.
+        players: the players.
+        stores: the state of its stores.
+        environment: versions and platform that evaluated.
+        sample: a search question: its prompt, its options, the right one; None of games without.
+        questions: number of search questions.
+        spectrum: the terms read out.
+        settings: how they were found.
+        interactions: the index asked for.
+        held_out: the fit to held-out masks.
+        kept: the kept sets.
+        size: how the exported size was chosen on validation questions.
+        scores: theirs on the test questions.
+        circuit: one of them as a circuit.
+        exported: the checkpoint.
+        seconds: wall-clock seconds of each step.
+        missing: steps that have not been taken, with the command for each.
+    """
+
+    folder: RunFolder
+    input: ExplainedInput | None
+    facts: dict[str, Any]
+    players: PlayerSet
+    stores: list[StoreStatus]
+    environment: dict[str, str]
+    sample: tuple[str, list[str], str] | None
+    questions: int | None
+    spectrum: Spectrum | None
+    settings: dict[str, Any]
+    interactions: Interactions | None
+    held_out: HeldOut | None
+    kept: list[Kept]
+    size: dict[str, Any] | None
+    scores: TestScores | None
+    circuit: Circuit | None
+    exported: Path | None
+    seconds: dict[str, float]
+    missing: list[tuple[str, str]]
+
+
+def gather(folder: RunFolder, metrics: Sequence[str] | None = None) -> Gathered:
+    """Read a run's folder.
+
+    Args:
+        folder: the folder.
+        metrics: metrics of the test; default those that were scored.
+
+    Raises:
+        MissingFileError: nothing has been evaluated; or metrics are named and nothing was tested.
+        InputError: a file that cannot be read, or an unknown metric.
+    """
+    stored = open_run(folder.masks)
+    players = stored.players
+
+    def read(name: str, how: Any) -> Any:
+        return folder.read(name, lambda c: how(c, players)) if folder.has(name) else None
+
+    spectrum = read("spectrum.json", spectrum_from_json)
+    scores = read("results.json", scores_from_json)
+    if metrics:
+        scores = score_folder(folder, metrics)
+    sample, questions = _sample(stored)
+    given = read(INPUT, lambda content, p: input_from_json(content, p.n))
+    return Gathered(
+        folder=folder,
+        input=given,
+        facts=dict(stored.facts["game"]),
+        players=players,
+        stores=run_status(folder.path),
+        environment=_environment(folder.masks),
+        sample=sample,
+        questions=questions,
+        spectrum=spectrum,
+        settings={} if spectrum is None else folder.load("spectrum.json").get("settings", {}),
+        interactions=read("interactions.json", interactions_from_json),
+        held_out=read("check.json", lambda content, _: held_out_from_json(content)),
+        kept=read("kept.json", lambda rows, p: [kept_from_json(row, p) for row in rows]) or [],
+        size=folder.load("size.json") if folder.has("size.json") else None,
+        scores=scores,
+        circuit=read("circuit.json", circuit_from_json),
+        exported=(folder.path / "pruned") if (folder.path / "pruned").is_dir() else None,
+        seconds=folder.load("seconds.json") if folder.has("seconds.json") else {},
+        missing=_missing(folder, given),
+    )
+
+
+def _missing(folder: RunFolder, given: ExplainedInput | None) -> list[tuple[str, str]]:
+    """Steps that have not been taken, and how they are."""
+    steps = [step for step, name in _STEPS if not (folder.path / name).exists()]
+    if given is None:
+        return [(step, f"spex-mech {step} {folder.path}") for step in steps]
+    again = f"{given.command} --out {folder.path}"
+    if not given.command:
+        again = f"explain_features(game, {str(folder.path)!r})"
+    return [("explain", again)] if "decode" in steps else []
+
+
+def _sample(stored: StoredRun) -> tuple[tuple[str, list[str], str] | None, int | None]:
+    """The first question that has a text, and the number of questions."""
+    try:
+        prompts, texts = stored.prompts, stored.texts
+    except InputError:
+        return None, None
+    for right, (prompt, options) in zip(prompts.right, texts, strict=True):
+        if prompt is not None:
+            named = options or []
+            return (prompt, named, named[right] if len(named) > right else ""), len(texts)
+    return None, len(texts)
+
+
+def _environment(store: Path) -> dict[str, str]:
+    import json
+
+    read_header(store)
+    sessions = sorted((store / "sessions").glob("[0-9]*.json"))
+    if not sessions:
+        return {}
+    found = json.loads(sessions[-1].read_text(encoding="utf-8")).get("environment", {})
+    return {str(k): str(v) for k, v in found.items() if k != "host"}

@@ -1,0 +1,16 @@
+"""Figures. Every function returns a `matplotlib.figure.Figure`; nothing touches pyplot's global state."""
+
+from spex_mech.report.plots.bars import fidelity, top_interactions
+from spex_mech.report.plots.circuit import circuit_graph, circuit_tests
+from spex_mech.report.plots.curves import pruning_curve
+from spex_mech.report.plots.maps import head_map, interaction_matrix
+
+__all__ = [
+    "circuit_graph",
+    "circuit_tests",
+    "fidelity",
+    "head_map",
+    "interaction_matrix",
+    "pruning_curve",
+    "top_interactions",
+]

@@ -1,0 +1,161 @@
+"""Figures of all players at once: effects by layer and head, and interactions of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from spex_mech.core.interactions import Interactions
+from spex_mech.core.players import PlayerSet
+from spex_mech.report.plots.style import INK, MAP, column, columns, shown, sign_color
+
+
+def head_map(
+    effects: Interactions, joint: Interactions, players: PlayerSet, *, pairs: int = 12
+) -> Figure:
+    """Every player's average effect as a layer × head map, with the strongest pairs as arcs.
+
+    Args:
+        effects: order-1 values, such as Banzhaf or Shapley values; positive = helps.
+        joint: interactions whose pairs are drawn; positive = synergy.
+        players: heads, key/value groups, MLPs or layers of a model.
+        pairs: how many of the strongest pairs to draw.
+
+    Raises:
+        InputError: players that are not parts of a model.
+    """
+    names = columns(players)
+    layers = sorted({p.layer for p in players if p.layer is not None})
+    grid = np.full((len(layers), len(names)), np.nan)
+    place = {}
+    for i, player in enumerate(players):
+        at, row = names.index(column(player)), layers.index(player.layer)  # type: ignore[arg-type]
+        place[i] = (at, row)
+        grid[row, at] = effects.values.get((i,), 0.0)
+    figure = Figure(
+        figsize=(2.2 + 0.72 * len(names), 1.6 + 0.72 * len(layers)), layout="constrained"
+    )
+    axes = figure.subplots()
+    span = float(np.nanmax(np.abs(grid))) or 1.0
+    image = axes.imshow(grid, cmap=MAP, norm=TwoSlopeNorm(0, -span, span), aspect="equal")
+    for (row, at), effect in np.ndenumerate(grid):
+        if np.isfinite(effect):
+            color = "white" if abs(effect) > 0.6 * span else INK
+            axes.text(
+                at,
+                row + 0.32,
+                f"{effect:+.2f}",
+                ha="center",
+                va="center",
+                size=7,
+                color=color,
+                zorder=6,
+            )
+    _arcs(axes, joint, place, pairs)
+    axes.set_xticks(range(len(names)), names, size=9)
+    axes.set_yticks(range(len(layers)), [f"layer {layer}" for layer in layers], size=9)
+    axes.set_xlim(-0.55, len(names) - 0.45)
+    axes.set_ylim(-0.75, len(layers) - 0.45)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8)
+    bar.set_label(f"average effect ({effects.index} value)", size=9)
+    bar.ax.tick_params(labelsize=8)
+    drawn = min(pairs, sum(len(s) == 2 for s in joint.values))
+    axes.set_title(
+        f"Average effect of each part, and the {drawn} strongest pairs ({joint.index})\n"
+        "blue: helps, or worth more together · red: hurts, or partly redundant",
+        size=10,
+        loc="left",
+        color=INK,
+    )
+    return figure
+
+
+def interaction_matrix(
+    effects: Interactions, joint: Interactions, players: PlayerSet, *, k: int = 24
+) -> Figure:
+    """Interactions of all pairs of the players that take most part in them, effects on the diagonal.
+
+    Args:
+        effects: order-1 values, such as Banzhaf values; they stand on the diagonal.
+        joint: interactions; those of two players are drawn, positive = synergy.
+        players: the players.
+        k: how many players, those with the largest sums of absolute values.
+    """
+    weight = np.zeros(players.n)
+    for members, value in joint.values.items():
+        if len(members) == 2:
+            weight[list(members)] += abs(value)
+    for (i,), value in ((s, v) for s, v in effects.values.items() if len(s) == 1):
+        weight[i] += 1e-9 * abs(value)
+    chosen = np.sort(np.argsort(-weight, kind="stable")[: min(k, players.n)])
+    place = {int(p): row for row, p in enumerate(chosen)}
+    grid = np.zeros((len(chosen), len(chosen)))
+    for members, value in joint.values.items():
+        if len(members) == 2 and all(m in place for m in members):
+            a, b = (place[m] for m in members)
+            grid[a, b] = grid[b, a] = value
+    pairs = grid.copy()
+    for p, row in place.items():
+        grid[row, row] = effects.values.get((p,), 0.0)
+    side = 2.4 + 0.24 * len(chosen)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.subplots()
+    span = float(np.abs(pairs).max()) or 1.0
+    image = axes.imshow(grid, cmap=MAP, norm=TwoSlopeNorm(0, -span, span), aspect="equal")
+    names = [shown(players.names[p], 24) for p in chosen]
+    axes.set_xticks(range(len(names)), names, size=8, rotation=90)
+    axes.set_yticks(range(len(names)), names, size=8)
+    axes.set_xticks(np.arange(-0.5, len(names)), minor=True)
+    axes.set_yticks(np.arange(-0.5, len(names)), minor=True)
+    axes.grid(which="minor", color="white", linewidth=0.8)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+    for row in range(len(names)):
+        axes.add_patch(
+            Rectangle((row - 0.5, row - 0.5), 1, 1, fill=False, ec=INK, lw=0.9, zorder=4)
+        )
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, extend="both")
+    bar.set_label(f"{joint.index} of a pair; on the diagonal {effects.index}", size=9)
+    bar.ax.tick_params(labelsize=8)
+    few = f"The {len(chosen)} of {players.n} players with" if len(chosen) < players.n else "All"
+    axes.set_title(
+        f"{few} the largest pairwise interactions" if few != "All" else "Pairwise interactions",
+        size=10,
+        loc="left",
+        color=INK,
+    )
+    return figure
+
+
+def _arcs(
+    axes: Axes, found: Interactions, place: Mapping[int, tuple[int, int]], pairs: int
+) -> None:
+    strongest: Sequence = sorted(
+        ((s, v) for s, v in found.values.items() if len(s) == 2), key=lambda item: -abs(item[1])
+    )[:pairs]
+    for (a, b), value in reversed(strongest):
+        width = 0.8 + 3.2 * abs(value) / abs(strongest[0][1])
+        axes.annotate(
+            "",
+            xy=place[b],
+            xytext=place[a],
+            arrowprops={
+                "arrowstyle": "-",
+                "color": sign_color(value),
+                "linewidth": width,
+                "alpha": 0.75,
+                "connectionstyle": "arc3,rad=0.22",
+                "shrinkA": 2,
+                "shrinkB": 2,
+            },
+        )
+    ends = [place[i] for s, _ in strongest for i in s]
+    if ends:
+        axes.scatter(*zip(*ends, strict=True), s=16, color=INK, zorder=5)

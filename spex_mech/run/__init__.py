@@ -1,0 +1,1 @@
+"""One run: its spec, its folder and its steps."""

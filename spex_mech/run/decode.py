@@ -1,0 +1,208 @@
+"""From a store to a spectrum, without the model: the decode step of a run, and of any store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from spex_mech.core.errors import InputError
+from spex_mech.core.estimates import Estimate
+from spex_mech.core.faithfulness import faithfulness
+from spex_mech.core.interactions import Interactions, interactions
+from spex_mech.core.players import PlayerSet
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.decoders.decode import decode
+from spex_mech.designs import MaskDesign
+from spex_mech.evaluation.stored_run import StoredRun, open_run
+from spex_mech.run.designs import check_design, search_design
+from spex_mech.run.folder import RunFolder
+from spex_mech.run.records import HeldOut, held_out_to_json, interactions_to_json, spectrum_to_json
+from spex_mech.run.spec import DecodeSpec, InteractionsSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A decoded store.
+
+    Attributes:
+        stored: the store, in the metric that was decoded.
+        design: the masks that were decoded.
+        values: float64 (m,), theirs.
+        spectrum: the surrogate.
+        interactions: the index asked for.
+        held_out: its fit to held-out masks; None without any, or where their values are all equal.
+    """
+
+    stored: StoredRun
+    design: MaskDesign
+    values: Float64[np.ndarray, " m"]
+    spectrum: Spectrum
+    interactions: Interactions
+    held_out: HeldOut | None
+
+    @property
+    def players(self) -> PlayerSet:
+        """The players."""
+        return self.stored.players
+
+
+def decode_folder(folder: RunFolder, spectrum: Spectrum | None = None) -> Decoded:
+    """Decode a run's design as its spec says; nothing is written, see `save_decoded`.
+
+    Args:
+        folder: the run's folder.
+        spectrum: what was just decoded from this very design, to save doing it again.
+
+    Raises:
+        MissingFileError: nothing has been evaluated.
+        InputError: an evaluation that is not finished, or settings that the store cannot serve.
+    """
+    spec = folder.spec
+    stored = _opened(folder.masks, spec.game.metric)
+    design = search_design(spec.design, stored.players.n)
+    values = _values(stored, design, folder)
+    decoded = _decode(stored, design, values, spec.decode, spec.interactions, spectrum)
+    check = check_design(spec.design, stored.players.n)
+    if check is None:
+        return decoded
+    held = _opened(folder.check, spec.game.metric)
+    measured = _values(held, check, folder)
+    if not np.ptp(measured) > 0:  # equal values have no R²
+        return decoded
+    predicted = np.asarray(decoded.spectrum(check.masks))
+    fit = HeldOut(predicted, measured, r2_interval(predicted, measured, seed=spec.design.seed))
+    return Decoded(stored, design, values, decoded.spectrum, decoded.interactions, fit)
+
+
+def decode_store(
+    store: str | Path,
+    *,
+    metric: str | None = None,
+    questions: str | None = None,
+    how: DecodeSpec | None = None,
+    index: InteractionsSpec | None = None,
+) -> Decoded:
+    """Decode all masks of any store.
+
+    Args:
+        store: a run store, such as the ``masks`` of a run's folder.
+        metric: the metric; None for the values as they were stored.
+        questions: positions such as ``0-29,40``; None for all.
+        how: method and seed.
+        index: the interactions to read off.
+
+    Raises:
+        MissingFileError: no store is there.
+        InputError: settings that the store cannot serve.
+    """
+    stored = open_run(store, metric=metric)
+    if questions is not None:
+        stored = stored.with_metric(examples=_positions(questions))
+    design = stored.design
+    return _decode(stored, design, stored.values, how or DecodeSpec(), index or InteractionsSpec())
+
+
+def save_decoded(decoded: Decoded, folder: RunFolder) -> None:
+    """Write ``spectrum.json``, ``interactions.json`` and, where masks were held out, ``check.json``."""
+    stored, spec = decoded.stored, folder.spec
+    settings = {
+        "store": stored.folder.name,
+        "metric": stored.metric or stored.facts["game"].get("metric"),
+        "questions": None if stored.examples is None else stored.examples.tolist(),
+        "masks": len(decoded.design),
+        **spec.decode.model_dump(),
+    }
+    folder.save("spectrum.json", spectrum_to_json(decoded.spectrum, decoded.players, settings))
+    folder.save("interactions.json", interactions_to_json(decoded.interactions, decoded.players))
+    folder.remove("check.json")
+    if decoded.held_out is not None:
+        folder.save("check.json", held_out_to_json(decoded.held_out))
+
+
+def r2_interval(
+    predicted: Float64[np.ndarray, " m"],
+    measured: Float64[np.ndarray, " m"],
+    *,
+    seed: int,
+    level: float = 0.95,
+    draws: int = 10_000,
+) -> Estimate:
+    """R² with a percentile bootstrap interval over masks.
+
+    Args:
+        predicted: float64 (m,), the surrogate's values of held-out masks.
+        measured: float64 (m,), the game's.
+        seed: seed of the resampling.
+        level: coverage, between 0 and 1.
+        draws: bootstrap samples.
+
+    Raises:
+        InputError: values that do not fit together, or are all equal.
+    """
+    m = len(measured)
+    mean = faithfulness(lambda masks: predicted, np.empty((m, 0), dtype=bool), measured)
+    counts = np.random.default_rng(seed).multinomial(m, np.full(m, 1 / m), size=draws)
+    centred = measured - measured.mean()
+    spread = counts @ centred**2 - (counts @ centred) ** 2 / m
+    fine = spread > 1e-12 * (centred @ centred)  # samples of one mask over and over have no R²
+    errors = counts[fine] @ (measured - predicted) ** 2
+    tail = (1 - level) / 2
+    low, high = np.quantile(1 - errors / spread[fine], [tail, 1 - tail])
+    return Estimate(mean, float(low), float(high), m, level)
+
+
+def _decode(
+    stored: StoredRun,
+    design: MaskDesign,
+    values: np.ndarray,
+    how: DecodeSpec,
+    index: InteractionsSpec,
+    known: Spectrum | None = None,
+) -> Decoded:
+    if known is None:
+        known = decode(design, values, method=how.method, seed=how.seed)
+    spectrum = known
+    found = interactions(spectrum, index.index, index.order)
+    return Decoded(stored, design, values, spectrum, found, None)
+
+
+def _opened(store: Path, metric: str | None) -> StoredRun:
+    """A store in the metric asked for; as it was stored where that is the one."""
+    stored = open_run(store)
+    same = metric is None or metric == stored.facts["game"].get("metric")
+    return stored if same else stored.with_metric(metric)
+
+
+def _values(stored: StoredRun, design: MaskDesign, folder: RunFolder) -> np.ndarray:
+    everything = stored.values  # says itself what is wrong with the metric or the shards
+    del everything
+    try:
+        return stored(design.masks)
+    except InputError as error:
+        again = (
+            "explain with the same input"
+            if folder.has("input.json")
+            else "evaluate with the same spec"
+        )
+        raise InputError(
+            f"the evaluation of {folder.path} is not finished, or a shard is damaged: {error}. "
+            f"spex-mech {again} and --out {folder.path} goes on; spex-mech decode "
+            f"{stored.folder} --out FOLDER decodes what is there"
+        ) from None
+
+
+def _positions(text: str) -> np.ndarray:
+    out: list[int] = []
+    for piece in text.split(","):
+        first, dash, last = piece.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise InputError(
+                f"cannot read questions {text!r}; write positions from 0, as in '0-29,40'"
+            )
+        out += range(int(first), int(last or first) + 1)
+    if not out:
+        raise InputError(f"questions {text!r} are none; write positions from 0, as in '0-29,40'")
+    return np.array(out)

@@ -1,0 +1,65 @@
+"""The masks that a spec names: the same ones whenever they are asked for."""
+
+from __future__ import annotations
+
+from spex_mech import designs
+from spex_mech.core.errors import InputError
+from spex_mech.designs import MaskDesign
+from spex_mech.run.spec import DesignSpec
+
+_CHECK_SEED = 1_000_003  # apart from the design's own seed
+
+
+def search_design(spec: DesignSpec, n: int) -> MaskDesign:
+    """The masks to decode.
+
+    Args:
+        spec: which masks.
+        n: number of players.
+
+    Raises:
+        InputError: an unknown kind, or a budget, rate or ``first`` out of range.
+    """
+    whole = _design(spec, n, spec.budget, spec.seed)
+    if spec.first is None or spec.first == len(whole):
+        return whole
+    if not 1 <= spec.first <= len(whole):
+        raise InputError(
+            f"design.first is {spec.first}, expected a number of masks from 1 to {len(whole)}"
+        )
+    # Part of a coded design is no code: its masks are decoded by regression.
+    return MaskDesign(whole.masks[: spec.first], whole.seed, whole.kind, whole.keep_rates)
+
+
+def check_design(spec: DesignSpec, n: int) -> MaskDesign | None:
+    """The masks held out to measure faithfulness; None if there are to be none.
+
+    Raises:
+        InputError: as for `search_design`.
+    """
+    if spec.check == 0:
+        return None
+    if spec.check < 2:
+        raise InputError(
+            f"design.check is {spec.check}, expected 0 for no held-out masks, or 2 or more"
+        )
+    return _design(spec, n, spec.check, spec.seed + _CHECK_SEED)
+
+
+def _design(spec: DesignSpec, n: int, budget: int, seed: int) -> MaskDesign:
+    rate = tuple(spec.keep_rate) if isinstance(spec.keep_rate, list) else spec.keep_rate
+    if isinstance(rate, str) and spec.kind == "biased":
+        raise InputError(
+            f"design.kind is 'biased' with design.keep_rate {rate!r}; give a rate or [low, high] ('auto' "
+            "is for models that are pruned)"
+        )
+    kinds = {
+        "biased": lambda: designs.biased(n, budget, keep_rate=rate, seed=seed),
+        "uniform": lambda: designs.uniform(n, budget, seed=seed),
+        "paired": lambda: designs.paired(n, budget, seed=seed),
+        "stratified": lambda: designs.stratified(n, budget, seed=seed),
+        "spex": lambda: designs.spex(n, budget, seed=seed),
+    }
+    if spec.kind not in kinds:
+        raise InputError(f"unknown design.kind {spec.kind!r}; expected one of {', '.join(kinds)}")
+    return kinds[spec.kind]()

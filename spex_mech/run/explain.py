@@ -1,0 +1,106 @@
+"""The `explain` step of a run: rounds of evaluation into a run's folder, for a model or a synthetic game."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from spex_mech.core.errors import InputError
+from spex_mech.decoders.explain import Explanation, explain
+from spex_mech.evaluation.evaluate import evaluate
+from spex_mech.run.decode import Decoded, decode_folder, save_decoded
+from spex_mech.run.designs import check_design, search_design
+from spex_mech.run.folder import RunFolder, claim, save_spec
+from spex_mech.run.spec import RunSpec
+from spex_mech.tasks.cards import load_card, load_game
+
+_AIMS = {"biased": "values", "stratified": "shapley"}
+
+
+def explain_folder(
+    spec: RunSpec, out: str | Path, *, target_r2: float | None = None, progress: bool | None = None
+) -> tuple[Explanation, Decoded]:
+    """Evaluate and decode in rounds into a run's folder; a folder of the same spec is taken up.
+
+    The masks are the first ones of the spec's design, so that what is decoded later from the folder is
+    what was decoded here: ``design.first`` of the folder's spec says how many were spent.
+
+    Args:
+        spec: what to explain; its design is ``biased`` or ``stratified`` and its budget the most
+            masks to spend. The task may be a synthetic game.
+        out: the folder.
+        target_r2: see `explain`.
+        progress: see `evaluate`.
+
+    Raises:
+        InputError: a spec that does not fit together, or a design without rounds.
+        OutputExistsError: the folder holds something else.
+    """
+    _check(spec, target_r2)
+    game, spec = _game(spec)
+    search_design(spec.design, game.players.n)  # refuses sizes and rates before anything is made
+    rate = spec.design.keep_rate
+    folder = claim(out, spec)
+    with folder.timed("explain"):
+        found = explain(
+            game,
+            budget=spec.design.budget,
+            target_r2=target_r2,
+            aim=_AIMS[spec.design.kind],
+            keep_rate=tuple(rate) if isinstance(rate, list) else rate,
+            method=spec.decode.method,
+            store=folder.masks,
+            seed=spec.design.seed,
+            progress=progress,
+        )
+    return found, save_explained(folder, game, found, progress=progress)
+
+
+def save_explained(
+    folder: RunFolder, game: Any, found: Explanation, *, progress: bool | None = None
+) -> Decoded:
+    """Evaluate the held-out masks of what was explained into a run's folder, and write its files.
+
+    Args:
+        folder: the folder, whose ``masks`` hold what was evaluated.
+        game: the game.
+        found: what was found out about it.
+        progress: see `evaluate`.
+    """
+    design = folder.spec.design
+    check = check_design(design, game.players.n)
+    if check is not None:
+        with folder.timed("check"):
+            evaluate(game, check, store=folder.check, label="check", progress=progress)
+    used = design.model_copy(update={"first": len(found.run.design)})
+    folder = replace(folder, spec=folder.spec.model_copy(update={"design": used}))
+    decoded = decode_folder(folder, found.spectrum)
+    save_spec(folder)
+    save_decoded(decoded, folder)
+    return decoded
+
+
+def _game(spec: RunSpec) -> tuple[Any, RunSpec]:
+    """The game of a spec, and the spec with what it left open."""
+    if load_card(spec.task).kind == "game":
+        return load_game(spec.task), spec
+    from spex_mech.run.setup import prepare  # torch
+
+    setup = prepare(spec)
+    return setup.game, setup.spec
+
+
+def _check(spec: RunSpec, target_r2: float | None) -> None:
+    if spec.design.kind not in _AIMS:
+        raise InputError(
+            f"design.kind is {spec.design.kind!r}, but explain needs masks that can be drawn in rounds; "
+            f"expected {' or '.join(_AIMS)}"
+        )
+    if spec.design.seed != spec.decode.seed:
+        raise InputError(
+            f"design.seed is {spec.design.seed} and decode.seed {spec.decode.seed}, but explain has one "
+            "seed for both; give --seed"
+        )
+    if target_r2 is not None and not 0 < target_r2 <= 1:
+        raise InputError(f"target_r2 is {target_r2}, expected a number above 0 and at most 1")

@@ -1,0 +1,257 @@
+"""A run's folder: the files that each step leaves for the next ones. Needs no model and no torch.
+
+    spec.json             what is asked, all keys resolved
+    input.json            of an explained text or image: the input and where its parts stand
+    masks check test      run stores: the design and pruning's ablations, held-out masks, test questions
+    spectrum.json         the terms read out, and how they were found
+    interactions.json     the index asked for
+    check.json            held-out masks: predicted, measured, R²
+    kept.json             the kept sets that every method chose
+    size.json             how the exported size was chosen on validation questions (store: validation)
+    results.json          their scores on the test questions
+    circuit.json          one kept set as a circuit; circuit.graphml for graph programs; circuit-<questions>
+                          the store of its ablations
+    seconds.json          wall-clock time of each step
+    pruned                the exported checkpoint
+    report.html figures   the report
+
+Files are written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from spex_mech.core.errors import InputError, MissingFileError, OutputExistsError
+from spex_mech.run.spec import RunSpec, with_settings
+
+_T = TypeVar("_T")
+_MAKERS = {
+    "check.json": "decode",
+    "spectrum.json": "decode",
+    "interactions.json": "decode",
+    "kept.json": "prune",
+    "size.json": "prune",
+    "results.json": "prune",
+    "circuit.json": "circuit",
+    "input.json": "explain --out",
+}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder and what its run was asked.
+
+    Attributes:
+        path: the folder.
+        spec: its ``spec.json``.
+    """
+
+    path: Path
+    spec: RunSpec
+
+    @property
+    def masks(self) -> Path:
+        """Store of the design and of pruning's ablations, on search questions."""
+        return self.path / "masks"
+
+    @property
+    def check(self) -> Path:
+        """Store of the held-out masks."""
+        return self.path / "check"
+
+    @property
+    def test(self) -> Path:
+        """Store of what was scored on test questions."""
+        return self.path / "test"
+
+    def circuit(self, questions: int | None) -> Path:
+        """Store of what a circuit's test took, on so many test questions; None: on all of them."""
+        return self.test if questions is None else self.path / f"circuit-{questions}"
+
+    def has(self, name: str) -> bool:
+        """Whether a file or store is there."""
+        path = self.path / name
+        return path.is_file() or (path / "key.json").is_file()
+
+    def load(self, name: str) -> Any:
+        """The content of a JSON file.
+
+        Raises:
+            MissingFileError: it is not there; says which command writes it.
+            InputError: it cannot be read.
+        """
+        path = self.path / name
+        if not path.is_file():
+            maker = _MAKERS.get(name, "run")
+            raise MissingFileError(
+                f"{self.path} has no {name} yet; spex-mech {maker} {self.path} writes it"
+            )
+        return _parse(path)
+
+    def read(self, name: str, how: Callable[[Any], _T]) -> _T:
+        """The content of a JSON file as ``how`` makes it.
+
+        Raises:
+            MissingFileError: as for `load`.
+            InputError: it cannot be read, or lacks something.
+        """
+        content = self.load(name)
+        try:
+            return how(content)
+        except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+            what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            raise InputError(
+                f"{self.path / name} is not what this version writes: {what}; remove it and run spex-mech "
+                f"{_MAKERS.get(name, 'run')} {self.path} again"
+            ) from None
+
+    def save(self, name: str, content: Any) -> None:
+        """Write a JSON file under a temporary name and rename it."""
+        write_text(self.path / name, json.dumps(content, indent=1, allow_nan=True))
+
+    def remove(self, *names: str) -> None:
+        """Remove files that no longer follow from the others."""
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Add what is done inside to the step's wall-clock seconds."""
+        began = time.monotonic()
+        yield
+        seconds = self.load("seconds.json") if self.has("seconds.json") else {}
+        seconds[step] = seconds.get(step, 0.0) + time.monotonic() - began
+        self.save("seconds.json", seconds)
+
+
+def claim(path: str | Path, spec: RunSpec, *, last: Sequence[str] = ()) -> RunFolder:
+    """Make a run's folder, or take up the run of the same spec that is there.
+
+    Args:
+        path: the folder.
+        spec: what is asked.
+        last: what a finished run has; one that has it all is refused.
+
+    Raises:
+        OutputExistsError: the folder holds something else, another spec (the keys that differ are
+            named), or a finished run.
+    """
+    folder = RunFolder(Path(path), spec)
+    if not folder.path.exists():
+        folder.path.mkdir(parents=True)
+        save_spec(folder)
+        return folder
+    if not folder.has("spec.json"):
+        raise OutputExistsError(f"{path} exists; choose a new folder (it holds no run)")
+    there = open_folder(path)
+    if last and all((folder.path / name).exists() for name in last):
+        raise OutputExistsError(
+            f"{path} exists; choose a new folder (its run is finished: spex-mech report {path} shows it, "
+            "and the other commands go on from it)"
+        )
+    differing = _differing(there.spec.model_dump(), spec.model_dump())
+    differing = [key for key in differing if key != "design.first"]
+    if differing:
+        raise OutputExistsError(
+            f"{path} exists; choose a new folder (its run has another {', '.join(differing)}; a run is "
+            "taken up by the same spec)"
+        )
+    return there
+
+
+def open_folder(path: str | Path) -> RunFolder:
+    """A run's folder that is there.
+
+    Raises:
+        MissingFileError: no such folder, or none of a run.
+        InputError: its ``spec.json`` cannot be read.
+    """
+    folder = Path(path)
+    header = folder / "spec.json"
+    if not header.is_file():
+        is_store = (folder / "key.json").is_file()
+        what = (
+            "is a store, not a run's folder" if is_store else "holds no run (it has no spec.json)"
+        )
+        parent = f", such as {folder.parent}" if (folder.parent / "spec.json").is_file() else ""
+        raise MissingFileError(
+            f"{str(path)!r} {what}; give a folder that spex-mech evaluate or run writes to{parent}"
+        )
+    return RunFolder(folder, with_settings(_parse(header), ()))
+
+
+def changed(
+    folder: RunFolder, settings: Sequence[str], allowed: Collection[str], step: str
+) -> RunFolder:
+    """The folder with other settings of one step; nothing is written, see `save_spec`.
+
+    Args:
+        folder: the run's folder.
+        settings: ``key=value``, as in ``decode.method=lasso``.
+        allowed: keys, or whole sections, that this step may change.
+        step: name of the command.
+
+    Raises:
+        InputError: an unknown key, or one that an earlier step has used; or the parts of an input, of
+            which there is no other step than decode.
+    """
+    if step != "decode" and folder.has("input.json"):
+        raise InputError(
+            f"the players of {folder.path} are parts of an input, and {step} is for parts of a model; "
+            f"spex-mech decode {folder.path} and report go on from it"
+        )
+    before = folder.spec.model_dump()
+    after = with_settings(folder.spec.model_dump(), settings)
+    differing = _differing(before, after.model_dump())
+    fixed = [k for k in differing if k not in allowed and k.partition(".")[0] not in allowed]
+    if fixed:
+        raise InputError(
+            f"{folder.path} was evaluated with another {', '.join(fixed)}; {step} can change "
+            f"{', '.join(allowed)}. Evaluate anew into another folder: spex-mech evaluate --set ... --out"
+        )
+    return replace(folder, spec=after)
+
+
+def save_spec(folder: RunFolder) -> None:
+    """Write the folder's ``spec.json``."""
+    write_text(folder.path / "spec.json", folder.spec.model_dump_json(indent=1))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; make room, or make the folder writable"
+        ) from error
+
+
+def _parse(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot read {path}: {error}; put it back from a copy, or run its step again"
+        ) from None
+
+
+def _differing(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    """Keys of two specs with different values, as ``section.key``."""
+    out = []
+    for key in a:
+        if isinstance(a[key], dict):
+            out += [f"{key}.{sub}" for sub in a[key] if a[key][sub] != b[key][sub]]
+        elif a[key] != b[key]:
+            out.append(key)
+    return out

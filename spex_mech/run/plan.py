@@ -1,0 +1,158 @@
+"""What a run will cost, before it runs: masks, tokens, bytes, and time from a short measured probe."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from spex_mech.ablation.game import TaskGame
+from spex_mech.core.masks import unique
+from spex_mech.core.players import select_players
+from spex_mech.evaluation.batches import batch_size
+from spex_mech.models.loading import Model
+from spex_mech.pruning.compare import LASSO
+from spex_mech.pruning.prune import size_of
+from spex_mech.run.setup import Setup, circuit_game
+from spex_mech.tasks.noise import Noise, accuracy_noise, expected_noise
+from spex_mech.tasks.task import ChoiceTask
+
+_PROBE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase's cost.
+
+    Attributes:
+        name: what is evaluated.
+        masks: ablated models, at most (equal masks are evaluated once).
+        tokens: prompt tokens read by them.
+        seconds: estimated wall-clock time of one worker.
+        size: bytes that their masks, values and scores take in the store.
+        batch: masks that one worker evaluates together.
+    """
+
+    name: str
+    masks: int
+    tokens: int
+    seconds: float
+    size: int
+    batch: int
+
+    def seconds_with(self, workers: int) -> float:
+        """Estimated wall-clock time of some workers like the one that was measured.
+
+        They share batches, which are never split: a phase of few masks gains little. Starting them is
+        not counted.
+        """
+        batches = -(-self.masks // self.batch)
+        each = -(-batches // workers)
+        return self.seconds * min(1.0, each * self.batch / max(1, self.masks))
+
+
+def plan(setup: Setup) -> list[Phase]:
+    """Estimate the phases of a prepared run.
+
+    A few random masks of the design are timed on the search questions (about two seconds after a
+    warm-up); the rate of tokens a second is taken for all phases.
+    """
+    spec = setup.spec
+    rate = _tokens_per_second(setup)
+    sizes, methods = setup.sizes, 1 + len(spec.prune.baselines)
+    search, test = setup.game, setup.game.with_split("test")
+    checks = len(sizes) * spec.prune.ablations
+    counts = [
+        ("design", search, len(setup.design)),
+        ("held-out check", search, spec.design.check),
+        ("pruning", search, checks),
+        # The LASSO ranking reads the design; every other baseline may spend all that ours does.
+        (
+            "baselines",
+            search,
+            setup.budget * sum(name != LASSO for name in spec.prune.baselines),
+        ),
+        ("test", test, 1 + methods * len(sizes)),
+    ]
+    if spec.prune.export == "auto":
+        counts.append(("validation", setup.game.with_split("validation"), 1 + len(sizes)))
+    if spec.circuit.subsets:
+        size = max(sizes) if spec.prune.export == "auto" else _exported(setup)
+        most = 4 + 2 * spec.circuit.subsets + 3 * size  # if every player needs a second test
+        counts.append(("circuit", circuit_game(setup), most))
+    phases = []
+    for name, game, masks in counts:
+        tokens = masks * tokens_per_mask(game)
+        size = masks * bytes_per_mask(game)
+        phases.append(Phase(name, masks, tokens, tokens / rate, size, batch_size(game)))
+    return phases
+
+
+def expected(setup: Setup) -> dict[str, Noise]:
+    """What the search and the test questions can show, at an accuracy of 0.5: the worst case.
+
+    No model is asked; `task_noise` asks it.
+    """
+    counts = {split: len(setup.task.select(split)) for split in ("search", "test")}
+    return {split: expected_noise(count) for split, count in counts.items() if count > 1}
+
+
+def tokens_per_mask(game: TaskGame) -> int:
+    """Prompt tokens that one mask's evaluation reads."""
+    return sum(len(tokens) for tokens in game.prompts.tokens)
+
+
+def bytes_per_mask(game: TaskGame) -> int:
+    """Bytes that one mask takes in a store: its players' bits, a float64 value, float32 scores."""
+    prompts = game.prompts
+    per_example = prompts.answers if prompts.options is None else prompts.options
+    columns = 1 if per_example is None else per_example.shape[1]
+    return -(-game.players.n // 8) + 8 + 4 * len(prompts.ids) * columns
+
+
+def _exported(setup: Setup) -> int:
+    size = setup.spec.prune.export
+    if size is None or isinstance(size, str):
+        return min(setup.sizes)
+    return size_of(size, setup.players.n) or min(setup.sizes)
+
+
+def _tokens_per_second(setup: Setup) -> float:
+    """Rate of the last of ever larger probes, the first to take two seconds or all of the design."""
+    masks = setup.design.masks[unique(setup.design.masks)[0]]
+    setup.game.scores(masks[:1])
+    count = 1
+    while True:
+        began = time.monotonic()
+        setup.game.scores(masks[:count])
+        seconds = time.monotonic() - began
+        if seconds >= _PROBE_SECONDS or count >= len(masks):
+            return min(count, len(masks)) * tokens_per_mask(setup.game) / seconds
+        count *= 2
+
+
+def task_noise(model: Model, task: ChoiceTask, *, discordant: float = 0.1) -> dict[str, Noise]:
+    """The noise of a task's splits, measured on the whole model.
+
+    Args:
+        model: the model that is going to be studied.
+        task: the task; texts have no accuracy.
+        discordant: see `accuracy_noise`.
+
+    Returns:
+        Split name to its noise, for the splits that have at least two questions, and for ``all``.
+
+    Raises:
+        InputError: a task that this model cannot be asked, or one without accuracy.
+    """
+    players = select_players(model, "layers")
+    game = TaskGame(model, task, players, split="all", metric="accuracy")
+    right = game.per_example(game.scores(np.ones((1, players.n), dtype=bool)))[0]
+    splits = np.array([x.split for x in task.select("all")])
+    found = {name: right[splits == name] for name in ("search", "validation", "test")}
+    return {
+        name: accuracy_noise(part, discordant=discordant)
+        for name, part in {**found, "all": right}.items()
+        if len(part) > 1
+    }

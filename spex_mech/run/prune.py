@@ -1,0 +1,123 @@
+"""The prune step of a run: kept sets by our search and the baselines, and the size that validation picks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from spex_mech.core.errors import InputError
+from spex_mech.core.players import PlayerSet
+from spex_mech.evaluation.evaluate import Recorded
+from spex_mech.evaluation.wrappers import Remembered
+from spex_mech.pruning.compare import CHOOSERS, LASSO, RANDOM, Choice, choose_all
+from spex_mech.pruning.curve import PruningCurve
+from spex_mech.pruning.methods import Chooser, best_of_random, lasso_ranking, surrogate_search
+from spex_mech.pruning.prune import Pruned, size_of
+from spex_mech.pruning.size import SizeChoice, choose_size
+from spex_mech.run.decode import Decoded
+from spex_mech.run.folder import RunFolder
+from spex_mech.run.records import OURS, Kept, kept_from_json
+from spex_mech.run.setup import Setup, limits_of
+
+
+def choose_kept_sets(
+    setup: Setup, folder: RunFolder, decoded: Decoded, *, progress: bool | None = None
+) -> list[Kept]:
+    """Kept sets of every size by ours and by every baseline, largest first, on the search questions.
+
+    Every method may spend as many ablations as the design and the checks of ours, all sizes together; the
+    masks that several ask for are evaluated once, into the folder's store.
+    """
+    spec = setup.spec.prune
+    methods: dict[str, Chooser] = {
+        OURS: surrogate_search(decoded.design, decoded.spectrum, limits=limits_of(setup))
+    }
+    own: dict[str, Chooser] = {LASSO: lasso_ranking(decoded.design), RANDOM: best_of_random}
+    methods |= {name: own.get(name, CHOOSERS[name]) for name in spec.baselines}
+    choices = choose_all(
+        Remembered(Recorded(setup.game, folder.masks, progress, "pruning")),
+        setup.sizes,
+        budget=setup.budget,
+        seed=spec.seed,
+        methods=methods,
+    )
+    kept = [_kept(choice) for choice in choices]
+    return sorted(kept, key=lambda k: -k.keep)  # stable: ours first at every size
+
+
+def choose_exported(setup: Setup, folder: RunFolder, kept: Sequence[Kept]) -> SizeChoice:
+    """The smallest of our sets that costs no more than the noise of the validation questions can hide.
+
+    Raises:
+        InputError: no size is good enough.
+    """
+    spec = setup.spec.prune
+    ours = tuple(
+        Pruned(k.mask, k.predicted or float("nan"), k.measured, k.ablations)
+        for k in kept
+        if k.method == OURS
+    )
+    return choose_size(
+        PruningCurve(ours, ours[0].ablations),
+        setup.game.with_split("validation"),
+        searched=setup.game,
+        tolerance=spec.tolerance,
+        errors=spec.errors,
+        store=folder.path / "validation",
+        seed=spec.seed,
+    )
+
+
+def kept_of(folder: RunFolder, players: PlayerSet, keep: int | None = None) -> Kept:
+    """Our kept set of one size; where none is named the one to be exported, or the smallest.
+
+    Raises:
+        MissingFileError: nothing was pruned.
+        InputError: a size that was not pruned to.
+    """
+    every = folder.read("kept.json", lambda rows: [kept_from_json(row, players) for row in rows])
+    ours = {kept.keep: kept for kept in every if kept.method == OURS}
+    wanted = keep if keep is not None else exported_size(folder, players.n)
+    if wanted is None and ours:
+        wanted = min(ours)
+    if wanted not in ours:
+        raise InputError(
+            f"keep is {wanted}, expected one of the sizes that {folder.path} was pruned to, "
+            f"{sorted(ours)}; spex-mech prune adds others"
+        )
+    return ours[wanted]
+
+
+def exported_size(folder: RunFolder, n: int) -> int | None:
+    """The size that a run exports; None for none."""
+    size = folder.spec.prune.export
+    if size == "auto":
+        return folder.read("size.json", lambda content: int(content["keep"]))
+    if size is None or isinstance(size, str):
+        return None
+    return size_of(size, n)
+
+
+def size_to_json(choice: SizeChoice) -> dict:
+    """How the size was chosen."""
+    return {
+        "keep": choice.keep,
+        "metric": choice.metric,
+        "full": vars(choice.full),
+        "sizes": [
+            {
+                "keep": size,
+                "full minus this": vars(loss),
+                "standard error": choice.standard_errors[size],
+                "passed": size in choice.passed,
+            }
+            for size, loss in choice.losses.items()
+        ],
+    }
+
+
+def _kept(choice: Choice) -> Kept:
+    found = choice.pruned
+    predicted = None if np.isnan(found.predicted) else float(found.predicted)
+    return Kept(choice.method, choice.keep, found.mask, predicted, found.measured, choice.spent)

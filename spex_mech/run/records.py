@@ -1,0 +1,250 @@
+"""What the JSON files of a run's folder say, as the library's own types, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from spex_mech.core.errors import InputError
+from spex_mech.core.estimates import Estimate
+from spex_mech.core.interactions import Interactions
+from spex_mech.core.players import PlayerSet
+from spex_mech.core.spectrum import Spectrum
+
+OURS = "ours"
+_CONVENTION = "f(x) = sum_S F(S) (-1)^|S & x|, x = 1 present"
+_TOLD = ("method", "message", "r2_cv", "readout_loss")
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """How well the surrogate explains masks that it was not fitted to.
+
+    Attributes:
+        predicted: float64 (m,), the surrogate's values.
+        measured: float64 (m,), the game's.
+        r2: R² with an interval over masks.
+    """
+
+    predicted: Float64[np.ndarray, " m"]
+    measured: Float64[np.ndarray, " m"]
+    r2: Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A kept set that one method chose.
+
+    Attributes:
+        method: its name.
+        keep: number of players kept.
+        mask: bool (n,), True = kept.
+        predicted: the surrogate's value of it; None of a method without one.
+        measured: its value on the search questions; None if it was not ablated.
+        ablations: what the method spent on all its sizes together, its design included.
+    """
+
+    method: str
+    keep: int
+    mask: Bool[np.ndarray, " n"]
+    predicted: float | None
+    measured: float | None
+    ablations: int
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A kept set on test questions.
+
+    Attributes:
+        kept: the set.
+        metrics: metric name to its mean.
+        change: metric name to the paired difference this minus the full model.
+        gains: metric name to the paired difference ours minus this; empty for ours.
+        p: p-value of McNemar's exact test of ours against this; None for ours, and without accuracy.
+    """
+
+    kept: Kept
+    metrics: dict[str, Estimate]
+    change: dict[str, Estimate]
+    gains: dict[str, Estimate]
+    p: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class TestScores:
+    """All kept sets on test questions.
+
+    Attributes:
+        full: metric name to the full model's mean.
+        points: every method at every size.
+        chance: accuracy of guessing; None where that is not known.
+        looks: how many different choices of kept sets the test questions have seen by now.
+    """
+
+    __test__ = False  # not a test, whatever pytest thinks of the name
+
+    full: dict[str, Estimate]
+    points: list[Scored]
+    chance: float | None
+    looks: int
+
+
+def spectrum_to_json(
+    spectrum: Spectrum, players: PlayerSet, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A spectrum's terms, largest first, and what its decoder has to say."""
+    info = {k: _plain(spectrum.info[k]) for k in _TOLD if k in spectrum.info}
+    return {
+        "convention": _CONVENTION,
+        "players": players.names,
+        "readout_loss": float(spectrum.info.get("readout_loss", 0.0)),
+        "settings": dict(settings),
+        "info": info,
+        "terms": [
+            [_names(s, players), c] for s, c in spectrum.top(len(spectrum), include_empty=True)
+        ],
+    }
+
+
+def spectrum_from_json(content: Any, players: PlayerSet) -> Spectrum:
+    """The terms that were read out; the decoder's full model is not kept.
+
+    Raises:
+        InputError: another run's players, or a damaged file.
+    """
+    if content.get("players") != players.names:
+        raise InputError("spectrum.json is of other players than the store; decode this run again")
+    supports, values = _sets(content["terms"], players)
+    return Spectrum.from_supports(supports, values, players.n, content.get("info", {}))
+
+
+def interactions_to_json(found: Interactions, players: PlayerSet) -> dict[str, Any]:
+    """Values of an index, largest first, with standard deviations where they are known."""
+    ordered = sorted(found.values.items(), key=lambda item: -abs(item[1]))
+    std = found.std
+    return {
+        "index": found.index,
+        "order": found.order,
+        "baseline": found.baseline,
+        "values": [[_names(s, players), v] for s, v in ordered],
+        "std": None if std is None else [std[s] for s, _ in ordered],
+    }
+
+
+def interactions_from_json(content: Any, players: PlayerSet) -> Interactions:
+    """The values of an index; standard deviations are those that were written."""
+    sets, values = _sets(content["values"], players)
+    std = content["std"]
+    return Interactions(
+        content["index"],
+        content["order"],
+        players.n,
+        dict(zip(sets, values, strict=True)),
+        content.get("baseline", 0.0),
+        None if std is None else lambda: np.array(std, dtype=np.float64),
+    )
+
+
+def held_out_to_json(held: HeldOut) -> dict[str, Any]:
+    """Held-out masks in the design's order."""
+    return {
+        "r2": vars(held.r2),
+        "predicted": held.predicted.tolist(),
+        "measured": held.measured.tolist(),
+    }
+
+
+def held_out_from_json(content: Any) -> HeldOut:
+    """Undo `held_out_to_json`."""
+    return HeldOut(
+        np.array(content["predicted"]), np.array(content["measured"]), Estimate(**content["r2"])
+    )
+
+
+def kept_to_json(kept: Kept, players: PlayerSet) -> dict[str, Any]:
+    """A kept set by the names of its players."""
+    return {
+        "method": kept.method,
+        "keep": kept.keep,
+        "kept": _names(np.flatnonzero(kept.mask), players),
+        "predicted": kept.predicted,
+        "measured on search questions": kept.measured,
+        "ablations of all sizes, design included": kept.ablations,
+    }
+
+
+def kept_from_json(content: Any, players: PlayerSet) -> Kept:
+    """Undo `kept_to_json`.
+
+    Raises:
+        InputError: a player that is not among ``players``.
+    """
+    mask = np.zeros(players.n, dtype=bool)
+    mask[[players.index(name) for name in content["kept"]]] = True
+    return Kept(
+        content["method"],
+        content["keep"],
+        mask,
+        content["predicted"],
+        content["measured on search questions"],
+        content["ablations of all sizes, design included"],
+    )
+
+
+def scores_to_json(scores: TestScores, players: PlayerSet) -> dict[str, Any]:
+    """Test scores, a row for every method and size."""
+    return {
+        "full": {k: vars(v) for k, v in scores.full.items()},
+        "chance": scores.chance,
+        "looks at the test questions": scores.looks,
+        "curve": [
+            {
+                **kept_to_json(p.kept, players),
+                **{k: vars(v) for k, v in p.metrics.items()},
+                "this minus the full model": {k: vars(v) for k, v in p.change.items()},
+                "ours minus this": {k: vars(v) for k, v in p.gains.items()},
+                "p of ours against this (McNemar)": p.p,
+            }
+            for p in scores.points
+        ],
+    }
+
+
+def scores_from_json(content: Any, players: PlayerSet) -> TestScores:
+    """Undo `scores_to_json`."""
+    metrics = list(content["full"])
+    return TestScores(
+        {k: Estimate(**v) for k, v in content["full"].items()},
+        [
+            Scored(
+                kept_from_json(row, players),
+                {k: Estimate(**row[k]) for k in metrics},
+                {k: Estimate(**v) for k, v in row["this minus the full model"].items()},
+                {k: Estimate(**v) for k, v in row["ours minus this"].items()},
+                row["p of ours against this (McNemar)"],
+            )
+            for row in content["curve"]
+        ],
+        content["chance"],
+        content["looks at the test questions"],
+    )
+
+
+def _names(members: Iterable[int], players: PlayerSet) -> list[str]:
+    return [players.names[i] for i in members]
+
+
+def _sets(
+    rows: Iterable[tuple[list[str], float]], players: PlayerSet
+) -> tuple[list[tuple[int, ...]], list[float]]:
+    pairs = [(tuple(sorted(players.index(p) for p in names)), float(v)) for names, v in rows]
+    return [s for s, _ in pairs], [v for _, v in pairs]
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str) else float(value)

@@ -1,0 +1,208 @@
+"""A spec with everything it names loaded and checked, before anything is evaluated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spex_mech.ablation.game import TaskGame
+from spex_mech.core.errors import InputError
+from spex_mech.core.interactions import interactions
+from spex_mech.core.limits import Limit, kv_groups, per_layer
+from spex_mech.core.players import PlayerSet, select_players
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.decoders.decode import decoder
+from spex_mech.designs import MaskDesign
+from spex_mech.exporting.parameters import parameter_limit
+from spex_mech.models.loading import Model, load_model
+from spex_mech.pruning.compare import CHOOSERS
+from spex_mech.pruning.curve import keep_rates
+from spex_mech.pruning.integer_program import best_set
+from spex_mech.pruning.prune import size_of
+from spex_mech.run.designs import check_design, search_design
+from spex_mech.run.records import OURS
+from spex_mech.run.spec import RunSpec
+from spex_mech.tasks.cards import load_task
+from spex_mech.tasks.task import ChoiceTask
+
+_FEASIBLE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """A spec with everything it names loaded: nothing has been evaluated yet."""
+
+    spec: RunSpec
+    model: Model
+    task: ChoiceTask
+    players: PlayerSet
+    game: TaskGame
+    design: MaskDesign
+    check: MaskDesign | None
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of players to keep, largest first."""
+        return sorted({size_of(k, self.players.n) or 0 for k in self.spec.prune.keep}, reverse=True)
+
+    @property
+    def budget(self) -> int:
+        """Ablations that a method may spend on all sizes, the design included."""
+        return len(self.design) + self.spec.prune.ablations * len(self.sizes)
+
+
+def prepare(spec: RunSpec) -> Setup:
+    """Load what a spec names and check that it fits together, before anything is evaluated.
+
+    Raises:
+        InputError: an unknown model, task, player, metric, ablation, design, decoder or index.
+    """
+    decoder(spec.decode.method)
+    model = load_model(spec.model)
+    players = select_players(model, spec.players)
+    spec = _with_rates(spec, players.n)
+    constant = Spectrum.from_supports([()], [0.0], players.n)
+    interactions(constant, spec.interactions.index, spec.interactions.order)
+    task = load_task(spec.task, **spec.asking.model_dump())
+    if spec.game.examples is not None:
+        task = task.first(spec.game.examples)
+    design = search_design(spec.design, players.n)
+    check = check_design(spec.design, players.n)
+    game = TaskGame(
+        model,
+        task,
+        players,
+        metric=spec.game.metric,
+        ablation=spec.game.ablation,
+        rescale=spec.game.rescale,
+    )
+    return Setup(spec, model, task, players, game, design, check)
+
+
+def check_pruning(setup: Setup) -> None:
+    """Check what pruning, testing and exporting need, before anything is evaluated.
+
+    Raises:
+        InputError: sizes out of range, a task without test questions (or without validation
+            questions, if they are to choose the size), or a model that cannot be exported as asked.
+    """
+    prune, n = setup.spec.prune, setup.players.n
+    auto = prune.export == "auto"
+    sizes = [*prune.keep, *([] if prune.export is None or auto else [prune.export])]
+    wrong = [k for k in sizes if not _fits(k, n)]
+    if wrong or not prune.keep:
+        raise InputError(
+            f"prune.keep and prune.export are {sizes}, expected sizes from 1 to {n}, the number of "
+            "players, or shares of it between 0 and 1"
+        )
+    if not (prune.export is None or auto) and prune.export not in prune.keep:
+        raise InputError(f"prune.export is {prune.export}, expected one of {prune.keep}")
+    if prune.ablations < 0:
+        raise InputError(f"prune.ablations is {prune.ablations}, expected 0 or more")
+    unknown = [name for name in prune.baselines if name not in CHOOSERS or name == OURS]
+    if unknown:
+        known = ", ".join(repr(name) for name in CHOOSERS if name != OURS)
+        raise InputError(f"prune.baselines has {unknown[0]!r}, expected any of {known}")
+    limits = [k for k in ("per_layer", "kv_groups", "parameters") if getattr(prune, k) is not None]
+    if limits and prune.baselines:
+        raise InputError(
+            f"prune.{limits[0]} is a limit that the baselines do not keep; set prune.baselines=[]"
+        )
+    constant = Spectrum.from_supports([()], [0.0], n)
+    found = limits_of(setup)
+    for size in setup.sizes if found else ():
+        best_set(constant, keep=size, limits=found, seconds=_FEASIBLE_SECONDS)  # is there any?
+    check_circuit(setup)
+    setup.task.select("test")
+    if auto:
+        setup.task.select("validation")
+    if prune.export is not None:
+        check_export(setup)
+
+
+def limits_of(setup: Setup) -> list[Limit]:
+    """What the kept players may take in all, as the spec says."""
+    spec, players, model = setup.spec.prune, setup.players, setup.model
+    limits: list[Limit] = []
+    if spec.per_layer is not None:
+        limits += per_layer(players, spec.per_layer)
+    if spec.kv_groups is not None:
+        limits.append(kv_groups(players, model, spec.kv_groups))
+    if spec.parameters is not None:
+        limits.append(parameter_limit(model, players, spec.parameters))
+    return limits
+
+
+def check_circuit(setup: Setup) -> None:
+    """Check the settings of a circuit's test.
+
+    Raises:
+        InputError: a negative number of subsets, or fewer than two questions.
+    """
+    spec = setup.spec.circuit
+    if spec.subsets < 0 or (spec.questions is not None and spec.questions < 2):
+        raise InputError(
+            f"circuit.subsets is {spec.subsets} and circuit.questions {spec.questions}; expected 0 or more, "
+            "and 2 or more or none"
+        )
+
+
+def check_export(setup: Setup) -> None:
+    """Check that a pruned model can be exported as asked.
+
+    Raises:
+        InputError: another ablation than zero, or settings that do not go together.
+    """
+    ablation, prune = setup.spec.game.ablation, setup.spec.prune
+    if ablation != "zero":
+        raise InputError(
+            f"a model pruned by {ablation} ablation cannot be exported, only zero ablation can; set "
+            "prune.export=none"
+        )
+    if prune.mode not in ("dense", "compact"):
+        raise InputError(f"prune.mode is {prune.mode!r}, expected 'dense' or 'compact'")
+    for key in ("even", "measure"):
+        if getattr(prune, key) and prune.mode == "dense":
+            raise InputError(
+                f"prune.{key} goes with prune.mode='compact'; a dense export has the size and speed of "
+                "the model that was pruned"
+            )
+
+
+def circuit_game(setup: Setup) -> TaskGame:
+    """The game on as many test questions as the circuit is to be tested on, spread over all of them."""
+    every = [x.id for x in setup.task.select("test")]
+    count = min(setup.spec.circuit.questions or len(every), len(every))
+    chosen = {every[i] for i in np.linspace(0, len(every) - 1, count).round().astype(int)}
+    game = setup.game
+    return TaskGame(
+        setup.model,
+        setup.task.without([x for x in every if x not in chosen]),
+        setup.players,
+        split="test",
+        metric=game.metric.name,
+        ablation=game.ablation.name,
+        rescale=game.ablation.rescale,
+        seed=game.ablation.seed,
+        engine=game.engine,
+    )
+
+
+def _with_rates(spec: RunSpec, n: int) -> RunSpec:
+    """The spec with the keep rates that its sizes ask for, where they are left to be chosen."""
+    rate = spec.design.keep_rate
+    if not isinstance(rate, str):
+        return spec
+    if rate != "auto":
+        raise InputError(
+            f"design.keep_rate is {rate!r}, expected a rate, [low, high], or 'auto' for the sizes pruned to"
+        )
+    low, high = keep_rates(spec.prune.keep, n)
+    design = spec.design.model_copy(update={"keep_rate": [low, high]})
+    return spec.model_copy(update={"design": design})
+
+
+def _fits(keep: int | float | str, n: int) -> bool:
+    """Whether a size is a number of players or a share of them."""
+    return not isinstance(keep, str) and (0 < keep < 1 or (keep in range(1, n + 1)))

@@ -1,0 +1,236 @@
+"""Run specs: everything a run depends on, read from TOML or YAML and checked before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from spex_mech.core.compat import tomllib
+from spex_mech.core.errors import InputError, MissingFileError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class GameSpec(_Section):
+    """How the model is ablated and scored; see `TaskGame`.
+
+    Attributes:
+        metric: metric of the task; None for the task's own.
+        ablation: ``zero``, ``mean`` or ``resample``.
+        rescale: rescale the kept heads of each layer by H / |kept|.
+        examples: search questions to use, the first ones; None for all. Tests use all.
+    """
+
+    metric: str | None = None
+    ablation: str = "zero"
+    rescale: bool = False
+    examples: int | None = 60
+
+
+class AskingSpec(_Section):
+    """How the task is asked; see `load_task`."""
+
+    data: str | None = None
+    shots: int = 0
+    seed: int = 0
+    cut: str = "seeded"
+    chat: bool | str | None = None
+    form: str | None = None
+
+
+class DesignSpec(_Section):
+    """Which masks are evaluated; see `designs`.
+
+    Attributes:
+        kind: ``biased``, ``uniform``, ``paired``, ``stratified`` or ``spex``.
+        budget: number of masks.
+        first: use the first so many of them; None for all. `explain` sets it when it stops early.
+        keep_rate: for ``biased``: one rate, ``[low, high]`` drawn for every mask, or ``auto``: the range
+            that serves the sizes of ``prune.keep``.
+        check: masks of the same kind evaluated on top and held out, to measure faithfulness.
+        seed: seed of the masks.
+    """
+
+    kind: str = "biased"
+    budget: int = 240
+    first: int | None = None
+    keep_rate: float | list[float] | str = [0.3, 0.9]
+    check: int = 40
+    seed: int = 0
+
+
+class DecodeSpec(_Section):
+    """How the spectrum is found; see `decode`."""
+
+    method: str = "auto"
+    seed: int = 0
+
+
+class InteractionsSpec(_Section):
+    """Which interactions are reported; see `interactions`."""
+
+    index: str = "FBII"
+    order: int = 2
+
+
+class PruneSpec(_Section):
+    """Pruned sizes and what they may cost; see `prune`.
+
+    Attributes:
+        keep: numbers of players to keep, or shares of them such as 0.5; the pruning curve has a point
+            for each.
+        ablations: true ablations spent on checking and improving each size.
+        baselines: what ours is compared with, any of `comparison.CHOOSERS`; each gets as many
+            ablations as ours, design included.
+        per_layer: most players kept in a layer; None for no such limit. Baselines keep no limits.
+        kv_groups: most key/value groups kept.
+        parameters: most parameters in the kept players, a number or a share.
+        export: the size whose model is exported; ``auto`` for the smallest one that costs no more than
+            the noise of the validation questions, see `choose_size`; None for none.
+        tolerance: loss that ``auto`` accepts whatever the noise, in units of the metric.
+        errors: standard errors that it accepts on top.
+        mode: ``dense`` or ``compact``, see `export`.
+        even: with ``compact``, a stock checkpoint even where layers keep unequally much.
+        measure: with ``compact``, measure size and speed for the model card.
+        seed: seed of the search and of the bootstrap.
+    """
+
+    keep: list[int | float] = [16, 10]
+    ablations: int = 40
+    baselines: list[str] = ["lasso ranking", "best of random"]
+    per_layer: int | None = None
+    kv_groups: int | None = None
+    parameters: int | float | None = None
+    export: int | float | str | None = 16
+    tolerance: float = 0.0
+    errors: float = 1.0
+    mode: str = "dense"
+    even: bool = False
+    measure: bool = False
+    seed: int = 0
+
+
+class CircuitSpec(_Section):
+    """How the exported kept set is tested as a circuit; see `circuit`.
+
+    Attributes:
+        subsets: random knock-outs that completeness is measured on; 0 leaves the circuit out of a run.
+        questions: test questions to use, the first ones; None for all.
+        seed: seed of the knock-outs and of the bootstrap.
+    """
+
+    subsets: int = 6
+    questions: int | None = 120
+    seed: int = 0
+
+
+class RunSpec(_Section):
+    """One run, from model to report."""
+
+    model: str = "embedded"
+    task: str = "embedded/people"
+    players: str = "heads"
+    asking: AskingSpec = AskingSpec()
+    game: GameSpec = GameSpec()
+    design: DesignSpec = DesignSpec()
+    decode: DecodeSpec = DecodeSpec()
+    interactions: InteractionsSpec = InteractionsSpec()
+    prune: PruneSpec = PruneSpec()
+    circuit: CircuitSpec = CircuitSpec()
+
+
+def read_spec(file: str | Path | None, settings: Sequence[str] = ()) -> RunSpec:
+    """Read a spec file and apply ``key=value`` settings to it.
+
+    Args:
+        file: a ``.toml``, ``.yaml`` or ``.yml`` file; None for the defaults.
+        settings: such as ``"design.budget=500"``; values are TOML, or else text.
+
+    Raises:
+        MissingFileError: the file is not there.
+        InputError: a file that cannot be read, an unknown key or a value of the wrong type.
+    """
+    return with_settings({} if file is None else _parse(Path(file)), settings)
+
+
+def with_settings(raw: dict[str, Any], settings: Sequence[str]) -> RunSpec:
+    """A spec from its keys and values, with ``key=value`` settings applied to it.
+
+    Args:
+        raw: sections and keys, as a spec file holds them; settings are put into it.
+        settings: see `read_spec`.
+
+    Raises:
+        InputError: an unknown key or a value of the wrong type.
+    """
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise InputError(
+                f"cannot read setting {setting!r}; write key=value, as in design.budget=500"
+            )
+        _put(raw, path.strip().split("."), _value(text.strip()), setting)
+    try:
+        return RunSpec.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(_message(error)) from None
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise MissingFileError(f"spec {str(file)!r} does not exist; give a .toml or .yaml file")
+    try:
+        text = file.read_text(encoding="utf-8")
+        if file.suffix == ".toml":
+            return tomllib.loads(text)
+        if file.suffix in (".yaml", ".yml"):
+            raw = yaml.safe_load(text) or {}
+        else:
+            raise InputError(
+                f"spec {str(file)!r} ends in {file.suffix!r}; expected .toml, .yaml or .yml"
+            )
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read spec {str(file)!r}: {error}") from None
+    if not isinstance(raw, dict):
+        raise InputError(
+            f"spec {str(file)!r} holds a {type(raw).__name__}, expected keys and values"
+        )
+    return raw
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return None if text in ("none", "null") else text
+
+
+def _put(raw: dict[str, Any], path: list[str], value: Any, setting: str) -> None:
+    for key in path[:-1]:
+        raw = raw.setdefault(key, {})
+        if not isinstance(raw, dict):
+            raise InputError(f"setting {setting!r} goes through {key!r}, which is not a section")
+    raw[path[-1]] = value
+
+
+def _message(error: ValidationError) -> str:
+    """The first thing wrong with a spec, in words."""
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] != "extra_forbidden":
+        return f"{'.'.join(path)!r} is {first['input']!r}: {first['msg'].lower()}"
+    keys: Any = RunSpec.model_fields
+    for part in path[:-1]:
+        keys = keys[part].annotation.model_fields
+    near = difflib.get_close_matches(path[-1], keys, n=1, cutoff=0.0)[0]
+    return (
+        f"unknown key {'.'.join(path)!r}; did you mean {'.'.join([*path[:-1], near])!r}? "
+        f"Keys there: {', '.join(keys)}"
+    )

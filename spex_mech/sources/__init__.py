@@ -1,1 +1,0 @@
-"""Where questions come from: files, the hub, generators; and how they become a task."""

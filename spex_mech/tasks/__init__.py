@@ -1,0 +1,1 @@
+"""Questions: task cards, where they come from, prompts and metrics."""

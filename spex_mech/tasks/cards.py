@@ -1,0 +1,283 @@
+"""Task cards: small TOML files that say where a task's questions are and how they are asked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.tasks.building import Asking, build
+from spex_mech.tasks.card_files import read_card
+from spex_mech.tasks.generated import generate
+from spex_mech.tasks.hub import Dataset
+from spex_mech.tasks.layouts import read_questions
+from spex_mech.tasks.questions import Pool
+from spex_mech.tasks.synthetic import SyntheticGame, plant
+from spex_mech.tasks.tables import read_table
+from spex_mech.tasks.task import ChoiceTask
+
+_PACKAGE = Path(__file__).parents[1]
+_CUTS = ("seeded", "published")
+
+
+@dataclass(frozen=True)
+class Card:
+    """One task card, checked.
+
+    Attributes:
+        name: path of the card below the tasks folder, without ending: ``embedded/people``.
+        path: the card's file; ``data`` is read relative to it.
+        kind: ``file``, ``hub``, ``generator`` or ``game``.
+        values: the card's keys.
+    """
+
+    name: str
+    path: Path
+    kind: str
+    values: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def description(self) -> str:
+        """One line."""
+        return self.values["description"]
+
+    @property
+    def groups(self) -> dict[str, list[str]]:
+        """Group name to its subjects; empty for a card with a single subject."""
+        return self.values.get("groups", {})
+
+    @property
+    def members(self) -> list[str]:
+        """What may follow the card's name: its groups and subjects."""
+        return [*self.groups, *(s for subjects in self.groups.values() for s in subjects)]
+
+    def subjects(self, member: str) -> list[str]:
+        """The subjects of a member; of all groups for ``""``."""
+        every = [s for subjects in self.groups.values() for s in subjects]
+        return every if not member else self.groups.get(member, [member])
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """What the caller of `load_task` wants."""
+
+    data: Path | None
+    shots: int
+    seed: int
+    cut: str
+    chat: str | None
+    form: str | None
+
+
+def load_task(
+    name: str | Path,
+    *,
+    data: str | Path | None = None,
+    shots: int = 0,
+    seed: int = 0,
+    cut: str = "seeded",
+    chat: bool | str | None = None,
+    form: str | None = None,
+) -> ChoiceTask:
+    """Load a task by the name of its card, such as ``"mmlu/high_school_us_history"``.
+
+    Args:
+        name: a name that `task_names` lists, or the path of a card of your own, with or without
+            ``.toml`` (``"my/tasks/history"``). A card with groups is asked whole (``"mmlu"``), by
+            group (``"mmlu/stem"``) or by subject.
+        data: folder with the dataset's files, or the file of a card with ``data``; default the hub at
+            the card's revision, or the card's own file.
+        shots: worked examples before each question, the first of the card's ``shots_from`` part in
+            order (of each subject its own).
+        seed: seed of the splits, where the card's data decides none.
+        cut: ``seeded``: the card's part, half to search, a tenth to validation, the rest to test;
+            ``published``: the parts and the number of search questions of the card's ``published``
+            table (MMLU: ProxySPEX's 120 of all of a subject's questions; the other 111 of
+            high_school_us_history to test), chosen by ``seed``.
+        chat: True or ``"turns"`` to put prompts through the chat template of the model's tokenizer as
+            lm-evaluation-harness does by default, ``"single"`` with all shots in one message.
+        form: answer form in place of the card's; see `ChoiceTask`.
+
+    Raises:
+        InputError: no such task (near names are offered), a broken card, a broken row (file and row
+            are named), more shots than there are, or an option that this card has not.
+        MissingFileError: a card or data that is not there, or no network; says what to put where.
+    """
+    card, member = _find(str(name))
+    if card.kind == "game":
+        raise InputError(
+            f"{card.name!r} is a synthetic game and has no questions; load it with load_game"
+        )
+    if cut not in _CUTS:
+        raise InputError(f"unknown cut {cut!r}; expected one of {', '.join(_CUTS)}")
+    ask = _Ask(
+        data=None if data is None else Path(data),
+        shots=shots,
+        seed=seed,
+        cut=cut,
+        chat="turns" if chat is True else chat or None,
+        form=form,
+    )
+    pools = _POOLS[card.kind](card, member, ask)
+    values = card.values
+    asking = Asking(
+        name=f"{card.name}/{member}" if member else card.name,
+        version=values["version"],
+        template=values.get("template", "{text}"),
+        intro=values.get("intro", ""),
+        metric=values["metric"],
+        form=ask.form or values.get("form", "letters"),
+        shots=ask.shots,
+        seed=ask.seed,
+        chat=ask.chat,
+    )
+    return build(asking, pools)
+
+
+def load_game(name: str | Path) -> SyntheticGame:
+    """Load a synthetic game by the name of its card, such as ``"games/peak"``.
+
+    Returns:
+        A value function with its true ``spectrum``; `evaluate` takes it as it is.
+
+    Raises:
+        InputError: no such card, or one with questions.
+    """
+    card, _ = _find(str(name))
+    if card.kind != "game":
+        raise InputError(f"{card.name!r} has questions; load it with load_task")
+    values = card.values
+    spectrum = plant(
+        players=values["players"],
+        sets=values["sets"],
+        degrees=tuple(values["degrees"]),
+        hierarchy=values.get("hierarchy", False),
+        seed=values.get("seed", 0),
+    )
+    return SyntheticGame(card.name, spectrum)
+
+
+def load_card(name: str | Path) -> Card:
+    """Read and check the card of a task; see `load_task`."""
+    return _find(str(name))[0]
+
+
+def cards(folder: str | Path | None = None) -> list[Card]:
+    """All cards that come with the library, or those of a folder, by name.
+
+    Raises:
+        InputError: a broken card.
+        MissingFileError: a folder that is not there.
+    """
+    root = _folder() if folder is None else Path(folder)
+    if not root.is_dir():
+        raise MissingFileError(f"task folder {str(root)!r} does not exist; give a folder of cards")
+    names = sorted(p.relative_to(root).with_suffix("").as_posix() for p in root.rglob("*.toml"))
+    return [_read(root / f"{name}.toml", name) for name in names]
+
+
+def task_names(folder: str | Path | None = None) -> list[str]:
+    """Names of the tasks that come with the library (or of a folder's), groups and subjects too."""
+    return [
+        name
+        for card in cards(folder)
+        for name in (card.name, *(f"{card.name}/{member}" for member in card.members))
+    ]
+
+
+def _find(name: str) -> tuple[Card, str]:
+    """The card of a name, and the group or subject asked for."""
+    own = Path(name)
+    if own.suffix == ".toml":
+        return _read(own, own.stem), ""
+    if own.with_name(own.name + ".toml").is_file():
+        return _read(own.with_name(own.name + ".toml"), own.name), ""
+    for card in cards():
+        if name == card.name:
+            return card, ""
+        member = name.removeprefix(card.name + "/")
+        if member != name and member in card.members:
+            return card, member
+    near = difflib.get_close_matches(name, task_names(), n=3, cutoff=0.3)
+    raise InputError(
+        f"unknown task {name!r}; did you mean {' or '.join(near or [c.name for c in cards()])}?"
+    )
+
+
+def _folder() -> Path:
+    """Where the cards are: inside an installed package, or beside the package in a checkout."""
+    installed = _PACKAGE / "_tasks"
+    return installed if installed.is_dir() else _PACKAGE.parent / "tasks"
+
+
+def _read(path: Path, name: str) -> Card:
+    kind, values = read_card(path)
+    return Card(name, path, kind, values)
+
+
+def _file_pools(card: Card, member: str, ask: _Ask) -> list[Pool]:
+    _refuse(card, shots=ask.shots, cut=ask.cut == "published")
+    file = ask.data or card.path.parent / card.values["data"]
+    if not file.is_file():
+        raise MissingFileError(f"task {card.name!r} has no data file {file}; restore it")
+    rows = read_table(file)
+    layout, options = card.values.get("layout", "rows"), card.values.get("options", ())
+    return [Pool(card.name, tuple(read_questions(rows, layout, file.stem, options)))]
+
+
+def _hub_pools(card: Card, member: str, ask: _Ask) -> list[Pool]:
+    values = card.values
+    subjects = card.subjects(member) if card.groups else [values.get("config")]
+    source = Dataset(values["hub"], values["revision"], ask.data, alone=not card.groups)
+    parts, search = [values["part"]], None
+    if ask.cut == "published":
+        _refuse(card, cut="published" not in values)
+        parts, search = values["published"]["parts"], values["published"]["search"]
+    shots_from = values.get("shots_from")
+    _refuse(card, shots=ask.shots and shots_from is None)
+    if ask.shots and shots_from in parts:
+        raise InputError(
+            f"the published cut asks the {shots_from} questions too, which shots would show with their "
+            "answers; use shots=0 or cut='seeded'"
+        )
+
+    def read(config: str | None, part: str):
+        prefix = f"{config or card.name}/{part}"
+        rows = source.rows(config, part)
+        return read_questions(rows, values["layout"], prefix, values.get("options", ()))
+
+    return [
+        Pool(
+            config or card.name,
+            tuple(question for part in parts for question in read(config, part)),
+            tuple(read(config, shots_from)) if ask.shots and shots_from else (),
+            search,
+        )
+        for config in subjects
+    ]
+
+
+def _generated_pools(card: Card, member: str, ask: _Ask) -> list[Pool]:
+    _refuse(card, shots=ask.shots, cut=ask.cut == "published", data=ask.data)
+    values = card.values
+    questions = generate(
+        values["generator"],
+        values["templates"],
+        values["words"],
+        count=values["count"],
+        seed=values.get("seed", 0),
+    )
+    return [Pool(card.name, tuple(questions))]
+
+
+def _refuse(card: Card, **given: Any) -> None:
+    """Refuse options of `load_task` that a card cannot serve."""
+    for option, value in given.items():
+        if value:
+            raise InputError(f"task {card.name!r} has no {option}; leave {option}= out")
+
+
+_POOLS = {"file": _file_pools, "hub": _hub_pools, "generator": _generated_pools}

@@ -1,0 +1,108 @@
+"""Rows of CSV, JSON Lines and Parquet files; what is broken is named by file and row."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spex_mech.core.errors import InputError, MissingFileError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        where: file and row number, from 1, for messages.
+        values: column name to value.
+    """
+
+    where: str
+    values: dict[str, Any]
+
+    def __getitem__(self, column: str) -> Any:
+        """A column's value.
+
+        Raises:
+            InputError: the row has no such column.
+        """
+        if column not in self.values:
+            raise InputError(
+                f"{self.where} has no {column!r}; its columns are {', '.join(self.values)}"
+            )
+        return self.values[column]
+
+
+def read_table(file: Path, columns: Sequence[str] | None = None) -> list[Row]:
+    """All rows of a table.
+
+    Args:
+        file: a ``.jsonl``, ``.csv`` or ``.parquet`` file.
+        columns: column names of a CSV file without header.
+
+    Raises:
+        MissingFileError: the file is not there.
+        InputError: an unknown kind of file, or a broken row; names file and row.
+    """
+    if not file.is_file():
+        raise MissingFileError(f"{file} is not there; restore it")
+    if file.suffix not in _READERS:
+        raise InputError(f"cannot read {file}: expected one of {', '.join(_READERS)}")
+    return list(_READERS[file.suffix](file, columns))
+
+
+def _csv(file: Path, columns: Sequence[str] | None) -> Iterator[Row]:
+    row = 0
+    with file.open(newline="", encoding="utf-8") as lines:
+        # Strict: a stray quote is an error, where the default swallows the rows after it.
+        reader = csv.reader(lines, strict=True)
+        try:
+            names = list(columns or next(reader, []))
+            for row, cells in enumerate(reader, 1):
+                where = f"{file.name}, row {row} (line {reader.line_num})"
+                if len(cells) != len(names):
+                    raise InputError(
+                        f"{where} has {len(cells)} columns, expected {len(names)}: "
+                        f"{', '.join(names)}; mend the row in {file}"
+                    )
+                yield Row(where, dict(zip(names, cells, strict=True)))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{file.name}, row {row + 1} (line {reader.line_num}) cannot be read: {error}; "
+                f"mend the row in {file} (UTF-8, quotes doubled inside quotes)"
+            ) from None
+
+
+def _json_lines(file: Path, columns: Sequence[str] | None) -> Iterator[Row]:
+    for row, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        where = f"{file.name}, row {row}"
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{where} is not JSON ({error}); expected one object a line") from None
+        if not isinstance(values, dict):
+            raise InputError(f"{where} is not an object; expected one object a line")
+        yield Row(where, values)
+
+
+def _parquet(file: Path, columns: Sequence[str] | None) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(file)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{file} is no Parquet file: {error}; fetch it again") from None
+    for row, values in enumerate(table.to_pylist(), 1):
+        yield Row(f"{file.name}, row {row}", values)
+
+
+_READERS: dict[str, Callable[[Path, Sequence[str] | None], Iterator[Row]]] = {
+    ".csv": _csv,
+    ".jsonl": _json_lines,
+    ".parquet": _parquet,
+}

@@ -1,0 +1,48 @@
+"""LASSO on planted low-order functions."""
+
+import numpy as np
+import pytest
+
+from spex_mech import designs
+from spex_mech.core.errors import InputError
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.decoders.lasso import lasso
+
+TERMS = {(): 2.0, (0,): -1.0, (3,): 0.5, (0, 3): 0.8, (4, 9): -0.6}
+TRUTH = Spectrum.from_supports(list(TERMS), list(TERMS.values()), 12)
+
+
+def test_planted_pairs_are_found():
+    design = designs.uniform(12, 300, seed=0)
+    spectrum = lasso(design, TRUTH(design.masks), order=2)
+    assert {s for s, _ in spectrum.top(4)} == set(TERMS) - {()}
+    for support, coefficient in TERMS.items():
+        assert spectrum[support] == pytest.approx(coefficient, abs=0.01)
+    assert spectrum.info["r2_cv"] > 0.998
+
+
+def test_order_one_is_sklearns_lasso():
+    from sklearn.linear_model import LassoCV
+    from sklearn.model_selection import KFold
+
+    design = designs.uniform(12, 100, seed=1)
+    values = TRUTH(design.masks)
+    spectrum = lasso(design, values, order=1, seed=4)
+    model = LassoCV(cv=KFold(5, shuffle=True, random_state=4), alphas=60, tol=1e-8)
+    model.fit(1.0 - 2.0 * design.masks, (values - values.mean()) / values.std())
+    expected = model.coef_ * values.std()
+    found = [spectrum[(i,)] for i in range(12)]
+    np.testing.assert_allclose(found, expected, atol=1e-2)
+    assert spectrum.degrees.max() == 1
+
+
+def test_constant_values_and_bad_input():
+    design = designs.uniform(12, 50, seed=0)
+    assert dict(lasso(design, np.zeros(50))) == {(): 0.0}
+    with pytest.raises(InputError, match="order is 13"):
+        lasso(design, np.arange(50.0), order=13)
+    with pytest.raises(InputError, match="too few"):
+        lasso(designs.uniform(12, 9, seed=0), np.arange(9.0))
+    big = designs.uniform(2000, 200, seed=0)
+    with pytest.raises(InputError, match="do not fit in memory"):
+        lasso(big, np.arange(200.0), order=2)

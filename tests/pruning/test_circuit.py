@@ -1,0 +1,267 @@
+"""Circuits of planted games: every number in closed form."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+import spex_mech as sm
+from spex_mech.core.estimates import paired_difference
+from spex_mech.core.masks import all_masks
+from spex_mech.core.players import ModelShape, select_players
+from spex_mech.core.significance import ratio_of_means
+from spex_mech.pruning.circuit import circuit
+from spex_mech.pruning.circuit_files import circuit_from_json, circuit_to_graphml, circuit_to_json
+from spex_mech.report import plots
+
+
+class Planted:
+    """A game without questions."""
+
+    def __init__(self, n, value):
+        self.players = sm.PlayerSet.from_names(f"p{i}" for i in range(n))
+        self.fingerprint = "planted"
+        self.value = value
+        self.asked = 0
+
+    def __call__(self, masks):
+        self.asked += len(masks)
+        return np.array([float(self.value(row)) for row in masks])
+
+
+class Asked(Planted):
+    """The same with questions: the value of each is scaled, with a little of its own."""
+
+    def __init__(self, n, value, questions=50):
+        super().__init__(n, value)
+        rng = np.random.default_rng(0)
+        self.scale, self.own = 1 + 0.3 * rng.normal(size=questions), rng.normal(size=(questions, n))
+
+    def scores(self, masks):
+        base = super().__call__(masks)
+        return (base[:, None] * self.scale + 0.01 * masks @ self.own.T).astype(np.float32)
+
+    def per_example(self, scores):
+        return scores.astype(np.float64)
+
+    def values_from_scores(self, scores):
+        return self.per_example(scores).mean(axis=1)
+
+    def __call__(self, masks):
+        return self.values_from_scores(self.scores(masks))
+
+
+def keep(n, *members):
+    mask = np.zeros(n, dtype=bool)
+    mask[list(members)] = True
+    return mask
+
+
+def exact(game):
+    return sm.exact_spectrum(game(all_masks(game.players.n)))
+
+
+def pair_and_more(x):
+    return 3 * (x[0] and x[1]) + 2 * x[2] + x[3]
+
+
+def test_faithfulness_completeness_and_effects_of_a_sum():
+    game = Planted(5, pair_and_more)
+    found = circuit(game, keep(5, 0, 1, 2), exact(game), index="Moebius", subsets=20, seed=0)
+    assert (found.full.mean, found.empty.mean, found.alone.mean, found.rest.mean) == (6, 0, 5, 1)
+    assert found.loss.mean == 1
+    assert found.faithfulness.mean == pytest.approx(5 / 6)
+    assert found.complement.mean == pytest.approx(1 / 6)
+    assert [node.effect.mean for node in found.nodes] == [3, 3, 2]
+    assert [node.p for node in found.nodes] == [0, 0, 0]
+    # Three players have seven parts; outside them, player 3 always adds 1 to the model alone.
+    assert len(found.knock_outs) == 7
+    assert {k.difference.mean for k in found.knock_outs} == {-1}
+    assert found.incompleteness.mean == 1
+    assert [(e.source, e.target, round(e.value, 9)) for e in found.edges] == [("p0", "p1", 3.0)]
+
+
+def test_knock_outs_are_the_games_own_values():
+    game = Planted(8, lambda x: x[0] * x[1] - 2 * x[2] * x[5] + x[3] * x[4] * x[6] + 0.5 * x[7])
+    mask = keep(8, 0, 2, 3, 4, 5, 6)
+    found = circuit(game, mask, subsets=9, seed=4)
+    assert len({k.names for k in found.knock_outs}) == 9
+    for k in found.knock_outs:
+        gone = keep(8, *(int(name[1:]) for name in k.names))
+        assert k.circuit.mean == game((mask & ~gone)[None])[0]
+        assert k.model.mean == game((~gone)[None])[0]
+    gaps = [abs(k.circuit.mean - k.model.mean) for k in found.knock_outs]
+    assert found.incompleteness.mean == pytest.approx(np.mean(gaps))
+
+
+def test_two_that_replace_each_other_are_needed_once_the_other_is_gone():
+    game = Planted(4, lambda x: float(x[0] or x[1]))
+    spectrum = exact(game)
+    found = circuit(game, keep(4, 0, 1, 2), spectrum, seed=0)
+    first, second, dummy = found.nodes
+    assert (first.effect.mean, second.effect.mean) == (0, 0)
+    assert "p1" in first.knocked and first.score.mean == 1 and first.needed
+    assert "p0" in second.knocked and second.score.mean == 1 and second.needed
+    assert dummy.score.mean == 0 and dummy.knocked == () and dummy.p == 1 and not dummy.needed
+    # Without a spectrum nothing says which K to try, and there are no edges.
+    alone = circuit(game, keep(4, 0, 1, 2), seed=0)
+    assert [node.needed for node in alone.nodes] == [False] * 3 and alone.edges == ()
+
+
+def test_intervals_are_paired_over_questions():
+    game = Asked(6, pair_and_more)
+    mask = keep(6, 0, 1, 2)
+    found = circuit(game, mask, subsets=3, seed=5)
+
+    def rows(*masks):
+        return game.per_example(game.scores(np.stack(masks)))
+
+    full, alone = rows(np.ones(6, dtype=bool), mask)
+    assert vars(found.loss) == pytest.approx(vars(paired_difference(full, alone, seed=5)))
+    for node in found.nodes:
+        without = mask.copy()
+        without[node.player] = False
+        expected = paired_difference(alone, *rows(without), seed=5)
+        assert vars(node.effect) == pytest.approx(vars(expected))
+    (nothing,) = rows(np.zeros(6, dtype=bool))
+    assert found.faithfulness == ratio_of_means(alone - nothing, full - nothing, seed=5)
+
+
+def test_chance_differences_are_not_called_needed():
+    """Of players that do nothing but add noise to each question, few pass a test at 5 % together."""
+    wrong = 0
+    for seed in range(12):
+        game = Asked(10, lambda x: 5.0 * x[0])
+        rng = np.random.default_rng(seed)
+        game.own = rng.normal(size=game.own.shape)
+        game.own -= game.own.mean(axis=0) - rng.normal(size=10) / np.sqrt(50)
+        found = circuit(game, keep(10, *range(8)), subsets=1, seed=seed)
+        assert found.nodes[0].needed
+        wrong += any(node.needed for node in found.nodes[1:])
+    assert wrong <= 3  # 12 times 5 %: more than 3 has probability 0.2 %
+
+
+def test_what_it_costs(tmp_path):
+    game = Planted(12, lambda x: x.sum())
+    found = circuit(game, keep(12, *range(10)), subsets=6, seed=0, store=tmp_path / "store")
+    assert found.ablations == game.asked == 4 + 2 * 6 + 10
+    again = circuit(game, keep(12, *range(10)), subsets=6, seed=0, store=tmp_path / "store")
+    assert game.asked == found.ablations and again.incompleteness == found.incompleteness
+
+
+def test_a_store_answers_without_the_model(tiny_llama, tmp_path):
+    rng = np.random.default_rng(0)
+    task = sm.TokenTask(rng.integers(1, 61, (6, 7)), answers=rng.integers(1, 61, (6, 4)))
+    game = sm.TaskGame(tiny_llama, task, sm.select_players(tiny_llama, "heads"), split="all")
+    mask = rng.random(12) < 0.5
+    found = circuit(game, mask, subsets=4, seed=1, store=tmp_path / "store")
+    stored = circuit(sm.open_run(tmp_path / "store"), mask, subsets=4, seed=1)
+    assert circuit_to_json(stored) == circuit_to_json(found)
+    assert found.metric == "margin" and found.full.n == 6
+
+
+def test_a_model_no_better_than_nothing_has_no_ratio():
+    found = circuit(Planted(4, lambda x: int(x[0]) - int(x[1])), keep(4, 0), seed=0)
+    assert found.faithfulness is None and found.complement is None
+    assert "unknown" in str(found)
+    assert circuit_from_json(circuit_to_json(found), found.players).faithfulness is None
+
+
+def graph():
+    class Shaped:
+        shape = ModelShape(n_layers=2, n_heads=3, n_kv_heads=3)
+
+    game = Asked(6, pair_and_more)
+    game.players = select_players(Shaped(), "heads")
+    return circuit(game, keep(6, 0, 1, 2, 4), exact(game), subsets=3, seed=0)
+
+
+def test_json_is_a_graph_for_networkx_and_comes_back():
+    networkx = pytest.importorskip("networkx", reason="reads the graph files")
+    found = graph()
+    content = json.loads(json.dumps(circuit_to_json(found)))
+    read = networkx.node_link_graph(content, edges="edges")
+    assert set(read.nodes) == {"L0H0", "L0H1", "L0H2", "L1H1"}
+    assert read.nodes["L1H1"]["layer"] == 1
+    assert {frozenset(e[:2]): e[2] for e in read.edges(data="value")} == {
+        frozenset((e.source, e.target)): e.value for e in found.edges
+    }
+    assert circuit_to_json(circuit_from_json(content, found.players)) == content
+
+
+def test_graphml_is_read_by_networkx(tmp_path):
+    networkx = pytest.importorskip("networkx", reason="reads the graph files")
+    found = graph()
+    (tmp_path / "c.graphml").write_text(circuit_to_graphml(found), encoding="utf-8")
+    read = networkx.read_graphml(tmp_path / "c.graphml")
+    for node in found.nodes:
+        told = read.nodes[node.name]
+        assert told["effect"] == node.effect.mean and told["needed"] is node.needed
+    assert {frozenset(e[:2]) for e in read.edges} == {
+        frozenset((e.source, e.target)) for e in found.edges
+    }
+
+
+def test_names_that_are_markup_or_control_characters_are_harmless(tmp_path):
+    networkx = pytest.importorskip("networkx", reason="reads the graph files")
+    game = Planted(3, lambda x: x[0] * x[1] + x[2])
+    game.players = sm.PlayerSet.from_names(["<b>&\x07", 'a "b"\n$x_2$', "</data>"])
+    found = circuit(game, keep(3, 0, 1, 2), exact(game), seed=0)
+    (tmp_path / "c.graphml").write_text(circuit_to_graphml(found), encoding="utf-8")
+    assert len(networkx.read_graphml(tmp_path / "c.graphml")) == 3
+    for figure in (plots.circuit_graph(found), plots.circuit_tests(found)):
+        figure.savefig(tmp_path / "figure.svg")
+
+
+def test_the_graph_shows_kept_players_and_their_strongest_edges():
+    found = graph()
+    axes = plots.circuit_graph(found, edges=2).axes[0]
+    labels = {t.get_text(): t.xy for t in axes.texts}
+    assert labels == {"L0H0": (0, 0), "L0H1": (1, 0), "L0H2": (2, 0), "L1H1": (1, 1)}
+    assert len([p for p in axes.patches if type(p).__name__ == "FancyArrowPatch"]) == 2
+    effects = [abs(n.effect.mean) for n in found.nodes]
+    sizes = [float(c.get_sizes()[0]) for c in axes.collections if len(c.get_offsets()) == 1]
+    assert np.argsort(sizes).tolist() == np.argsort(effects).tolist()
+
+
+def test_the_tests_figure_has_every_number():
+    found = graph()
+    left, middle, right = plots.circuit_tests(found).axes
+    drawn = [line.get_xdata()[0] for line in left.lines if line.get_marker() == "o"]
+    assert drawn == [e.mean for e in (found.empty, found.rest, found.alone, found.full)]
+    shown = [line.get_xdata()[0] for line in middle.lines if line.get_marker() == "o"]
+    assert shown == sorted(n.effect.mean for n in found.nodes)
+    points = [(line.get_xdata()[0], line.get_ydata()[0]) for line in right.lines][
+        : len(found.knock_outs)
+    ]
+    assert points == [(k.model.mean, k.circuit.mean) for k in found.knock_outs]
+
+
+@pytest.mark.parametrize(
+    ("kept", "told", "message"),
+    [
+        (keep(4), {}, "the kept set is empty"),
+        (np.ones((2, 4), dtype=bool), {}, "a circuit is one kept set"),
+        (np.ones(4), {}, "bool"),
+        (keep(5, 1), {}, "4"),
+        (keep(4, 1), {"subsets": -1}, "subsets is -1, expected 0 or more"),
+        (keep(4, 1), {"spectrum": True}, "the spectrum has 3 players, the game 4"),
+    ],
+)
+def test_mistakes(kept, told, message):
+    game = Planted(4, lambda x: x[0])
+    if told.get("spectrum"):
+        told = {"spectrum": sm.Spectrum.from_supports([(0,)], [1.0], 3)}
+    with pytest.raises(sm.InputError, match=message):
+        circuit(game, kept, seed=0, **told)
+    assert game.asked == 0
+
+
+def test_all_parts_of_a_small_set_are_taken():
+    game = Planted(3, lambda x: x.sum())
+    found = circuit(game, keep(3, 0, 1, 2), subsets=50, seed=0)
+    names = {k.names for k in found.knock_outs}
+    assert names == {c for k in (1, 2, 3) for c in combinations(("p0", "p1", "p2"), k)}

@@ -1,0 +1,27 @@
+"""All methods on one model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import spex_mech as sm
+from spex_mech.pruning import methods as choosers
+from spex_mech.pruning.compare import choose_all
+
+RNG = np.random.default_rng(0)
+TASK = sm.TokenTask(RNG.integers(1, 61, (6, 9)), answers=RNG.integers(1, 61, (6, 2)))
+
+
+def game_of(model: sm.Model) -> sm.TaskGame:
+    return sm.TaskGame(model, TASK, sm.select_players(model), split="all")
+
+
+def test_every_method_is_asked_at_every_size_of_a_model(tiny_llama):
+    game = choosers.Remembered(game_of(tiny_llama))
+    choices = choose_all(game, (9, 6), budget=60, seed=0)
+    assert len({c.method for c in choices}) == 10
+    for c in choices:
+        assert c.pruned.mask.sum() == c.keep
+        assert c.spent <= 60
+        if c.pruned.measured is not None:
+            assert c.pruned.measured == game(c.pruned.mask[None])[0]
