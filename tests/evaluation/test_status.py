@@ -17,7 +17,7 @@ DESIGN = sm.designs.uniform(10, 40, seed=0)
 WRITER = """
 import sys, time
 import spex_mech as sm
-from spex_mech.evaluation import evaluate
+from spex_mech.evaluation.evaluate import evaluate
 
 def game(masks):
     if len(done) == 3:

@@ -16,6 +16,7 @@ from spex_mech.designs import MaskDesign
 from spex_mech.pruning import methods as choosers
 from spex_mech.pruning.compare import CHOOSERS, OURS, choose_all
 from spex_mech.pruning.methods import Metered, Problem, Remembered
+from spex_mech.pruning.methods.spectrum import spread_design
 
 TORCH_FREE = {
     name: method
@@ -211,9 +212,7 @@ def test_a_mask_asked_twice_is_counted_once():
 
 
 def test_shared_designs_are_parts_of_one_another():
-    small, large = (
-        choosers.by_spectrum.spread_design(problem(pairs(12, 0)), count) for count in (30, 90)
-    )
+    small, large = (spread_design(problem(pairs(12, 0)), count) for count in (30, 90))
     np.testing.assert_array_equal(small.masks, large.masks[:30])
     sizes = large.masks.sum(axis=1)
     assert sizes.min() <= 3 and sizes.max() >= 8  # sizes 3, 5 and 8 are asked for

@@ -15,6 +15,7 @@ from spex_mech import ablation
 from spex_mech.ablation.fast import proof as fast_proof
 from spex_mech.ablation.fast.forward import Forward
 from spex_mech.core.errors import InputError, NonFiniteScoreError
+from spex_mech.tasks.prompts import encode
 
 IDS = np.random.default_rng(0).integers(1, 61, (5, 9))
 ANSWERS = np.random.default_rng(1).integers(1, 61, (5, 2))
@@ -235,7 +236,7 @@ def test_models_that_are_not_plain_fall_back(tiny_llama, change, why):
 
 
 def _prompts(model: sm.Model):
-    return sm.prompts.encode(TASK, "search", None, None)
+    return encode(TASK, "search", None, None)
 
 
 def test_an_unknown_architecture_falls_back_with_one_warning_that_says_why():
