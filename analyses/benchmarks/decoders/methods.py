@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from spex_mech.decode import decode
+from spex_mech.decoders.decode import decode
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import pack
