@@ -20,6 +20,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import torch
+from peers import influence_scores, trak_scores
 from problem import AND, AND_POINTS, ORDINARY_POINTS, PLAYERS, TWIN_POINTS, TWINS, game
 from selection_curves import selection
 from speed import speed
@@ -100,10 +101,10 @@ def peers(out: Path) -> None:
     assert isinstance(trainer, td.TorchTrainer)
     calls = {
         "leave one out": lambda: td.leave_one_out(played),
-        "TRAK (dattri), 10 models": lambda: td.trak_scores(
+        "TRAK (dattri), 10 models": lambda: trak_scores(
             trainer, played.train, played.test, models=10, seed=100
         ),
-        "influence (dattri), 2 models": lambda: td.influence_scores(
+        "influence (dattri), 2 models": lambda: influence_scores(
             trainer, played.train, played.test, models=2, seed=100
         ),
     }

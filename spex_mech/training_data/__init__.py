@@ -23,15 +23,11 @@ if TYPE_CHECKING:
     from spex_mech.training_data.networks import multilayer as multilayer
     from spex_mech.training_data.networks import resnet9 as resnet9
     from spex_mech.training_data.networks import text_classifier as text_classifier
-    from spex_mech.training_data.peers import influence_scores as influence_scores
-    from spex_mech.training_data.peers import trak_scores as trak_scores
     from spex_mech.training_data.players import Coalitions as Coalitions
     from spex_mech.training_data.players import by_class as by_class
     from spex_mech.training_data.players import by_cluster as by_cluster
     from spex_mech.training_data.players import by_example as by_example
     from spex_mech.training_data.players import by_group as by_group
-    from spex_mech.training_data.retraining import SeedNoise as SeedNoise
-    from spex_mech.training_data.retraining import seed_noise as seed_noise
     from spex_mech.training_data.scores import additive as additive
     from spex_mech.training_data.scores import datamodelling_scores as datamodelling_scores
     from spex_mech.training_data.scores import leave_one_out as leave_one_out
@@ -48,8 +44,10 @@ if TYPE_CHECKING:
     from spex_mech.training_data.trainers import SklearnTrainer as SklearnTrainer
     from spex_mech.training_data.trainers import Trainer as Trainer
     from spex_mech.training_data.trainers import TrainFunction as TrainFunction
+    from spex_mech.training_data.trainings import SeedNoise as SeedNoise
     from spex_mech.training_data.trainings import Trainings as Trainings
     from spex_mech.training_data.trainings import load_trainings as load_trainings
+    from spex_mech.training_data.trainings import seed_noise as seed_noise
     from spex_mech.training_data.vocabulary import Vocabulary as Vocabulary
 
 _HOME = {
@@ -58,7 +56,7 @@ _HOME = {
     "Examples": "examples",
     "Joint": "attributions",
     "Recipe": "torch.recipe",
-    "SeedNoise": "retraining",
+    "SeedNoise": "trainings",
     "SklearnTrainer": "trainers",
     "TorchTrainer": "torch.trainer",
     "TrainFunction": "trainers",
@@ -81,7 +79,6 @@ _HOME = {
     "group_norms": "networks",
     "herding": "selection",
     "hugging_face_resnet": "networks",
-    "influence_scores": "peers",
     "joint_figure": "figures",
     "k_centre": "selection",
     "leave_one_out": "scores",
@@ -92,11 +89,10 @@ _HOME = {
     "resnet9": "networks",
     "review_words": "embedded",
     "reviews": "embedded",
-    "seed_noise": "retraining",
+    "seed_noise": "trainings",
     "select": "selection",
     "selection_figure": "figures",
     "text_classifier": "networks",
-    "trak_scores": "peers",
 }
 
 __all__ = sorted(_HOME)

@@ -39,7 +39,8 @@ class Examples:
         if inputs.ndim < 2 or inputs.dtype.kind not in "fiub" or not len(inputs):
             raise InputError(
                 f"inputs have shape {inputs.shape} and dtype {inputs.dtype}, expected numbers of shape "
-                "(examples, ...) with at least one example; turn texts into token ids with encode_texts"
+                "(examples, ...) with at least one example; turn texts into token ids with "
+                "Vocabulary.of(texts).encode(texts, length)"
             )
         if labels.shape != (len(inputs),) or labels.dtype.kind not in "iu":
             raise InputError(

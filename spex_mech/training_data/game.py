@@ -21,9 +21,8 @@ from spex_mech.tasks.prompts import Prompts
 from spex_mech.tasks.task import Example
 from spex_mech.training_data.examples import Examples, check_pair
 from spex_mech.training_data.players import Coalitions, by_example
-from spex_mech.training_data.retraining import seed_noise
 from spex_mech.training_data.trainers import Trainer
-from spex_mech.training_data.trainings import Trainings
+from spex_mech.training_data.trainings import Trainings, seed_noise
 
 SCORER = "class scores of retrained models, v1"
 

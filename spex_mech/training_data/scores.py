@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float64
@@ -28,7 +30,7 @@ def datamodelling_scores(
         InputError: arrays of different shapes, fewer than three subsets, or true values that are all
             equal.
     """
-    from scipy.stats import rankdata
+    from scipy.stats import spearmanr
 
     a, b = np.asarray(predicted, dtype=np.float64), np.asarray(margins, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 2 or len(a) < 3:
@@ -41,10 +43,11 @@ def datamodelling_scores(
         raise InputError(
             f"test point {flat[0]} has the same value on all {len(b)} subsets; leave it out"
         )
-    ranks = [rankdata(x, axis=0) for x in (a, b)]
-    u, v = (r - r.mean(axis=0) for r in ranks)
-    norm = np.sqrt((u**2).sum(axis=0) * (v**2).sum(axis=0))
-    return np.divide((u * v).sum(axis=0), norm, out=np.zeros(len(norm)), where=norm > 0)
+    scores = np.zeros(a.shape[1])
+    for point in np.flatnonzero(np.ptp(a, axis=0) > 0):
+        correlation: Any = spearmanr(a[:, point], b[:, point])
+        scores[point] = correlation.statistic
+    return scores
 
 
 def additive(scores: npt.ArrayLike, masks: Bool[np.ndarray, "m n"]) -> Float64[np.ndarray, "m t"]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spex_mech.core.errors import InputError
-from spex_mech.training_data import Examples
+from spex_mech.training_data import Examples, Vocabulary
 from spex_mech.training_data.examples import check_pair
 
 
@@ -76,3 +76,10 @@ def test_train_and_test_must_go_together():
         check_pair(make(), make(classes=("cat", "cow")))
     with pytest.raises(InputError, match=r"\(2,\).*\(3,\)"):
         check_pair(make(), make(inputs=np.zeros((3, 3))))
+
+
+def test_texts_as_inputs_are_refused_with_a_remedy_that_works():
+    texts = ["a cat sat", "a dog", "dogs"]
+    with pytest.raises(InputError, match=r"Vocabulary\.of\(texts\)\.encode\(texts, length\)"):
+        make(inputs=np.array(texts))
+    assert len(make(inputs=Vocabulary.of(texts).encode(texts, 4))) == 3

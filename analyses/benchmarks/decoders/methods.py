@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from spex_mech.decoders.decode import decode
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import pack
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders import baselines
+from spex_mech.decoders.decode import decode
 from spex_mech.decoders.gp.decode import walsh_gp
 from spex_mech.decoders.lasso import lasso
 from spex_mech.decoders.proxyspex import proxyspex

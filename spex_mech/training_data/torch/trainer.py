@@ -13,9 +13,14 @@ from torch import Tensor, nn
 
 from spex_mech.core.errors import InputError
 from spex_mech.training_data.examples import Examples
-from spex_mech.training_data.torch.plain import has_batch_statistics, score_alone, train_alone
 from spex_mech.training_data.torch.recipe import Recipe
-from spex_mech.training_data.torch.stacked import score_stacked, train_stacked
+from spex_mech.training_data.torch.training import (
+    has_batch_statistics,
+    score_alone,
+    score_stacked,
+    train_alone,
+    train_stacked,
+)
 
 _STACK = 256
 

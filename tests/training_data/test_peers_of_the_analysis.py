@@ -1,8 +1,10 @@
-"""TRAK and influence functions of dattri (extra ``peers``)."""
+"""TRAK and influence functions of dattri (extra ``peers``), as the analysis of data attribution uses them."""
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +17,15 @@ from spex_mech.training_data import (
     TrainingGame,
     additive,
     datamodelling_scores,
-    influence_scores,
     multilayer,
-    trak_scores,
 )
+
+_PATH = Path(__file__).parents[2] / "analyses" / "data_attribution" / "peers.py"
+_SPEC = importlib.util.spec_from_file_location("data_attribution_peers", _PATH)
+assert _SPEC is not None and _SPEC.loader is not None
+peers = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(peers)
+influence_scores, trak_scores = peers.influence_scores, peers.trak_scores
 
 # importing dattri imports parts of torch that warn of their own end
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -1,13 +1,15 @@
-"""Training many subsets at once: one stack of weights, one data order, absent examples weigh nothing.
+"""Training a network on subsets: many at once in a stack of weights, or one in a plain loop.
 
-The forward pass of all models is one ``torch.func.vmap`` of ``functional_call`` over the stacked weights;
-the minibatch is shared. The losses of different models touch different weights, so the gradient of their
-sum is each model's own gradient, and the optimisers' updates are elementwise: every model takes exactly
-the steps that it would take alone (`plain.train_alone`), up to rounding.
+In a stack, the forward pass of all models is one ``torch.func.vmap`` of ``functional_call`` over the
+stacked weights; the minibatch is shared, and absent examples have weight 0 in the loss. The losses of
+different models touch different weights, so the gradient of their sum is each model's own gradient, and
+the optimisers' updates are elementwise: every model takes exactly the steps that it would take alone
+(`train_alone`), up to rounding.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,7 +52,7 @@ def train_stacked(
         if p.requires_grad
     }
     present = present.to(inputs.device, torch.float32)
-    optimizer = make_optimizer(list(weights.values()), recipe)
+    optimizer = _make_optimizer(list(weights.values()), recipe)
     steps = recipe.minibatches(len(inputs), seed)
     forward = _forward(module)
     with torch.enable_grad():
@@ -66,7 +68,7 @@ def train_stacked(
             loss.sum().backward()
             if recipe.clip is not None:
                 _clip(list(weights.values()), recipe.clip)
-            take_step(optimizer, rate)
+            _take_step(optimizer, rate)
     return {name: weight.detach() for name, weight in weights.items()}
 
 
@@ -80,7 +82,56 @@ def score_stacked(
     return torch.cat(parts, dim=1)
 
 
-def make_optimizer(weights: Sequence[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
+def train_alone(
+    module: nn.Module,
+    inputs: Tensor,
+    labels: Int[Tensor, " N"],
+    present: Bool[Tensor, " N"],
+    recipe: Recipe,
+    seed: int,
+) -> nn.Module:
+    """Train a copy of ``module`` on one subset; see `train_stacked`.
+
+    Each minibatch is cut down to the examples that are present. With batch normalisation a minibatch of
+    one example, which has no variance, counts as empty.
+
+    Returns:
+        The trained copy, in evaluation mode.
+    """
+    model = copy.deepcopy(module).train()
+    weights = [p for p in model.parameters() if p.requires_grad]
+    optimizer = _make_optimizer(weights, recipe)
+    steps = recipe.minibatches(len(inputs), seed)
+    least = 2 if has_batch_statistics(module) else 1
+    with torch.enable_grad():
+        for rows, rate in zip(steps, recipe.rates(len(steps)), strict=True):
+            index = torch.from_numpy(rows).to(inputs.device)
+            index = index[present[index]]
+            if len(index) < least:
+                for weight in weights:
+                    weight.grad = torch.zeros_like(weight)
+            else:
+                optimizer.zero_grad()
+                logits = logits_of(model(inputs[index]))
+                nn.functional.cross_entropy(logits, labels[index]).backward()
+                if recipe.clip is not None:
+                    nn.utils.clip_grad_norm_(weights, recipe.clip)
+            _take_step(optimizer, rate)
+    return model.eval()
+
+
+def score_alone(model: nn.Module, points: Tensor) -> Float[Tensor, "t k"]:
+    """Logits of a model at every test point."""
+    with torch.no_grad():
+        return torch.cat([logits_of(model(part)) for part in points.split(_POINTS)])
+
+
+def has_batch_statistics(module: nn.Module) -> bool:
+    """Whether an example's output depends on the examples beside it, as with batch normalisation."""
+    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules())
+
+
+def _make_optimizer(weights: Sequence[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser; its updates are elementwise, so a stack may share it."""
     if recipe.optimizer == "adamw":
         betas = (recipe.momentum, 0.999)
@@ -92,7 +143,7 @@ def make_optimizer(weights: Sequence[Tensor], recipe: Recipe) -> torch.optim.Opt
     )
 
 
-def take_step(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def _take_step(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """A step of the optimiser at a learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = float(rate)

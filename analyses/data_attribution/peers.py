@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from spex_mech.core.errors import InputError
 from spex_mech.training_data.examples import Examples
-from spex_mech.training_data.torch.stacked import logits_of
 from spex_mech.training_data.torch.trainer import TorchTrainer
+from spex_mech.training_data.torch.training import logits_of
 
 
 def trak_scores(
