@@ -68,7 +68,7 @@ def cuts(
             are removed one by one.
         numbered: whether a layer computes with its own number, so that empty ones must stay.
     """
-    found = [
+    layers = [
         LayerCut(
             layer=layer,
             heads=tuple(int(h) for h in np.flatnonzero(row)),
@@ -78,25 +78,25 @@ def cuts(
         )
         for layer, row in enumerate(heads)
     ]
-    return [cut for cut in found if numbered or not cut.empty]
+    return [cut for cut in layers if numbered or not cut.empty]
 
 
-def is_even(found: list[LayerCut]) -> bool:
+def is_even(layers: list[LayerCut]) -> bool:
     """Whether a stock architecture, with one number of heads for all layers, can hold the cuts."""
-    shapes = {(cut.groups, cut.mlp) for cut in found}
-    return len(shapes) == 1 and all(cut.mlp and len({*cut.groups}) == 1 for cut in found)
+    shapes = {(cut.groups, cut.mlp) for cut in layers}
+    return len(shapes) == 1 and all(cut.mlp and len({*cut.groups}) == 1 for cut in layers)
 
 
-def evened(found: list[LayerCut], n_heads: int) -> list[LayerCut]:
+def evened(layers: list[LayerCut], n_heads: int) -> list[LayerCut]:
     """The smallest even cuts that contain the given ones.
 
     Every layer gets as many key/value heads as the fullest, and every one of those as many query
     heads as the fullest; removed heads and MLPs fill the gaps. They are there as zeros (the caller
     zeroes what they write), so no answer changes.
     """
-    n_kv = max((len(cut.kv_heads) for cut in found), default=1) or 1
-    size = max((count for cut in found for count in cut.groups), default=1)
-    return [_filled(cut, n_kv, size, n_heads) for cut in found]
+    n_kv = max((len(cut.kv_heads) for cut in layers), default=1) or 1
+    size = max((count for cut in layers for count in cut.groups), default=1)
+    return [_filled(cut, n_kv, size, n_heads) for cut in layers]
 
 
 def _filled(cut: LayerCut, n_kv: int, size: int, n_heads: int) -> LayerCut:

@@ -37,7 +37,7 @@ def export(
     card: Card | None = None,
     max_shard_size: str | int = "5GB",
 ) -> Path:
-    """Write the model without its removed players as a Hugging Face checkpoint.
+    """Write the model without its removed players as a Hugging Face checkpoint; one keyword per choice.
 
     ``dense`` keeps the architecture and every tensor's size: a removed head's columns of the output
     projection become zero, a removed MLP's last projection and a removed layer's two become zero

@@ -102,11 +102,11 @@ def footprints(
     for _ in range(rounds + 1):
         for name, hf in models.items():
             times[name].append(_round(hf, torch.from_numpy(ids), new_tokens))
-    found = {}
+    measured = {}
     for name, hf in models.items():
         prefill, decode, cached = zip(*times[name][1:], strict=True)
         weights = list(hf.parameters())  # tied weights come once
-        found[name] = Footprint(
+        measured[name] = Footprint(
             parameters=sum(p.numel() for p in weights),
             weight_bytes=sum(p.numel() * p.element_size() for p in weights),
             file_bytes=sizes.get(name),
@@ -117,7 +117,7 @@ def footprints(
             prefill_seconds=prefill,
             decode_seconds=decode,
         )
-    return found
+    return measured
 
 
 def speedup(before: Footprint, after: Footprint, *, seed: int) -> tuple[Estimate, Estimate]:

@@ -103,17 +103,19 @@ def _metadata(name: str) -> str:
 
 
 def _about(card: Card, players: PlayerSet, mask: np.ndarray, form: Form) -> str:
-    what = (
+    explanation = (
         "Removed parts are zero; every tensor has its old size."
         if form.mode == "dense"
         else "Removed parts are gone from the weights."
     )
     if form.rescale:
-        what += " Kept heads are multiplied by heads / kept heads of their layer."
+        explanation += " Kept heads are multiplied by heads / kept heads of their layer."
     if form.recovered:
-        what += " The weights were fine-tuned after pruning."
+        explanation += " The weights were fine-tuned after pruning."
     task = f" for **{_plain(card.task)}**" if card.task else ""
-    return f"Pruned with spex-mech{task}: {int(mask.sum())} of {players.n} parts kept. {what}\n"
+    return (
+        f"Pruned with spex-mech{task}: {int(mask.sum())} of {players.n} parts kept. {explanation}\n"
+    )
 
 
 def _loading(stock: bool) -> str:

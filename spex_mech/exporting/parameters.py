@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.limits import Limit
@@ -53,18 +53,6 @@ def parameter_limit(model: Model, players: PlayerSet, most: int | float) -> Limi
     if share:
         most = int(most * everything + 1e-9)
     return Limit(weights, float(most), "parameters", groups)
-
-
-def kept_parameters(
-    model: Model, players: PlayerSet, masks: Bool[np.ndarray, "m n"]
-) -> Int64[np.ndarray, " m"]:
-    """Parameters that the kept players take, (m,), for masks (m, n), True = kept; see `parameter_limit`.
-
-    Raises:
-        InputError: a model whose parts are not known, or masks of other players.
-    """
-    weights, groups = _counts(model, players)
-    return Limit(weights, np.inf, "parameters", groups).used(masks).round().astype(np.int64)
 
 
 def _counts(

@@ -16,6 +16,7 @@ from torch import nn
 from spex_mech.core.errors import InputError
 
 METHODS = ("lora", "full")
+_RANK = 8  # of LoRA's updates
 _IGNORED = -100
 
 
@@ -46,13 +47,12 @@ def recover(
     batch_size: int = 8,
     learning_rate: float | None = None,
     targets: int | None = None,
-    rank: int = 8,
 ) -> Recovered:
     """Fine-tune a compact model on token sequences by next-token prediction.
 
     Nothing in this library does this unasked. Train on the search questions only, and report what
     comes out beside the pruned model's own numbers, not in their place. ``lora`` trains low-rank
-    updates of every linear map inside the layers (Hu et al. 2022, arXiv 2106.09685, by the package
+    updates of rank 8 of every linear map inside the layers (Hu et al. 2022, arXiv 2106.09685, by the package
     peft) and merges them; ``full`` trains all weights. AdamW without weight decay, gradients
     clipped to norm 1, dropout off, a constant rate.
 
@@ -63,20 +63,19 @@ def recover(
         seed: seed of the order of the sequences and of LoRA's first weights.
         method: ``lora`` or ``full``.
         steps: updates.
-        batch_size: sequences an update; they are drawn in shuffled passes.
+        batch_size: sequences per update; they are drawn in shuffled passes.
         learning_rate: by default 2e-4 for ``lora``, 1e-5 for ``full``.
         targets: how many last tokens of each sequence are to be predicted; by default all but the
             first.
-        rank: rank of LoRA's updates.
 
     Raises:
         InputError: an unknown method, no or too short sequences, numbers below one, a loss that is
             not finite, or ``lora`` without peft installed.
     """
-    _check(method, sequences, steps, batch_size, targets, rank)
+    _check(method, sequences, steps, batch_size, targets)
     model = copy.deepcopy(hf).eval()
     frozen = [p.requires_grad for p in model.parameters()]
-    trainer = _lora(model, rank, seed) if method == "lora" else model.requires_grad_(True)
+    trainer = _lora(model, seed) if method == "lora" else model.requires_grad_(True)
     weights = [p for p in trainer.parameters() if p.requires_grad]
     rate = learning_rate or (2e-4 if method == "lora" else 1e-5)
     optimiser = torch.optim.AdamW(weights, lr=rate, weight_decay=0.0)
@@ -107,7 +106,7 @@ def recover(
     return Recovered(model.eval(), tuple(losses), sum(w.numel() for w in weights), method)
 
 
-def _lora(model: Any, rank: int, seed: int) -> Any:
+def _lora(model: Any, seed: int) -> Any:
     try:
         peft: Any = import_module("peft")
     except ImportError as error:
@@ -127,7 +126,7 @@ def _lora(model: Any, rank: int, seed: int) -> Any:
         raise InputError("no linear map is left in the layers; use method='full'")
     fan_in_fan_out = isinstance(model.get_submodule(names[0]), Conv1D)
     config = peft.LoraConfig(
-        r=rank, lora_alpha=2 * rank, target_modules=names, fan_in_fan_out=fan_in_fan_out
+        r=_RANK, lora_alpha=2 * _RANK, target_modules=names, fan_in_fan_out=fan_in_fan_out
     )
     with torch.random.fork_rng():  # peft draws from the global generator
         torch.manual_seed(seed)
@@ -164,15 +163,14 @@ def _check(
     steps: int,
     batch_size: int,
     targets: int | None,
-    rank: int,
 ) -> None:
     if method not in METHODS:
         raise InputError(f"unknown recovery method {method!r}; expected 'lora' or 'full'")
     short = [i for i, row in enumerate(sequences) if len(row) < 2]
     if not len(sequences) or short:
-        what = f"sequence {short[0]} has fewer" if short else "there are no sequences"
-        raise InputError(f"{what}; give token sequences of two tokens or more")
-    numbers = {"steps": steps, "batch_size": batch_size, "targets": targets, "rank": rank}
+        fault = f"sequence {short[0]} has fewer" if short else "there are no sequences"
+        raise InputError(f"{fault}; give token sequences of two tokens or more")
+    numbers = {"steps": steps, "batch_size": batch_size, "targets": targets}
     for name, value in numbers.items():
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}, expected 1 or more")

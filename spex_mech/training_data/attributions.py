@@ -1,4 +1,4 @@
-"""`attribute`: one decode a test point, all from the same trainings."""
+"""`attribute`: one decode per test point, all from the same trainings."""
 
 from __future__ import annotations
 
@@ -71,19 +71,19 @@ class Attributions:
         order: int = 2,
     ) -> Attributions:
         """Attributions from spectra that are at hand, one for each of the points."""
-        chosen, found = tuple(int(p) for p in points), tuple(spectra)
-        effects = np.zeros((len(chosen), trainings.players.n))
-        for row, (_, spectrum) in enumerate(zip(chosen, found, strict=True)):
+        rows, decoded = tuple(int(p) for p in points), tuple(spectra)
+        effects = np.zeros((len(rows), trainings.players.n))
+        for row, (_, spectrum) in enumerate(zip(rows, decoded, strict=True)):
             for (i,), value in interactions(spectrum, "Banzhaf", 1).values.items():
                 effects[row, i] = value
         classes = trainings.point_classes
         return cls(
             trainings.players,
-            chosen,
-            found,
+            rows,
+            decoded,
             effects,
             trainings.player_classes,
-            None if classes is None else tuple(classes[p] for p in chosen),
+            None if classes is None else tuple(classes[p] for p in rows),
             index,
             order,
         )
@@ -136,24 +136,24 @@ class Attributions:
                 "these trainings have no class names; give player_classes and point_classes"
             )
         row = self._row(point)
-        own = self.point_classes[row]
+        point_class = self.point_classes[row]
         effects = [
             (i, float(self.effects[row, i]))
             for i, name in enumerate(self.player_classes)
-            if name != own and self.effects[row, i] != 0
+            if name != point_class and self.effects[row, i] != 0
         ]
         return sorted(effects, key=lambda item: -abs(item[1]))[:k]
 
     def text(self, point: int, k: int = 3) -> str:
-        """A point's synergies, redundancies and strongest examples of other classes, a line each."""
+        """A point's synergies, redundancies and strongest examples of other classes, one per line."""
         row = self._row(point)
-        own = "" if self.point_classes is None else f" ({self.point_classes[row]})"
-        lines = [f"test point {point}{own}"]
-        for title, found in (
+        label = "" if self.point_classes is None else f" ({self.point_classes[row]})"
+        lines = [f"test point {point}{label}"]
+        for title, sets in (
             ("synergy", self.synergies(point, k)),
             ("redundancy", self.redundancies(point, k)),
         ):
-            for x in found:
+            for x in sets:
                 alone = ", ".join(f"{e:+.2f}" for e in x.effects)
                 lines.append(
                     f"  {title} {x.value:+.2f}: {self.players.label(x.players)} (alone {alone})"
@@ -165,14 +165,14 @@ class Attributions:
 
     @cached_property
     def _joint(self) -> list[list[Joint]]:
-        found = []
+        joint = []
         for spectrum, effects in zip(self.spectra, self.effects, strict=True):
             values = interactions(spectrum, self.index, self.order)
             sets = values.joint(len(values.values))
-            found.append(
+            joint.append(
                 [Joint(players, v, tuple(effects[list(players)].tolist())) for players, v in sets]
             )
-        return found
+        return joint
 
     def _row(self, point: int) -> int:
         if point not in self.points:

@@ -71,9 +71,9 @@ def review_words() -> Vocabulary:
 def _all_reviews() -> Iterator[tuple[str, int]]:
     """One clause of 14 · 128, or one of 43 beside one of 43 about the next thing."""
     clauses = [list(_clauses(thing)) for thing in _THINGS]
-    for i, mine in enumerate(clauses):
-        yield from mine
-        for first, _ in mine[::3]:
+    for i, variants in enumerate(clauses):
+        yield from variants
+        for first, _ in variants[::3]:
             for second, label in clauses[(i + 1) % len(clauses)][::3]:
                 yield f"{first} but {second}", label
 

@@ -40,7 +40,7 @@ def joint_figure(
         train: the training examples.
         test: the test points.
         points: which of the decoded points; None for all.
-        pairs: synergies and redundancies a row.
+        pairs: how many synergies and how many redundancies per row.
         coalitions: the players; by default every training example is one. A player of several
             examples is shown by its first.
 
@@ -72,8 +72,8 @@ def joint_figure(
                 x for x in attributions.redundancies(point, _MANY) if len(x.players) == 2
             ],
         }
-        for color, found in sides.items():
-            for k, x in enumerate(found[:pairs]):
+        for color, joint in sides.items():
+            for k, x in enumerate(joint[:pairs]):
                 _pair(figure, grid, row, first[color] + 3 * k, x, train, owned, color)
     titles = {
         _SYNERGY: "synergies: more together than alone",
@@ -86,7 +86,7 @@ def joint_figure(
 
 
 def selection_figure(curves: dict[str, Any], *, ylabel: str = "test accuracy") -> Figure:
-    """Accuracy against the number of kept examples, a line a method with its interval.
+    """Accuracy against the number of kept examples, one line per method with its interval.
 
     Args:
         curves: method name to (sizes (k,), means (k,), lows (k,), highs (k,)).
@@ -154,5 +154,7 @@ def _picture(image: npt.NDArray) -> npt.NDArray:
 def _wrap(text: str, lines: int = 6) -> list[str]:
     import textwrap
 
-    found = textwrap.wrap(text, _WRAP)
-    return found if len(found) <= lines else [*found[: lines - 1], found[lines - 1][:-3] + "..."]
+    wrapped = textwrap.wrap(text, _WRAP)
+    if len(wrapped) <= lines:
+        return wrapped
+    return [*wrapped[: lines - 1], wrapped[lines - 1][:-3] + "..."]

@@ -23,19 +23,19 @@ _LABELS = ("label", "labels", "fine_label", "coarse_label")
 
 
 @dataclass(frozen=True)
-class _Known:
+class _KnownDataset:
     hub: str
     config: str
     classes: tuple[str, ...]
 
 
 _KNOWN = {
-    "cifar10": _Known(
+    "cifar10": _KnownDataset(
         "uoft-cs/cifar10",
         "plain_text",
         tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
     ),
-    "mnist": _Known("ylecun/mnist", "mnist", tuple(str(i) for i in range(10))),
+    "mnist": _KnownDataset("ylecun/mnist", "mnist", tuple(str(i) for i in range(10))),
 }
 
 
@@ -54,7 +54,7 @@ def load_examples(
     vocabulary: Vocabulary | None = None,
     length: int = 64,
 ) -> Examples:
-    """Load a labelled data set of images or texts.
+    """Load a labelled data set of images or texts; a keyword for each way in which published ones differ.
 
     Args:
         name: ``cifar10``, ``mnist``, any id of the hub, or a folder.
@@ -73,7 +73,7 @@ def load_examples(
         seed: of that draw.
         vocabulary: words that texts are encoded with; by default those of these texts. Give the
             training set's (``Vocabulary.of(train.texts)``) to a test set.
-        length: tokens a text.
+        length: tokens per text.
 
     Returns:
         Images (N, channels, height, width) from 0 to 1, or texts with token ids (N, length).
@@ -106,10 +106,10 @@ def load_examples(
     return Examples(_images(rows, source), labels, names)
 
 
-def _column(row: Row, given: str | None, usual: tuple[str, ...], argument: str) -> str:
-    if given is not None:
-        row[given]  # raises where it is missing
-        return given
+def _column(row: Row, name: str | None, usual: tuple[str, ...], argument: str) -> str:
+    if name is not None:
+        row[name]  # raises where it is missing
+        return name
     for name in usual:
         if name in row.values:
             return name
@@ -123,19 +123,19 @@ def _labels(
     rows: list[Row], column: str, names: tuple[str, ...] | None
 ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     """Labels as positions among the class names."""
-    found = [row[column] for row in rows]
-    if all(isinstance(x, (int, np.integer)) or str(x).isdigit() for x in found):
-        numbers = np.array([int(x) for x in found])
+    labels = [row[column] for row in rows]
+    if all(isinstance(x, (int, np.integer)) or str(x).isdigit() for x in labels):
+        numbers = np.array([int(x) for x in labels])
         return numbers, names or tuple(str(i) for i in range(int(numbers.max()) + 1))
-    names = names or tuple(sorted({str(x) for x in found}))
+    names = names or tuple(sorted({str(x) for x in labels}))
     place = {name: i for i, name in enumerate(names)}
-    for row, x in zip(rows, found, strict=True):
+    for row, x in zip(rows, labels, strict=True):
         if str(x) not in place:
             raise InputError(
                 f"{row.where} has the label {x!r}, which is none of the classes {', '.join(names[:8])}; "
                 "give all with classes=..."
             )
-    return np.array([place[str(x)] for x in found]), names
+    return np.array([place[str(x)] for x in labels]), names
 
 
 def _names_in(folder: Path | None, column: str) -> tuple[str, ...] | None:

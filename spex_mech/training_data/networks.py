@@ -157,9 +157,9 @@ class _TextClassifier(nn.Module):
         self.head = nn.Linear(filters, classes)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        there = (tokens != 0).unsqueeze(1)
-        x = self.embedding(tokens).transpose(1, 2) * there
-        x = torch.relu(self.convolution(x)) * there
+        present = (tokens != 0).unsqueeze(1)
+        x = self.embedding(tokens).transpose(1, 2) * present
+        x = torch.relu(self.convolution(x)) * present
         return self.head(x.amax(dim=2))
 
 

@@ -136,7 +136,7 @@ def by_cluster(
     if len(flat) != len(train) or not len(present) <= clusters <= len(train):
         raise InputError(
             f"{clusters} clusters of {len(train)} examples ({len(flat)} features) in {len(present)} "
-            "classes; expected one cluster a class at least and one an example at most"
+            "classes; expected at least one cluster per class and at most one per example"
         )
     flat = flat.reshape(len(train), -1).astype(np.float64)
     share = np.ones(len(present), dtype=np.int64)
@@ -146,8 +146,8 @@ def by_cluster(
     means: Any = KMeans
     for label, k in zip(present.tolist(), share.tolist(), strict=True):
         rows = np.flatnonzero(train.labels == label)
-        found = means(k, n_init=4, random_state=seed).fit_predict(flat[rows])
+        assigned = means(k, n_init=4, random_state=seed).fit_predict(flat[rows])
         # k-means may leave a cluster empty where examples are equal
-        for row, cluster in zip(rows.tolist(), found.tolist(), strict=True):
+        for row, cluster in zip(rows.tolist(), assigned.tolist(), strict=True):
             groups[row] = f"{train.classes[label]} {cluster}"
     return by_group(train, groups)

@@ -61,7 +61,7 @@ def additive(scores: npt.ArrayLike, masks: Bool[np.ndarray, "m n"]) -> Float64[n
 
 
 def leave_one_out(game: TrainingGame) -> Float64[np.ndarray, "t n"]:
-    """What each player adds to all the others at each test point: n + 1 retrainings a seed.
+    """What each player adds to all the others at each test point: n + 1 retrainings per seed.
 
     Returns:
         float64 (t, n), value with all minus value without the player.

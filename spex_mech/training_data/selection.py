@@ -113,9 +113,11 @@ def by_loss(losses: npt.ArrayLike, keep: int, *, hardest: bool = True) -> Mask:
 
 def own_losses(game: TrainingGame) -> Float64[np.ndarray, " N"]:
     """Cross-entropy of every training example under the models trained on all of them."""
-    own = TrainingGame(game.trainer, game.train, game.train, game.coalitions, seeds=game.seeds)
-    scores = own.scores(np.ones((1, own.players.n), dtype=bool))
-    return -own.per_point(scores, value="loss")[0]
+    on_itself = TrainingGame(
+        game.trainer, game.train, game.train, game.coalitions, seeds=game.seeds
+    )
+    scores = on_itself.scores(np.ones((1, on_itself.players.n), dtype=bool))
+    return -on_itself.per_point(scores, value="loss")[0]
 
 
 def _by_class(features: npt.ArrayLike, keep: int, labels: npt.ArrayLike | None, choose) -> Mask:

@@ -86,13 +86,13 @@ class TrainFunction:
         for j, subset in enumerate(subsets):
             rows = np.flatnonzero(subset)
             with _named(self.name, rows, seed):
-                found = np.asarray(self.function(rows, seed), dtype=np.float32)
-            if found.shape != out.shape[1:]:
+                scores = np.asarray(self.function(rows, seed), dtype=np.float32)
+            if scores.shape != out.shape[1:]:
                 raise InputError(
-                    f"{self.name} answered scores of shape {found.shape}, expected {out.shape[1:]}: "
+                    f"{self.name} answered scores of shape {scores.shape}, expected {out.shape[1:]}: "
                     "(test points, classes)"
                 )
-            out[j] = found
+            out[j] = scores
         return out
 
 
@@ -183,8 +183,8 @@ class SklearnTrainer:
     def _scores(self, model: Any, points: npt.NDArray) -> npt.NDArray:
         if hasattr(model, "predict_proba"):
             return np.log(np.clip(model.predict_proba(points), FLOOR, 1.0))
-        found = model.decision_function(points)
-        return np.stack([-found, found], axis=1) if found.ndim == 1 else found
+        margins = model.decision_function(points)
+        return np.stack([-margins, margins], axis=1) if margins.ndim == 1 else margins
 
     @property
     def _decides(self) -> bool:

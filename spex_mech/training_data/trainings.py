@@ -75,9 +75,9 @@ class Trainings:
             ("player classes", self.player_classes, masks.shape[1]),
             ("point classes", self.point_classes, margins.shape[1]),
         )
-        for what, names, count in wanted:
+        for kind, names, count in wanted:
             if names is not None and len(names) != count:
-                raise InputError(f"{len(names)} {what} for {count} columns; give one for each")
+                raise InputError(f"{len(names)} {kind} for {count} columns; give one for each")
 
     @cached_property
     def design(self) -> MaskDesign:
@@ -149,14 +149,14 @@ def load_trainings(
     if margins is None and not _is_parquet(masks):
         raise InputError("margins is missing; give the (m, test points) array or file beside masks")
     rows = _masks(_table(masks, "mask"), count)
-    found = _table(masks if margins is None else margins, "margins")
-    if found.dtype.kind not in "fiu" or found.ndim not in (1, 2):
+    values = _table(masks if margins is None else margins, "margins")
+    if values.dtype.kind not in "fiu" or values.ndim not in (1, 2):
         raise InputError(
-            f"margins have shape {found.shape} and dtype {found.dtype}, expected numbers (m, test points)"
+            f"margins have shape {values.shape} and dtype {values.dtype}, expected numbers (m, test points)"
         )
     return Trainings(
         rows,
-        found[:, None] if found.ndim == 1 else found,
+        values[:, None] if values.ndim == 1 else values,
         named or PlayerSet.from_names(f"#{i}" for i in range(rows.shape[1])),
         None if player_classes is None else tuple(player_classes),
         None if point_classes is None else tuple(point_classes),

@@ -10,7 +10,7 @@ import spex_mech as sm
 from spex_mech.core.limits import kv_groups
 from spex_mech.core.masks import all_masks
 from spex_mech.exporting.export import compact_model
-from spex_mech.exporting.parameters import kept_parameters, parameter_limit
+from spex_mech.exporting.parameters import parameter_limit
 
 
 def size(hf) -> int:
@@ -26,7 +26,7 @@ def test_counts_are_those_of_the_compact_model(tiny, spec):
     masks = rng.random((4, players.n)) < rng.uniform(0.2, 0.9, (4, 1))
     masks[0], masks[1] = True, False
     masks[1, 0] = True
-    counted = kept_parameters(tiny, players, masks)
+    counted = parameter_limit(tiny, players, 0).used(masks)
     built = [size(compact_model(tiny, players, mask)) for mask in masks]
     np.testing.assert_array_equal(counted - counted[0], np.array(built) - size(tiny.hf))
 
@@ -45,8 +45,8 @@ def test_pruning_to_a_number_of_parameters(tiny_llama, keep):
     players = sm.select_players(tiny_llama, "heads")
     game = heads_game(players)
     everything = all_masks(players.n)
-    cost = kept_parameters(tiny_llama, players, everything)
     limit = parameter_limit(tiny_llama, players, 0.6)
+    cost = limit.used(everything)
     assert limit.most == int(0.6 * cost.max())
     allowed = everything[cost <= limit.most]
     if keep is not None:

@@ -24,7 +24,7 @@ class Recipe:
 
     Attributes:
         epochs: passes over the training set.
-        batch: examples a minibatch, of the whole set.
+        batch: examples per minibatch, of the whole set.
         rate: learning rate at the start.
         momentum: of ``sgd``; the first beta of ``adamw``.
         weight_decay: as torch's optimisers take it.

@@ -98,10 +98,10 @@ class TorchTrainer:
         parts = []
         for module, weights in self._trained(train, subsets, seed):
             if weights is None:
-                found = score_alone(module, points)[None]
+                logits = score_alone(module, points)[None]
             else:
-                found = score_stacked(module, weights, points)
-            parts.append(found.float().cpu().numpy())
+                logits = score_stacked(module, weights, points)
+            parts.append(logits.float().cpu().numpy())
         if not parts:
             return np.empty((0, len(test), len(train.classes)), dtype=np.float32)
         return np.concatenate(parts)
