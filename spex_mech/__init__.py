@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from spex_mech.designs import MaskDesign as MaskDesign
     from spex_mech.evaluation.evaluate import Run as Run
     from spex_mech.evaluation.evaluate import evaluate as evaluate
+    from spex_mech.evaluation.executors import LocalExecutor as LocalExecutor
+    from spex_mech.evaluation.executors import RayExecutor as RayExecutor
     from spex_mech.evaluation.stored_run import StoredRun as StoredRun
     from spex_mech.evaluation.stored_run import open_run as open_run
     from spex_mech.exporting.export import compact_model as compact_model
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from spex_mech.pruning.curve import smallest as smallest
     from spex_mech.pruning.prune import prune as prune
     from spex_mech.pruning.size import choose_size as choose_size
+    from spex_mech.report.page import write_report as write_report
     from spex_mech.run.explain_features import explain_features as explain_features
     from spex_mech.run.plan import task_noise as task_noise
     from spex_mech.tasks.calibration import calibrate as calibrate
@@ -62,10 +65,12 @@ _HOME = {
     "InputError": "core.errors",
     "Interactions": "core.interactions",
     "Limit": "core.limits",
+    "LocalExecutor": "evaluation.executors",
     "MaskDesign": "designs",
     "Model": "models.loading",
     "PlayerSet": "core.players",
     "PruningCurve": "pruning.curve",
+    "RayExecutor": "evaluation.executors",
     "Run": "evaluation.evaluate",
     "Spectrum": "core.spectrum",
     "StoredRun": "evaluation.stored_run",
@@ -101,6 +106,7 @@ _HOME = {
     "smallest": "pruning.curve",
     "task_names": "tasks.cards",
     "task_noise": "run.plan",
+    "write_report": "report.page",
 }
 
 _PACKAGES = ("designs", "features", "training_data")

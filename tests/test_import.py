@@ -71,3 +71,8 @@ sm.features.text(sm.features.Endpoint("m", base_url="http://localhost"), "a bb",
 print([m for m in {[m for m in HEAVY if m != "sklearn" and m != "pandas"]} if m in sys.modules])
 """
     assert run(code).splitlines() == ["[8.]", "[]"]
+
+
+def test_names_that_the_documents_use_are_public():
+    for name in ("LocalExecutor", "RayExecutor", "write_report"):
+        assert name in sm.__all__ and callable(getattr(sm, name))
