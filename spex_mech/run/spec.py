@@ -1,4 +1,4 @@
-"""Run specs: everything a run depends on, read from TOML or YAML and checked before anything starts."""
+"""Run specs: all that a run depends on, read from TOML or YAML and checked before anything starts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import tomllib
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from spex_mech.core.compat import tomllib
 from spex_mech.core.errors import InputError, MissingFileError
 
 
@@ -25,7 +25,8 @@ class GameSpec(_Section):
         metric: metric of the task; None for the task's own.
         ablation: ``zero``, ``mean`` or ``resample``.
         rescale: rescale the kept heads of each layer by H / |kept|.
-        examples: search questions to use, the first ones; None for all. Tests use all.
+        examples: number of search questions to use, the first ones; None for all. The test uses all test
+            questions, whatever this says.
     """
 
     metric: str | None = None
@@ -51,7 +52,7 @@ class DesignSpec(_Section):
     Attributes:
         kind: ``biased``, ``uniform``, ``paired``, ``stratified`` or ``spex``.
         budget: number of masks.
-        first: use the first so many of them; None for all. `explain` sets it when it stops early.
+        first: number of masks to use, the first ones; None for all. `explain` sets it to what it spent.
         keep_rate: for ``biased``: one rate, ``[low, high]`` drawn for every mask, or ``auto``: the range
             that serves the sizes of ``prune.keep``.
         check: masks of the same kind evaluated on top and held out, to measure faithfulness.
@@ -87,17 +88,17 @@ class PruneSpec(_Section):
         keep: numbers of players to keep, or shares of them such as 0.5; the pruning curve has a point
             for each.
         ablations: true ablations spent on checking and improving each size.
-        baselines: what ours is compared with, any of `comparison.CHOOSERS`; each gets as many
-            ablations as ours, design included.
-        per_layer: most players kept in a layer; None for no such limit. Baselines keep no limits.
+        baselines: methods to compare ours with, any of `compare.CHOOSERS`; each may spend as many
+            ablations as ours, design included. None of them keeps limits.
+        per_layer: most players kept in a layer; None for no such limit.
         kv_groups: most key/value groups kept.
         parameters: most parameters in the kept players, a number or a share.
-        export: the size whose model is exported; ``auto`` for the smallest one that costs no more than
-            the noise of the validation questions, see `choose_size`; None for none.
+        export: the size whose model is exported; ``auto`` for the smallest one whose loss the noise of
+            the validation questions can hide, see `choose_size`; None for none.
         tolerance: loss that ``auto`` accepts whatever the noise, in units of the metric.
-        errors: standard errors that it accepts on top.
+        errors: number of standard errors that ``auto`` accepts on top.
         mode: ``dense`` or ``compact``, see `export`.
-        even: with ``compact``, a stock checkpoint even where layers keep unequally much.
+        even: with ``compact``, write a stock checkpoint although layers keep unequally many players.
         measure: with ``compact``, measure size and speed for the model card.
         seed: seed of the search and of the bootstrap.
     """
@@ -122,7 +123,7 @@ class CircuitSpec(_Section):
 
     Attributes:
         subsets: random knock-outs that completeness is measured on; 0 leaves the circuit out of a run.
-        questions: test questions to use, the first ones; None for all.
+        questions: number of test questions to use, spread over all of them; None for all.
         seed: seed of the knock-outs and of the bootstrap.
     """
 
@@ -151,20 +152,20 @@ def read_spec(file: str | Path | None, settings: Sequence[str] = ()) -> RunSpec:
 
     Args:
         file: a ``.toml``, ``.yaml`` or ``.yml`` file; None for the defaults.
-        settings: such as ``"design.budget=500"``; values are TOML, or else text.
+        settings: such as ``"design.budget=500"``; a value that is not TOML is taken as text.
 
     Raises:
-        MissingFileError: the file is not there.
+        MissingFileError: the file does not exist.
         InputError: a file that cannot be read, an unknown key or a value of the wrong type.
     """
     return with_settings({} if file is None else _parse(Path(file)), settings)
 
 
 def with_settings(raw: dict[str, Any], settings: Sequence[str]) -> RunSpec:
-    """A spec from its keys and values, with ``key=value`` settings applied to it.
+    """The spec of keys and values as a file holds them, with ``key=value`` settings applied.
 
     Args:
-        raw: sections and keys, as a spec file holds them; settings are put into it.
+        raw: sections and keys; the settings are written into it.
         settings: see `read_spec`.
 
     Raises:
@@ -221,7 +222,7 @@ def _put(raw: dict[str, Any], path: list[str], value: Any, setting: str) -> None
 
 
 def _message(error: ValidationError) -> str:
-    """The first thing wrong with a spec, in words."""
+    """The first mistake in a spec, as a sentence."""
     first = error.errors(include_url=False)[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] != "extra_forbidden":

@@ -19,6 +19,7 @@ from spex_mech import cli
 from spex_mech.core.errors import InputError
 from spex_mech.run.designs import search_design
 from spex_mech.run.folder import open_folder
+from spex_mech.run.spec import CircuitSpec
 
 SMALL = {
     "players": "heads:0-1",
@@ -87,6 +88,12 @@ def test_every_step_says_what_it_did(job):
     assert "circuit of 8 of 16 players; margin on 10 questions" in printed["circuit"]
     assert f"written: {folder / 'pruned'}" in printed["export"]
     assert f"report: {folder / 'report.html'}" in printed["report"]
+
+
+def test_help_and_spec_say_which_questions_a_circuit_is_tested_on():
+    help_text = " ".join(ask("circuit", "--help").replace("│", " ").split())
+    assert "How many test questions, spread over all of them" in help_text
+    assert "test questions to use, spread over all of them" in str(CircuitSpec.__doc__)
 
 
 def test_steps_leave_what_a_whole_run_leaves(job, tmp_path, task_cut):
