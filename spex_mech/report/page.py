@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from spex_mech.core.units import bytes_text
 from spex_mech.features.view import view_of
 from spex_mech.report.contents import Gathered, gather
 from spex_mech.report.figures import figures_of
@@ -55,7 +56,7 @@ def write_report(folder: RunFolder | str | Path, *, metrics: Sequence[str] | Non
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(interval=_interval, signed=_signed, bytes=_bytes)
+    environment.filters.update(interval=_interval, signed=_signed, bytes=bytes_text)
     page = environment.get_template("page.html.j2").render(
         figures={name: _svg(figure, name) for name, figure in figures.items()}, **_facts(found)
     )
@@ -143,14 +144,6 @@ def _fields(estimate: Any) -> dict[str, float]:
 
 def _minus(text: str) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
 
 
 def _svg(figure: Figure, name: str) -> Markup:

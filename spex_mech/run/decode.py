@@ -1,8 +1,8 @@
-"""From a store to a spectrum, without the model: the decode step of a run, and of any store."""
+"""The decode step of a run, and of any store: from stored values to a spectrum, without the model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from spex_mech.core.players import PlayerSet
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign
+from spex_mech.evaluation.batches import MaskIndex
 from spex_mech.evaluation.stored_run import StoredRun, open_run
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.folder import RunFolder
@@ -30,10 +31,11 @@ class Decoded:
     Attributes:
         stored: the store, in the metric that was decoded.
         design: the masks that were decoded.
-        values: float64 (m,), theirs.
+        values: float64 (m,), the values of those masks.
         spectrum: the surrogate.
-        interactions: the index asked for.
-        held_out: its fit to held-out masks; None without any, or where their values are all equal.
+        interactions: its interactions, in the index of the settings.
+        held_out: the spectrum's fit to held-out masks; None without any, or where their values are all
+            equal.
     """
 
     stored: StoredRun
@@ -54,27 +56,26 @@ def decode_folder(folder: RunFolder, spectrum: Spectrum | None = None) -> Decode
 
     Args:
         folder: the run's folder.
-        spectrum: what was just decoded from this very design, to save doing it again.
+        spectrum: the spectrum, where this design has just been decoded; None to decode it here.
 
     Raises:
         MissingFileError: nothing has been evaluated.
         InputError: an evaluation that is not finished, or settings that the store cannot serve.
     """
     spec = folder.spec
-    stored = _opened(folder.masks, spec.game.metric)
+    stored = _open(folder.masks, spec.game.metric)
     design = search_design(spec.design, stored.players.n)
     values = _values(stored, design, folder)
     decoded = _decode(stored, design, values, spec.decode, spec.interactions, spectrum)
     check = check_design(spec.design, stored.players.n)
     if check is None:
         return decoded
-    held = _opened(folder.check, spec.game.metric)
-    measured = _values(held, check, folder)
+    measured = _values(_open(folder.check, spec.game.metric), check, folder)
     if not np.ptp(measured) > 0:  # equal values have no R²
         return decoded
     predicted = np.asarray(decoded.spectrum(check.masks))
     fit = HeldOut(predicted, measured, r2_interval(predicted, measured, seed=spec.design.seed))
-    return Decoded(stored, design, values, decoded.spectrum, decoded.interactions, fit)
+    return replace(decoded, held_out=fit)
 
 
 def decode_store(
@@ -82,7 +83,7 @@ def decode_store(
     *,
     metric: str | None = None,
     questions: str | None = None,
-    how: DecodeSpec | None = None,
+    settings: DecodeSpec | None = None,
     index: InteractionsSpec | None = None,
 ) -> Decoded:
     """Decode all masks of any store.
@@ -91,18 +92,23 @@ def decode_store(
         store: a run store, such as the ``masks`` of a run's folder.
         metric: the metric; None for the values as they were stored.
         questions: positions such as ``0-29,40``; None for all.
-        how: method and seed.
-        index: the interactions to read off.
+        settings: method and seed of the decoder; None for the defaults.
+        index: index and order of the interactions; None for the defaults.
 
     Raises:
-        MissingFileError: no store is there.
+        MissingFileError: the folder holds no store.
         InputError: settings that the store cannot serve.
     """
     stored = open_run(store, metric=metric)
     if questions is not None:
         stored = stored.with_metric(examples=_positions(questions))
-    design = stored.design
-    return _decode(stored, design, stored.values, how or DecodeSpec(), index or InteractionsSpec())
+    return _decode(
+        stored,
+        stored.design,
+        stored.values,
+        settings or DecodeSpec(),
+        index or InteractionsSpec(),
+    )
 
 
 def save_decoded(decoded: Decoded, folder: RunFolder) -> None:
@@ -158,51 +164,52 @@ def _decode(
     stored: StoredRun,
     design: MaskDesign,
     values: np.ndarray,
-    how: DecodeSpec,
+    settings: DecodeSpec,
     index: InteractionsSpec,
-    known: Spectrum | None = None,
+    spectrum: Spectrum | None = None,
 ) -> Decoded:
-    if known is None:
-        known = decode(design, values, method=how.method, seed=how.seed)
-    spectrum = known
-    found = interactions(spectrum, index.index, index.order)
-    return Decoded(stored, design, values, spectrum, found, None)
+    if spectrum is None:
+        spectrum = decode(design, values, method=settings.method, seed=settings.seed)
+    values_of_index = interactions(spectrum, index.index, index.order)
+    return Decoded(stored, design, values, spectrum, values_of_index, None)
 
 
-def _opened(store: Path, metric: str | None) -> StoredRun:
-    """A store in the metric asked for; as it was stored where that is the one."""
+def _open(store: Path, metric: str | None) -> StoredRun:
+    """A store in a metric; the stored values themselves where they are in that metric."""
     stored = open_run(store)
     same = metric is None or metric == stored.facts["game"].get("metric")
     return stored if same else stored.with_metric(metric)
 
 
 def _values(stored: StoredRun, design: MaskDesign, folder: RunFolder) -> np.ndarray:
-    everything = stored.values  # says itself what is wrong with the metric or the shards
-    del everything
-    try:
-        return stored(design.masks)
-    except InputError as error:
-        again = (
+    """Values of a design's masks, all of which must be stored."""
+    values = stored.values
+    rows = MaskIndex(stored.masks).find(design.masks)
+    if missing := int((rows < 0).sum()):
+        command = (
             "explain with the same input"
             if folder.has("input.json")
             else "evaluate with the same spec"
         )
         raise InputError(
-            f"the evaluation of {folder.path} is not finished, or a shard is damaged: {error}. "
-            f"spex-mech {again} and --out {folder.path} goes on; spex-mech decode "
-            f"{stored.folder} --out FOLDER decodes what is there"
-        ) from None
+            f"the evaluation of {folder.path} is not finished, or a shard is damaged: {missing} of "
+            f"{len(rows)} masks are not stored in {stored.folder}. spex-mech {command} and --out "
+            f"{folder.path} goes on; spex-mech decode {stored.folder} --out FOLDER decodes the masks that "
+            "are stored"
+        )
+    return values[rows]
 
 
 def _positions(text: str) -> np.ndarray:
-    out: list[int] = []
+    """Positions written as in ``0-29,40``."""
+    positions: list[int] = []
     for piece in text.split(","):
         first, dash, last = piece.strip().partition("-")
         if not first.isdigit() or (dash and not last.isdigit()):
             raise InputError(
                 f"cannot read questions {text!r}; write positions from 0, as in '0-29,40'"
             )
-        out += range(int(first), int(last or first) + 1)
-    if not out:
+        positions += range(int(first), int(last or first) + 1)
+    if not positions:
         raise InputError(f"questions {text!r} are none; write positions from 0, as in '0-29,40'")
-    return np.array(out)
+    return np.array(positions)

@@ -1,4 +1,4 @@
-"""The masks that a spec names: the same ones whenever they are asked for."""
+"""The masks of a spec: equal specs give equal masks."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from spex_mech.core.errors import InputError
 from spex_mech.designs import MaskDesign
 from spex_mech.run.spec import DesignSpec
 
-_CHECK_SEED = 1_000_003  # apart from the design's own seed
+_CHECK_SEED = 1_000_003  # added to the design's seed, so that the two differ
 
 
 def search_design(spec: DesignSpec, n: int) -> MaskDesign:
     """The masks to decode.
 
     Args:
-        spec: which masks.
+        spec: kind, number, rates and seed of the masks.
         n: number of players.
 
     Raises:
         InputError: an unknown kind, or a budget, rate or ``first`` out of range.
     """
-    whole = _design(spec, n, spec.budget, spec.seed)
-    if spec.first is None or spec.first == len(whole):
-        return whole
-    if not 1 <= spec.first <= len(whole):
+    design = _design(spec, n, spec.budget, spec.seed)
+    if spec.first is None or spec.first == len(design):
+        return design
+    if not 1 <= spec.first <= len(design):
         raise InputError(
-            f"design.first is {spec.first}, expected a number of masks from 1 to {len(whole)}"
+            f"design.first is {spec.first}, expected a number of masks from 1 to {len(design)}"
         )
-    # Part of a coded design is no code: its masks are decoded by regression.
-    return MaskDesign(whole.masks[: spec.first], whole.seed, whole.kind, whole.keep_rates)
+    # A part of a coded design has no code: its masks are decoded by regression.
+    return MaskDesign(design.masks[: spec.first], design.seed, design.kind, design.keep_rates)
 
 
 def check_design(spec: DesignSpec, n: int) -> MaskDesign | None:
-    """The masks held out to measure faithfulness; None if there are to be none.
+    """The masks held out to measure faithfulness; None where the spec holds none out.
 
     Raises:
         InputError: as for `search_design`.

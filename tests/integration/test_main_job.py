@@ -14,8 +14,10 @@ import transformers
 import spex_mech as sm
 from spex_mech import cli
 from spex_mech.report import write_report
-from spex_mech.run import steps as pipeline
+from spex_mech.run.prune import kept_of
+from spex_mech.run.setup import circuit_game, prepare
 from spex_mech.run.spec import read_spec
+from spex_mech.run.steps import run
 from spex_mech.tasks.noise import expected_noise
 
 SMALL = [
@@ -46,8 +48,8 @@ def flags(settings: list[str]) -> list[str]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "out"
-    setup = pipeline.prepare(read_spec(None, SMALL))
-    result = pipeline.run(setup, folder, progress=False)
+    setup = prepare(read_spec(None, SMALL))
+    result = run(setup, folder, progress=False)
     write_report(result.folder)
     return folder, result
 
@@ -95,16 +97,25 @@ def test_the_spectrum_file_predicts_the_measured_masks(finished):
 def test_the_circuit_is_the_exported_set(finished):
     folder, result = finished
     found = json.loads((folder / "circuit.json").read_text())
-    kept = pipeline.kept_of(result.folder, result.setup.players, 12)
+    kept = kept_of(result.folder, result.setup.players, 12)
     assert [node["id"] for node in found["nodes"]] == [
         name for name, k in zip(result.setup.players.names, kept.mask, strict=True) if k
     ]
     assert found["graph"]["alone"]["n"] == 20
     alone = result.setup.game.with_split("test")
     values = alone.per_example(alone.scores(kept.mask[None]))[0]
-    ids = pipeline.circuit_game(result.setup).prompts.ids
+    ids = circuit_game(result.setup).prompts.ids
     chosen = [alone.prompts.ids.index(x) for x in ids]
     assert found["graph"]["alone"]["mean"] == pytest.approx(values[chosen].mean(), abs=1e-4)
+
+
+def test_the_circuit_is_tested_on_questions_spread_over_all_test_questions(finished):
+    setup = finished[1].setup
+    every = [example.id for example in setup.task.select("test")]
+    places = [every.index(x) for x in circuit_game(setup).prompts.ids]
+    assert len(places) == 20 and places[0] == 0 and places[-1] == len(every) - 1
+    steps = np.diff(places)
+    assert steps.min() >= len(every) // 20 and steps.max() - steps.min() <= 1
 
 
 def test_the_exported_model_answers_like_the_masked_one(finished):
@@ -112,7 +123,7 @@ def test_the_exported_model_answers_like_the_masked_one(finished):
     setup = result.setup
     stock = transformers.AutoModelForCausalLM.from_pretrained(folder / "pruned").eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "pruned")
-    mask = pipeline.kept_of(result.folder, setup.players, 12).mask
+    mask = kept_of(result.folder, setup.players, 12).mask
     scores = setup.game.scores(mask[None])[0]
     for example, expected in zip(setup.task.select("search"), scores, strict=True):
         ids = tokenizer(example.prompt, return_tensors="pt")["input_ids"]
@@ -130,7 +141,7 @@ def test_a_run_that_was_cut_off_is_taken_up_without_evaluating_anything_again(
     (folder / "pruned").rename(tmp_path / "pruned")
     game = type(result.setup.game)
     monkeypatch.setattr(game, "scores", lambda *a: pytest.fail("evaluated again"))
-    again = pipeline.run(pipeline.prepare(result.setup.spec), folder, progress=False)
+    again = run(prepare(result.setup.spec), folder, progress=False)
     np.testing.assert_array_equal(again.decoded.values, result.decoded.values)
     for a, b in zip(again.scores.points, result.scores.points, strict=True):
         np.testing.assert_array_equal(a.kept.mask, b.kept.mask)
@@ -160,7 +171,7 @@ def test_plan_prints_masks_tokens_and_time(monkeypatch, capsys):
     for split, questions in (("search", 12), ("test", 480)):
         assert f"{split + ' questions':<18}{expected_noise(questions)}" in out
     tokens = int(lines["design"][-3].replace(",", ""))
-    setup = pipeline.prepare(read_spec(None, SMALL))
+    setup = prepare(read_spec(None, SMALL))
     assert tokens == 48 * sum(len(t) for t in setup.game.prompts.tokens)
 
 

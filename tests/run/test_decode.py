@@ -63,7 +63,7 @@ def test_more_masks_in_the_store_change_nothing(tmp_path):
     before = decode_folder(folder).spectrum.top(50)
     sm.evaluate(Game(), sm.designs.uniform(8, 30, seed=9), store=folder.masks, progress=False)
     assert decode_folder(folder).spectrum.top(50) == before
-    everything = decode_store(folder.masks, how=DecodeSpec(method="walsh_gp"))
+    everything = decode_store(folder.masks, settings=DecodeSpec(method="walsh_gp"))
     assert len(everything.design) > 60
 
 
@@ -101,14 +101,14 @@ def test_unfinished_evaluations_are_refused_with_both_ways_on(tmp_path):
     sm.evaluate(Game(), part, store=folder.masks, progress=False)
     with pytest.raises(sm.InputError, match=r"not finished.*spex-mech evaluate.*spex-mech decode"):
         decode_folder(folder)
-    assert len(decode_store(folder.masks, how=DecodeSpec(method="lasso")).design) <= 20
+    assert len(decode_store(folder.masks, settings=DecodeSpec(method="lasso")).design) <= 20
 
 
 def test_other_readings_of_a_store(tmp_path):
     folder = evaluated(claim(tmp_path / "run", spec()))
     found = decode_store(
         folder.masks,
-        how=DecodeSpec(method="lasso", seed=2),
+        settings=DecodeSpec(method="lasso", seed=2),
         index=InteractionsSpec(index="Shapley", order=1),
     )
     assert found.interactions.index == "Shapley" and found.held_out is None

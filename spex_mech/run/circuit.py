@@ -1,0 +1,56 @@
+"""The circuit step of a run: one kept set is tested as a circuit on test questions."""
+
+from __future__ import annotations
+
+from spex_mech.evaluation.executors import Executor
+from spex_mech.pruning.circuit import Circuit, circuit
+from spex_mech.pruning.circuit_files import circuit_to_graphml, circuit_to_json
+from spex_mech.run.decode import Decoded, decode_folder
+from spex_mech.run.folder import RunFolder, write_text
+from spex_mech.run.prune import kept_of
+from spex_mech.run.setup import Setup, check_circuit, circuit_game
+
+
+def circuit_step(
+    setup: Setup,
+    folder: RunFolder,
+    keep: int | None = None,
+    *,
+    decoded: Decoded | None = None,
+    executor: str | Executor = "local",
+    progress: bool | None = None,
+) -> Circuit:
+    """Test our kept set of one size as a circuit; write ``circuit.json`` and ``circuit.graphml``.
+
+    Args:
+        setup: what was run.
+        folder: the run's folder, with its kept sets.
+        keep: the size; by default the one to be exported, or the only one.
+        decoded: the run's spectrum, if it has been decoded already.
+        executor: see `evaluate`.
+        progress: see `evaluate`.
+
+    Raises:
+        MissingFileError: nothing was pruned.
+        InputError: a size that was not pruned to.
+    """
+    check_circuit(setup)
+    spec = setup.spec
+    kept = kept_of(folder, setup.players, keep)
+    spectrum = (decode_folder(folder) if decoded is None else decoded).spectrum
+    game = circuit_game(setup)
+    with folder.timed("circuit"):
+        tested = circuit(
+            game,
+            kept.mask,
+            spectrum,
+            index=spec.interactions.index if spec.interactions.order > 1 else "FBII",
+            subsets=spec.circuit.subsets,
+            seed=spec.circuit.seed,
+            store=folder.circuit(spec.circuit.questions),
+            executor=executor,
+            progress=progress,
+        )
+    folder.save("circuit.json", circuit_to_json(tested))
+    write_text(folder.path / "circuit.graphml", circuit_to_graphml(tested))
+    return tested
