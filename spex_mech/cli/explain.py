@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from spex_mech.cli import printing as words
-from spex_mech.cli.options import Settings, SpecFile, chosen
+from spex_mech.cli.options import Settings, SpecFile, as_settings
+from spex_mech.cli.printing import print_decoded
 from spex_mech.core.errors import InputError, MissingFileError
 
 _OUT = Path("runs/explained")
@@ -121,14 +121,14 @@ def explain(
     from spex_mech.run import explain as explaining
     from spex_mech.run.spec import read_spec
 
-    given = chosen(settings, design__budget=budget, decode__method=method)
+    given = as_settings(settings, design__budget=budget, decode__method=method)
     if seed is not None:
-        given += chosen(None, design__seed=seed, decode__seed=seed)
+        given += as_settings(None, design__seed=seed, decode__seed=seed)
     found, decoded = explaining.explain_folder(read_spec(spec, given), home, target_r2=target_r2)
     for one in found.rounds:
         typer.echo(f"{one.masks:>8} masks  R² {one.r2:.3f} to expect")
     typer.echo(found.message)
-    words.decoded(decoded, top, told=True)
+    print_decoded(decoded, top, message=False)
     typer.echo(f"written: {home / 'spectrum.json'}, {home / 'interactions.json'}")
 
 

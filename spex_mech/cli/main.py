@@ -6,36 +6,34 @@ import sys
 
 import typer
 
-from spex_mech.cli import explain as explaining
-from spex_mech.cli import run as running
 from spex_mech.cli import steps
-from spex_mech.cli import tasks as asking
+from spex_mech.cli.explain import explain
+from spex_mech.cli.options import ExecutorCommand
+from spex_mech.cli.run import plan, run, status
+from spex_mech.cli.tasks import players, tasks
 from spex_mech.core.errors import InputError
 
 app = typer.Typer(
     name="spex-mech",
     help="Find the few interactions inside a large model that matter, with few ablations.\n\n"
     "run does everything; evaluate, decode, prune, export, circuit and report do it step by step, each "
-    "on what the former left in the run's folder.",
+    "on what the steps before it left in the run's folder.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (
-    running.run,
-    running.plan,
-    running.status,
-    steps.evaluate,
-    steps.decode,
-    steps.prune,
-    steps.export,
-    steps.circuit,
-    steps.report,
-    explaining.explain,
-    asking.tasks,
-    asking.players,
-):
-    app.command()(command)
+app.command(cls=ExecutorCommand)(run)
+app.command()(plan)
+app.command()(status)
+app.command(cls=ExecutorCommand)(steps.evaluate)
+app.command()(steps.decode)
+app.command(cls=ExecutorCommand)(steps.prune)
+app.command()(steps.export)
+app.command(cls=ExecutorCommand)(steps.circuit)
+app.command()(steps.report)
+app.command()(explain)
+app.command()(tasks)
+app.command()(players)
 
 
 def main() -> None:

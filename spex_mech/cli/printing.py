@@ -1,4 +1,4 @@
-"""What the commands print."""
+"""What the commands print of results."""
 
 from __future__ import annotations
 
@@ -9,77 +9,76 @@ import typer
 if TYPE_CHECKING:
     from spex_mech.run.decode import Decoded
     from spex_mech.run.folder import RunFolder
-    from spex_mech.run.records import TestScores
+    from spex_mech.run.records import Kept, TestScores
 
 
-def size(count: float) -> str:
-    """A number of bytes."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
+def print_decoded(decoded: Decoded, top: int = 8, *, message: bool = True) -> None:
+    """Print the decoder's message, the fit to held-out masks, and the strongest interactions.
 
-
-def duration(seconds: float) -> str:
-    """A time."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def decoded(found: Decoded, top: int = 8, *, told: bool = False) -> None:
-    """What a decoder found: its message (unless told), its fit to held-out masks, the interactions."""
-    message = found.spectrum.info.get("message")
-    if message and not told:
-        typer.echo(f"decoder: {message}")
-    if found.held_out is not None:
-        r2 = found.held_out.r2
+    Args:
+        decoded: the decoded store.
+        top: most interactions to print.
+        message: print the decoder's message.
+    """
+    if message and (text := decoded.spectrum.info.get("message")):
+        typer.echo(f"decoder: {text}")
+    if decoded.held_out is not None:
+        r2 = decoded.held_out.r2
         typer.echo(
             f"faithfulness: R² {r2.mean:.3f} [{r2.low:.3f}, {r2.high:.3f}] on {r2.n} held-out masks"
         )
-    joint = found.interactions.joint(top)
+    values = decoded.interactions
+    joint = values.joint(top)
     if not joint:
-        typer.echo(f"no interaction of two or more players ({found.interactions.index})")
+        typer.echo(f"no interaction of two or more players ({values.index})")
         return
-    std = found.interactions.std
-    typer.echo(f"strongest interactions ({found.interactions.index}, value ± standard deviation):")
+    std = values.std
+    typer.echo(f"strongest interactions ({values.index}, value ± standard deviation):")
     for members, value in joint:
         spread = "" if std is None else f" ± {std[members]:.4f}"
-        typer.echo(f"  {value:+.4f}{spread}  {found.players.label(members)}")
+        typer.echo(f"  {value:+.4f}{spread}  {decoded.players.label(members)}")
 
 
-def scores(found: TestScores) -> None:
-    """The kept models on test questions."""
-    for name, full in found.full.items():
+def print_kept(kept: list[Kept], metric: str) -> None:
+    """Print every kept set's size, method, ablations and value on the search questions."""
+    for row in kept:
+        value = "not ablated"
+        if row.measured is not None:
+            value = f"{metric} {row.measured:.4f} on search questions"
+        typer.echo(f"{row.keep:>6}  {row.method:<18}{row.ablations:>6} ablations  {value}")
+
+
+def print_scores(scores: TestScores) -> None:
+    """Print the scores of the full model and of every kept set on test questions."""
+    for name, full in scores.full.items():
         typer.echo(
             f"test {name} of the full model: {full.mean:.3f} [{full.low:.3f}, {full.high:.3f}] "
             f"({full.n} questions)"
         )
     typer.echo("kept models, with ours minus the baseline in brackets (95 % paired interval):")
-    for point in found.points:
+    for point in scores.points:
         line = f"{point.kept.keep:>6}  {point.kept.method:<18}"
         for name, estimate in point.metrics.items():
             gain = f"({point.gains[name]})" if point.gains else ""
             line += f"{name} {estimate.mean:6.3f} {gain:<27}"
         typer.echo(line.rstrip())
-    if found.looks > 1:
+    if scores.looks > 1:
         typer.echo(
-            f"the test questions have now been scored for {found.looks} choices of kept sets; the "
-            "intervals do not count that you may choose among them"
+            f"the test questions have now been scored for {scores.looks} choices of kept sets; the "
+            "intervals do not allow for choosing among them"
         )
 
 
-def size_choice(folder: RunFolder) -> None:
-    """How the size was chosen on validation questions, if it was."""
+def print_size_choice(folder: RunFolder) -> None:
+    """Print each size's loss on validation questions and the size chosen; nothing where none was chosen."""
     if not folder.has("size.json"):
         return
-    found = folder.load("size.json")
-    typer.echo(f"loss on {found['full']['n']} validation questions, in {found['metric']}:")
-    for row in found["sizes"]:
+    choice = folder.load("size.json")
+    typer.echo(f"loss on {choice['full']['n']} validation questions, in {choice['metric']}:")
+    for row in choice["sizes"]:
         loss = row["full minus this"]
         verdict = "passes" if row["passed"] else "is not taken"
         typer.echo(
             f"{row['keep']:>6}  {loss['mean']:+.3f} [{loss['low']:+.3f}, {loss['high']:+.3f}]  {verdict}"
         )
-    typer.echo(f"size chosen: {found['keep']}")
+    typer.echo(f"size chosen: {choice['keep']}")

@@ -1,36 +1,37 @@
-"""``spex-mech run``, what it will cost, and how far it is."""
+"""``spex-mech run``, ``plan`` (what a run will cost) and ``status`` (how far it is)."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from spex_mech.cli import printing as words
-from spex_mech.cli.options import Out, Settings, SpecFile, with_executor
+from spex_mech.cli.options import OutFolder, Settings, SpecFile
+from spex_mech.cli.printing import print_decoded, print_scores, print_size_choice
+from spex_mech.core.units import bytes_text, seconds_text
 
 
-@with_executor
 def run(
+    context: typer.Context,
     spec: SpecFile = None,
     settings: Settings = None,
-    out: Out = Path("runs/demo"),
-    hands: Any = None,
+    out: OutFolder = Path("runs/demo"),
 ) -> None:
     """Ablate, decode, prune, export and write a report; an interrupted run goes on."""
     from spex_mech.report import write_report
-    from spex_mech.run import steps as pipeline
+    from spex_mech.run import steps
+    from spex_mech.run.setup import prepare
     from spex_mech.run.spec import read_spec
 
-    setup = pipeline.prepare(read_spec(spec, settings or []))
+    setup = prepare(read_spec(spec, settings or []))
     typer.echo(
         f"{setup.model!r}\n{setup.game!r}\n{len(setup.design)} {setup.spec.design.kind} masks"
     )
-    result = pipeline.run(setup, out, executor=hands)
-    words.decoded(result.decoded)
-    words.size_choice(result.folder)
-    words.scores(result.scores)
+    result = steps.run(setup, out, executor=context.obj)
+    print_decoded(result.decoded)
+    print_size_choice(result.folder)
+    print_scores(result.scores)
     if result.circuit:
         typer.echo(str(result.circuit))
     if result.exported:
@@ -47,30 +48,26 @@ def plan(
 ) -> None:
     """Print masks, tokens, bytes and estimated time of a run, and what its questions can show."""
     from spex_mech.run import plan as planning
-    from spex_mech.run import steps as pipeline
+    from spex_mech.run.setup import check_pruning, prepare
     from spex_mech.run.spec import read_spec
 
-    setup = pipeline.prepare(read_spec(spec, settings or []))
-    pipeline.check_pruning(setup)
+    setup = prepare(read_spec(spec, settings or []))
+    check_pruning(setup)
     typer.echo(f"{setup.model!r}\n{setup.game!r}\n")
     phases = planning.plan(setup)
     typer.echo(f"{'phase':<18}{'stored':>10}{'masks':>10}{'tokens':>16}{'time':>12}")
     for phase in phases:
         typer.echo(
-            f"{phase.name:<18}{words.size(phase.size):>10}{phase.masks:>10,}{phase.tokens:>16,}"
-            f"{words.duration(phase.seconds):>12}"
+            f"{phase.name:<18}{bytes_text(phase.size):>10}{phase.masks:>10,}{phase.tokens:>16,}"
+            f"{seconds_text(phase.seconds):>12}"
         )
-    total = sum(p.seconds for p in phases)
+    total = seconds_text(sum(p.seconds for p in phases))
     typer.echo(
-        f"{'total':<18}{words.size(sum(p.size for p in phases)):>10}"
-        f"{sum(p.masks for p in phases):>10,}{sum(p.tokens for p in phases):>16,}"
-        f"{words.duration(total):>12}"
+        f"{'total':<18}{bytes_text(sum(p.size for p in phases)):>10}"
+        f"{sum(p.masks for p in phases):>10,}{sum(p.tokens for p in phases):>16,}{total:>12}"
     )
-    shared = sum(p.seconds_with(workers) for p in phases)
-    typer.echo(
-        f"with 1 worker: {words.duration(total)}; with {workers} workers like this one: "
-        f"{words.duration(shared)}"
-    )
+    shared = seconds_text(sum(p.seconds_with(workers) for p in phases))
+    typer.echo(f"with 1 worker: {total}; with {workers} workers like this one: {shared}")
     for split, noise in planning.expected(setup).items():
         typer.echo(f"{split + ' questions':<18}{noise}")
 
@@ -85,13 +82,11 @@ def status(
 
     for store in run_status(folder):
         rate = "" if store.rate is None else f", {store.rate:.3g} masks/s"
-        left = (
-            "" if not store.seconds_left else f", about {words.duration(store.seconds_left)} left"
-        )
-        last = "" if store.last is None else f", last shard {words.duration(store.last)} ago"
+        left = "" if not store.seconds_left else f", about {seconds_text(store.seconds_left)} left"
+        last = "" if store.last is None else f", last shard {seconds_text(store.last)} ago"
         typer.echo(
             f"{store.folder}: {store.writer}\n"
-            f"  {store.stored:,} masks stored in {store.shards} shards ({words.size(store.size)})\n"
+            f"  {store.stored:,} masks stored in {store.shards} shards ({bytes_text(store.size)})\n"
             f"  {store.done:,} of {store.wanted:,} masks of the last evaluation "
             f"({store.executor}){rate}{left}{last}"
         )

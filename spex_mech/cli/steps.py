@@ -1,51 +1,55 @@
-"""The job step by step: each command goes on from what the former left in the run's folder."""
+"""The job step by step: each command goes on from what the steps before it left in the run's folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spex_mech.cli import printing as words
-from spex_mech.cli.options import Out, RunPath, Settings, SpecFile, chosen, with_executor
+from spex_mech.cli.options import OutFolder, RunPath, Settings, SpecFile, as_settings
+from spex_mech.cli.printing import print_decoded, print_kept, print_scores, print_size_choice
 from spex_mech.core.errors import InputError, OutputExistsError
 
-Sizes = Annotated[
+if TYPE_CHECKING:
+    from spex_mech.run.decode import Decoded
+    from spex_mech.run.folder import RunFolder
+
+KeptSizes = Annotated[
     list[float] | None,
     typer.Option(
         "--keep", help="Players to keep, a number or a share such as 0.5; once for every size."
     ),
 ]
-Size = Annotated[
-    int | None, typer.Option("--keep", min=1, help="Which size; by default the one to be exported.")
-]
-Metric = Annotated[
-    str | None, typer.Option(help="Another metric of the stored scores, such as 'accuracy'.")
+KeptSize = Annotated[
+    int | None,
+    typer.Option(
+        "--keep", min=1, help="Which size; by default the one to be exported, or else the smallest."
+    ),
 ]
 
 
-@with_executor
 def evaluate(
+    context: typer.Context,
     spec: SpecFile = None,
     settings: Settings = None,
-    out: Out = Path("runs/demo"),
-    hands: Any = None,
+    out: OutFolder = Path("runs/demo"),
 ) -> None:
     """Ablate: evaluate the design and the held-out masks; run again to go on."""
-    from spex_mech.run import steps as pipeline
+    from spex_mech.run import steps
     from spex_mech.run.folder import claim
+    from spex_mech.run.setup import prepare
     from spex_mech.run.spec import read_spec
 
-    setup = pipeline.prepare(read_spec(spec, settings or []))
+    setup = prepare(read_spec(spec, settings or []))
     folder = claim(out, setup.spec)
     typer.echo(f"{setup.model!r}\n{setup.game!r}")
-    done, check = pipeline.evaluate_step(setup, folder, executor=hands)
-    for name, one in (("masks", done), ("check", check)):
-        if one is not None:
+    searched, checked = steps.evaluate_step(setup, folder, executor=context.obj)
+    for name, run in (("masks", searched), ("check", checked)):
+        if run is not None:
             typer.echo(
-                f"{folder.path / name}: {len(one.design)} {one.design.kind} masks, {one.evaluated} "
-                f"evaluated now; values from {one.values.min():.4g} to {one.values.max():.4g}"
+                f"{folder.path / name}: {len(run.design)} {run.design.kind} masks, {run.evaluated} "
+                f"evaluated now; values from {run.values.min():.4g} to {run.values.max():.4g}"
             )
     typer.echo(f"next: spex-mech decode {folder.path}")
 
@@ -59,24 +63,28 @@ def decode(
         str | None, typer.Option(help="auto, stack, walsh_gp, proxyspex, spex, lasso or exact.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the decoder.")] = None,
-    metric: Metric = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Another metric of the stored scores, such as 'accuracy'.")
+    ] = None,
     questions: Annotated[
         str | None, typer.Option(help="Of a store: only these questions, as in '0-29,40'.")
     ] = None,
     index: Annotated[str | None, typer.Option(help="Interaction index, such as FSII.")] = None,
-    order: Annotated[int | None, typer.Option(min=1, help="Largest interaction.")] = None,
+    order: Annotated[
+        int | None, typer.Option(min=1, help="Most players in one interaction.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results; by default FOLDER itself.")
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Interactions to print.")] = 8,
 ) -> None:
-    """Find the spectrum of what was evaluated, and its interactions; needs no model."""
-    from spex_mech.run import decode as decoding
-    from spex_mech.run.folder import RunFolder, changed, save_spec, with_settings
+    """Find the spectrum of evaluated masks and its interactions, one option per setting; needs no model."""
+    from spex_mech.run.decode import save_decoded
+    from spex_mech.run.folder import save_spec
 
     if out is not None and any((out / name).exists() for name in ("spec.json", "spectrum.json")):
         raise OutputExistsError(f"{out} holds a run or a spectrum; choose a new folder")
-    given = chosen(
+    changes = as_settings(
         settings,
         decode__method=method,
         decode__seed=seed,
@@ -85,42 +93,24 @@ def decode(
         interactions__order=order,
     )
     if (folder / "key.json").is_file():
-        spec = with_settings({}, given)
-        found = decoding.decode_store(
-            folder,
-            metric=spec.game.metric,
-            questions=questions,
-            how=spec.decode,
-            index=spec.interactions,
-        )
-        home = RunFolder(out or folder, spec)
+        decoded, target = _decode_store(folder, out, changes, questions)
+    elif questions is not None:
+        raise InputError(f"--questions goes with a store; give {folder / 'masks'} and --out FOLDER")
     else:
-        if questions is not None:
-            raise InputError(
-                f"--questions goes with a store; give {folder / 'masks'} and --out FOLDER"
-            )
-        there = _open(folder)
-        home = changed(there, given, ("decode", "interactions", "game.metric"), "decode")
-        if out is None and home.spec != there.spec and there.has("kept.json"):
-            raise InputError(
-                f"{folder} holds kept sets that follow from its present spectrum; give --out FOLDER for "
-                "a spectrum with other settings"
-            )
-        found = decoding.decode_folder(home)
-        home = home if out is None else RunFolder(out, home.spec)
-    home.path.mkdir(parents=True, exist_ok=True)
-    if home.has("spec.json"):
-        save_spec(home)
-    decoding.save_decoded(found, home)
-    words.decoded(found, top)
-    typer.echo(f"written: {home.path / 'spectrum.json'}, {home.path / 'interactions.json'}")
+        decoded, target = _decode_run(folder, out, changes)
+    target.path.mkdir(parents=True, exist_ok=True)
+    if target.has("spec.json"):
+        save_spec(target)
+    save_decoded(decoded, target)
+    print_decoded(decoded, top)
+    typer.echo(f"written: {target.path / 'spectrum.json'}, {target.path / 'interactions.json'}")
 
 
-@with_executor
 def prune(
+    context: typer.Context,
     folder: RunPath = Path("runs/demo"),
     settings: Settings = None,
-    keep: Sizes = None,
+    keep: KeptSizes = None,
     choose: Annotated[
         bool,
         typer.Option("--choose", help="Choose the size to export on the validation questions."),
@@ -139,51 +129,37 @@ def prune(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of search and intervals.")] = None,
     test: Annotated[bool, typer.Option(help="Score the kept sets on the test questions.")] = True,
-    hands: Any = None,
 ) -> None:
-    """Choose which players to keep, by spectrum and true ablations, and test the choice."""
-    from spex_mech.run import steps as pipeline
+    """Choose players to keep by spectrum and true ablations, one option per setting, and test the choice."""
+    from spex_mech.run import steps
     from spex_mech.run.decode import decode_folder
-    from spex_mech.run.folder import changed, save_spec
+    from spex_mech.run.folder import save_spec
+    from spex_mech.run.setup import check_pruning, prepare
 
-    there = _open(folder)
-    sizes = None if keep is None else [_whole(k) for k in keep]
     limits = {"per_layer": per_layer, "kv_groups": kv_groups, "parameters": _whole(parameters)}
-    given = chosen(
+    changes = as_settings(
         settings,
-        prune__keep=sizes,
         prune__ablations=ablations,
-        prune__baselines=_named(baseline, any(v is not None for v in limits.values())),
+        prune__baselines=_baselines(baseline, any(v is not None for v in limits.values())),
         prune__seed=seed,
         **{f"prune__{name}": value for name, value in limits.items()},
     )
-    if choose:
-        given.append("prune.export='auto'")
-    elif sizes is not None and there.spec.prune.export not in (*sizes, "auto"):
-        given.append("prune.export=none")
-    home = changed(there, given, ("prune",), "prune")
-    setup = pipeline.prepare(home.spec)
-    pipeline.check_pruning(setup)
-    again = home.has("spectrum.json")
-    decoded = decode_folder(home) if again else pipeline.decode_step(home)
-    kept = pipeline.prune_step(setup, home, decoded)
-    save_spec(home)
-    for one in kept:
-        value = (
-            "not ablated"
-            if one.measured is None
-            else f"{setup.game.metric.name} {one.measured:.4f} on search questions"
-        )
-        typer.echo(f"{one.keep:>6}  {one.method:<18}{one.ablations:>6} ablations  {value}")
-    words.size_choice(home)
+    run = _pruning_folder(folder, changes, keep, choose)
+    setup = prepare(run.spec)
+    check_pruning(setup)
+    decoded = decode_folder(run) if run.has("spectrum.json") else steps.decode_step(run)
+    kept = steps.prune_step(setup, run, decoded)
+    save_spec(run)
+    print_kept(kept, setup.game.metric.name)
+    print_size_choice(run)
     if test:
-        words.scores(pipeline.test_step(setup, home, kept, executor=hands))
-    typer.echo(f"written: {home.path / 'kept.json'}; next: spex-mech circuit, export or report")
+        print_scores(steps.score_step(setup, run, kept, executor=context.obj))
+    typer.echo(f"written: {run.path / 'kept.json'}; next: spex-mech circuit, export or report")
 
 
 def export(
     folder: RunPath = Path("runs/demo"),
-    keep: Size = None,
+    keep: KeptSize = None,
     mode: Annotated[
         str | None,
         typer.Option(help="dense: a stock checkpoint; compact: removed parts truly gone."),
@@ -197,46 +173,45 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Where to write; by default RUN/pruned.")] = None,
 ) -> None:
     """Write a kept set as a checkpoint with a model card."""
-    from spex_mech.run import steps as pipeline
-    from spex_mech.run.folder import changed
+    from spex_mech.run.export import export_step
+    from spex_mech.run.folder import changed, open_folder
+    from spex_mech.run.setup import prepare
 
-    there = _open(folder)
-    given = chosen(None, prune__mode=mode, prune__even=even, prune__measure=measure)
-    home = changed(there, given, ("prune",), "export")
-    there.load("kept.json")
-    target = pipeline.export_step(pipeline.prepare(home.spec), home, keep, out=out)
+    changes = as_settings(None, prune__mode=mode, prune__even=even, prune__measure=measure)
+    run = changed(open_folder(folder), changes, ("prune",), "export")
+    run.load("kept.json")  # refuses a run that was not pruned before the model is loaded
+    target = export_step(prepare(run.spec), run, keep, out=out)
     typer.echo(f"written: {target}")
 
 
-@with_executor
 def circuit(
+    context: typer.Context,
     folder: RunPath = Path("runs/demo"),
     settings: Settings = None,
-    keep: Size = None,
+    keep: KeptSize = None,
     subsets: Annotated[
         int | None, typer.Option(min=1, help="Random knock-outs that completeness is measured on.")
     ] = None,
     questions: Annotated[
-        str | None, typer.Option(help="How many test questions, the first ones; 'none' for all.")
+        str | None,
+        typer.Option(help="How many test questions, spread over all of them; 'none' for all."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of knock-outs and intervals.")] = None,
-    hands: Any = None,
 ) -> None:
-    """Test a kept set as a circuit: faithfulness, completeness, and what each part is needed for."""
-    from spex_mech.run import steps as pipeline
-    from spex_mech.run.folder import changed, save_spec
+    """Test a kept set as a circuit: faithfulness, completeness, and which parts are needed."""
+    from spex_mech.run.circuit import circuit_step
+    from spex_mech.run.folder import changed, open_folder, save_spec
+    from spex_mech.run.setup import prepare
 
-    there = _open(folder)
-    given = chosen(settings, circuit__subsets=subsets, circuit__seed=seed)
+    changes = as_settings(settings, circuit__subsets=subsets, circuit__seed=seed)
     if questions is not None:
-        given.append(f"circuit.questions={questions}")
-    home = changed(there, given, ("circuit",), "circuit")
-    there.load("kept.json")
-    setup = pipeline.prepare(home.spec)
-    found = pipeline.circuit_step(setup, home, keep, executor=hands)
-    save_spec(home)
-    typer.echo(str(found))
-    typer.echo(f"written: {home.path / 'circuit.json'}, {home.path / 'circuit.graphml'}")
+        changes.append(f"circuit.questions={questions}")
+    run = changed(open_folder(folder), changes, ("circuit",), "circuit")
+    run.load("kept.json")  # refuses a run that was not pruned before the model is loaded
+    tested = circuit_step(prepare(run.spec), run, keep, executor=context.obj)
+    save_spec(run)
+    typer.echo(str(tested))
+    typer.echo(f"written: {run.path / 'circuit.json'}, {run.path / 'circuit.graphml'}")
 
 
 def report(
@@ -248,8 +223,60 @@ def report(
 ) -> None:
     """Write the report of a run, finished or not, from what it has stored; needs no model."""
     from spex_mech.report import write_report
+    from spex_mech.run.folder import open_folder
 
-    typer.echo(f"report: {write_report(_open(folder), metrics=metric)}")
+    typer.echo(f"report: {write_report(open_folder(folder), metrics=metric)}")
+
+
+def _decode_store(
+    store: Path, out: Path | None, changes: list[str], questions: str | None
+) -> tuple[Decoded, RunFolder]:
+    """Decode any store; also the folder for the results."""
+    from spex_mech.run.decode import decode_store
+    from spex_mech.run.folder import RunFolder
+    from spex_mech.run.spec import with_settings
+
+    spec = with_settings({}, changes)
+    decoded = decode_store(
+        store,
+        metric=spec.game.metric,
+        questions=questions,
+        settings=spec.decode,
+        index=spec.interactions,
+    )
+    return decoded, RunFolder(out or store, spec)
+
+
+def _decode_run(folder: Path, out: Path | None, changes: list[str]) -> tuple[Decoded, RunFolder]:
+    """Decode a run's folder with other settings; also the folder for the results."""
+    from spex_mech.run.decode import decode_folder
+    from spex_mech.run.folder import RunFolder, changed, open_folder
+
+    before = open_folder(folder)
+    run = changed(before, changes, ("decode", "interactions", "game.metric"), "decode")
+    if out is None and run.spec != before.spec and before.has("kept.json"):
+        raise InputError(
+            f"{folder} holds kept sets that follow from its present spectrum; give --out FOLDER for "
+            "a spectrum with other settings"
+        )
+    decoded = decode_folder(run)
+    return decoded, run if out is None else RunFolder(out, run.spec)
+
+
+def _pruning_folder(
+    folder: Path, changes: list[str], keep: list[float] | None, choose: bool
+) -> RunFolder:
+    """The run's folder with other settings of pruning; a size that is not among them is not exported."""
+    from spex_mech.run.folder import changed, open_folder
+
+    before = open_folder(folder)
+    sizes = None if keep is None else [_whole(k) for k in keep]
+    changes = as_settings(changes, prune__keep=sizes)
+    if choose:
+        changes.append("prune.export='auto'")
+    elif sizes is not None and before.spec.prune.export not in (*sizes, "auto"):
+        changes.append("prune.export=none")
+    return changed(before, changes, ("prune",), "prune")
 
 
 def _whole(number: float | None) -> int | float | None:
@@ -257,14 +284,8 @@ def _whole(number: float | None) -> int | float | None:
     return int(number) if number is not None and number.is_integer() and number >= 1 else number
 
 
-def _named(baselines: list[str] | None, limited: bool) -> list[str] | None:
-    """Baselines as the spec has them; with limits, which they do not keep, none unless named."""
-    if baselines is None:
+def _baselines(names: list[str] | None, limited: bool) -> list[str] | None:
+    """Baselines as the spec has them; with limits, which no baseline keeps, only those that are named."""
+    if names is None:
         return [] if limited else None
-    return [] if baselines == ["none"] else baselines
-
-
-def _open(folder: Path) -> Any:
-    from spex_mech.run.folder import open_folder
-
-    return open_folder(folder)
+    return [] if names == ["none"] else names
