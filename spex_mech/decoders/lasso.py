@@ -18,7 +18,10 @@ from spex_mech.decoders.ridge import parities
 from spex_mech.designs.design import MaskDesign
 
 MAX_ENTRIES = 1 << 28
-_PENALTIES = np.logspace(0.0, -3.0, 40)  # as parts of the least that leaves no term
+_PENALTIES = np.logspace(0.0, -3.0, 60)  # as parts of the least that leaves no term
+_COARSE, _FINE = 1e-3, 1e-6  # duality gaps of the descents, as parts of the values' sum of squares
+_IN_REACH = 1.01  # coarse held-out error, over the least, up to which a penalty may be the best
+_TIE = 1e-9  # relative difference of errors that rounding may decide
 
 
 def lasso(
@@ -53,21 +56,18 @@ def lasso(
         return constant
     if m < 2 * folds:
         raise InputError(f"{m} masks are too few for lasso, which needs {2 * folds}; add masks")
-    from sklearn.linear_model import LassoCV
     from sklearn.model_selection import KFold
 
-    words = _low_order(n, order)
-    columns = parities(design.masks, words)
-    split = KFold(folds, shuffle=True, random_state=seed)
-    scale = y.std()
-    model = LassoCV(cv=split, alphas=60, eps=1e-3, tol=1e-3, max_iter=5000)
-    model.fit(columns, (y - y.mean()) / scale)
-    kept = np.flatnonzero(model.coef_)
-    r2 = 1.0 - float(model.mse_path_.mean(axis=1).min())
-    coefficients = np.append(scale * model.coef_[kept], scale * model.intercept_ + y.mean())
-    words = np.vstack([words[kept], np.zeros((1, words.shape[1]), dtype=np.uint64)])
-    message = f"LASSO kept {len(kept)} of {count} terms of order <= {order}; expect R² {r2:.3f}"
-    return Spectrum(words, coefficients, n, {"method": "lasso", "r2_cv": r2, "message": message})
+    fold = np.empty(m, dtype=np.int64)
+    for k, (_, test) in enumerate(KFold(folds, shuffle=True, random_state=seed).split(y)):
+        fold[test] = k
+    shift, scale = float(y.mean()), float(y.std())
+    standard, _, r2 = lasso_folds(design.masks, (y - shift) / scale, np.ones(m), fold, order=order)
+    kept = int(standard.words.any(axis=1).sum())
+    constant_term = np.where(standard.words.any(axis=1), 0.0, shift)
+    message = f"LASSO kept {kept} of {count} terms of order <= {order}; expect R² {r2:.3f}"
+    info = {"method": "lasso", "r2_cv": r2, "message": message}
+    return Spectrum(standard.words, scale * standard.coefficients + constant_term, n, info)
 
 
 def lasso_folds(
@@ -77,10 +77,12 @@ def lasso_folds(
     fold: Int64[np.ndarray, " m"],
     *,
     order: int,
-) -> tuple[Spectrum, Float64[np.ndarray, " m"]]:
+) -> tuple[Spectrum, Float64[np.ndarray, " m"], float]:
     """LASSO on all terms of at most ``order`` players, and its predictions of each fold from the others.
 
-    The penalty is the one of the least held-out error; for the predictions of a fold, that of the others.
+    The penalty is the one of the least held-out error, the largest of those that rounding alone tells
+    apart; for the predictions of a fold, that of the others. Penalties are tried with a coarse descent
+    first: small ones take longest to converge and are seldom the best.
 
     Args:
         masks: bool (m, n), distinct.
@@ -88,29 +90,46 @@ def lasso_folds(
         weights: float64 (m,).
         fold: int64 (m,), each mask's fold, 0, 1, ...
         order: largest number of players in a term.
+
+    Returns:
+        The spectrum of all masks, the predictions (m,), and the cross-validated R² at the penalty.
     """
     words = _low_order(masks.shape[1], order)
     columns = parities(masks, words)
     share = weights / weights.sum()
-    largest = np.abs((columns - share @ columns).T @ (share * (values - share @ values))).max()
-    penalties = max(float(largest), 1e-12) * _PENALTIES
+    centred = values - share @ values
+    largest = float(np.abs((columns - share @ columns).T @ (share * centred)).max())
+    penalties = max(largest, 1e-12) * _PENALTIES
+
+    def squares(penalties: Float64[np.ndarray, " p"], gap: float) -> Float64[np.ndarray, "m p"]:
+        """Weighted squared errors of the held-out predictions, which stay in ``held_out``."""
+        for k in range(int(fold.max()) + 1):
+            rows = fold != k
+            slopes, intercepts = _path(columns[rows], values[rows], weights[rows], penalties, gap)
+            held_out[~rows, : len(penalties)] = columns[~rows] @ slopes + intercepts
+        return weights[:, None] * (values[:, None] - held_out[:, : len(penalties)]) ** 2
+
     held_out = np.empty((len(values), len(penalties)))
-    for k in range(int(fold.max()) + 1):
-        rows = fold != k
-        slopes, intercepts = _path(columns[rows], values[rows], weights[rows], penalties)
-        held_out[~rows] = columns[~rows] @ slopes + intercepts
-    squares = weights[:, None] * (values[:, None] - held_out) ** 2
+    coarse = squares(penalties, _COARSE).sum(axis=0)
+    penalties = penalties[: np.flatnonzero(coarse <= _IN_REACH * coarse.min())[-1] + 1]
+    errors = squares(penalties, _FINE)
     predicted = np.empty(len(values))
     for k in range(int(fold.max()) + 1):
         rows = fold == k
-        predicted[rows] = held_out[rows, np.argmin(squares[~rows].sum(axis=0))]
-    best = int(np.argmin(squares.sum(axis=0)))
-    slopes, intercepts = _path(columns, values, weights, penalties[: best + 1])
+        predicted[rows] = held_out[rows, _least(errors[~rows].sum(axis=0))]
+    total = errors.sum(axis=0)
+    best = _least(total)
+    slopes, intercepts = _path(columns, values, weights, penalties[: best + 1], _FINE)
     kept = np.flatnonzero(slopes[:, -1])
     constant = np.zeros((1, words.shape[1]), dtype=np.uint64)
     coefficients = np.append(slopes[kept, -1], intercepts[-1])
     spectrum = Spectrum(np.vstack([words[kept], constant]), coefficients, masks.shape[1])
-    return spectrum, predicted
+    return spectrum, predicted, 1.0 - float(total[best] / (weights @ centred**2))
+
+
+def _least(errors: Float64[np.ndarray, " p"]) -> int:
+    """The first of the least errors."""
+    return int(np.flatnonzero(errors <= (1.0 + _TIE) * errors.min())[0])
 
 
 def _low_order(n: int, order: int) -> UInt64[np.ndarray, "s w"]:
@@ -123,6 +142,7 @@ def _path(
     values: Float64[np.ndarray, " m"],
     weights: Float64[np.ndarray, " m"],
     penalties: Float64[np.ndarray, " p"],
+    gap: float,
 ) -> tuple[Float64[np.ndarray, "s p"], Float64[np.ndarray, " p"]]:
     """Slopes and intercepts of weighted LASSO at each penalty, largest first."""
     from sklearn import linear_model
@@ -133,10 +153,9 @@ def _path(
     z, y = root * (columns - center), root[:, 0] * (values - mean)
     gram = len(values) > columns.shape[1]
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # a smallest penalty that has not converged is none to choose
+        # the smallest penalties may not converge; held-out error does not choose them
+        warnings.simplefilter("ignore")
         _, slopes, _ = linear_model.lasso_path(
-            z, y, precompute=gram, alphas=penalties.tolist(), tol=1e-3, max_iter=1000
+            z, y, precompute=gram, alphas=penalties.tolist(), tol=gap, max_iter=5000
         )
     return slopes, mean - center @ slopes

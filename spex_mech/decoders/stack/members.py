@@ -96,7 +96,9 @@ class Lasso:
         """Fit to ``data``; nothing is drawn."""
         shift, scale = data.moments()
         standard = (data.values - shift) / scale
-        spectrum, held_out = lasso_folds(data.masks, standard, data.counts, fold, order=self.order)
+        spectrum, held_out, _ = lasso_folds(
+            data.masks, standard, data.counts, fold, order=self.order
+        )
         return _of_spectrum(self.name, spectrum, held_out, shift, scale)
 
 
