@@ -1,4 +1,4 @@
-"""``spex-mech tasks`` and ``players``: what there is to choose from."""
+"""``spex-mech tasks`` and ``players``: the tasks and players to choose from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ def tasks(
         typer.Argument(help="A task to show, or a folder of cards of your own to list."),
     ] = None,
     noise: Annotated[
-        bool, typer.Option("--noise", help="Ask a model, and show what the task can tell.")
+        bool,
+        typer.Option(
+            "--noise", help="Also ask a model, and show how large a difference the task can show."
+        ),
     ] = False,
     model: Annotated[str, typer.Option(help="'embedded', a folder or a hub id.")] = "embedded",
     data: Annotated[Path | None, typer.Option(help="Folder with the task's data.")] = None,
@@ -31,9 +34,9 @@ def tasks(
         return
     if noise:
         raise InputError("--noise needs a task: spex-mech tasks NAME --noise")
-    found = cards(name)
-    width = max((len(card.name) for card in found), default=0)
-    for card in found:
+    listed = cards(name)
+    width = max((len(card.name) for card in listed), default=0)
+    for card in listed:
         typer.echo(f"{card.name:<{width}}  {card.description}")
         if card.groups:
             groups = ", ".join(card.groups)
@@ -54,7 +57,7 @@ def players(
 
 
 def _show_task(name: str, model: str | None, data: Path | None, shots: int, chat: bool) -> None:
-    """A task's sizes and first prompt; with a model also what differences it can show."""
+    """Print a task's sizes and first prompt; with a model also the differences that it can show."""
     from spex_mech.tasks.cards import load_card, load_task
 
     card = load_card(name)

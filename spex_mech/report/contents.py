@@ -1,7 +1,8 @@
-"""What a run's folder can tell by now, whatever steps it has been through; needs no model."""
+"""The contents of a run's folder, whatever steps it has been through; needs no model."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,6 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.interactions import Interactions
 from spex_mech.core.players import PlayerSet
 from spex_mech.core.spectrum import Spectrum
-from spex_mech.evaluation.store.reading import read_header
 from spex_mech.evaluation.store.status import StoreStatus, run_status
 from spex_mech.evaluation.stored_run import StoredRun, open_run
 from spex_mech.features.input_files import INPUT, ExplainedInput, input_from_json
@@ -40,29 +40,29 @@ _STEPS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
-    """A run as far as it is; what a step has not written is None.
+class Contents:
+    """All that a run's folder holds; the results of a step that has not been taken are None or empty.
 
     Attributes:
         folder: the run's folder.
-        input: the text or image whose parts are the players; None of a model's parts.
+        input: the text or image whose parts are the players; None where parts of a model are.
         facts: names of model, task, metric and ablation, as the store has them.
         players: the players.
-        stores: the state of its stores.
-        environment: versions and platform that evaluated.
-        sample: a search question: its prompt, its options, the right one; None of games without.
-        questions: number of search questions.
-        spectrum: the terms read out.
-        settings: how they were found.
-        interactions: the index asked for.
+        stores: the state of the stores.
+        environment: versions and platform of the evaluation.
+        sample: prompt, options and right answer of a search question; None for a game without texts.
+        questions: number of search questions; None for a game without.
+        spectrum: the spectrum's terms.
+        settings: the settings of the decoder, with the store, metric and number of masks.
+        interactions: the interactions, in the index of the spec.
         held_out: the fit to held-out masks.
         kept: the kept sets.
         size: how the exported size was chosen on validation questions.
-        scores: theirs on the test questions.
-        circuit: one of them as a circuit.
-        exported: the checkpoint.
-        seconds: wall-clock seconds of each step.
-        missing: steps that have not been taken, with the command for each.
+        scores: the kept sets' scores on the test questions.
+        circuit: one kept set as a circuit.
+        exported: folder of the checkpoint.
+        seconds: wall-clock seconds per step.
+        missing: steps that have not been taken, and the command for each.
     """
 
     folder: RunFolder
@@ -86,12 +86,12 @@ class Gathered:
     missing: list[tuple[str, str]]
 
 
-def gather(folder: RunFolder, metrics: Sequence[str] | None = None) -> Gathered:
+def read_contents(folder: RunFolder, metrics: Sequence[str] | None = None) -> Contents:
     """Read a run's folder.
 
     Args:
         folder: the folder.
-        metrics: metrics of the test; default those that were scored.
+        metrics: metrics of the test scores; by default those in ``results.json``.
 
     Raises:
         MissingFileError: nothing has been evaluated; or metrics are named and nothing was tested.
@@ -100,18 +100,18 @@ def gather(folder: RunFolder, metrics: Sequence[str] | None = None) -> Gathered:
     stored = open_run(folder.masks)
     players = stored.players
 
-    def read(name: str, how: Any) -> Any:
-        return folder.read(name, lambda c: how(c, players)) if folder.has(name) else None
+    def read(name: str, parse: Any) -> Any:
+        return folder.read(name, lambda c: parse(c, players)) if folder.has(name) else None
 
     spectrum = read("spectrum.json", spectrum_from_json)
     scores = read("results.json", scores_from_json)
     if metrics:
         scores = score_folder(folder, metrics)
     sample, questions = _sample(stored)
-    given = read(INPUT, lambda content, p: input_from_json(content, p.n))
-    return Gathered(
+    explained = read(INPUT, lambda content, p: input_from_json(content, p.n))
+    return Contents(
         folder=folder,
-        input=given,
+        input=explained,
         facts=dict(stored.facts["game"]),
         players=players,
         stores=run_status(folder.path),
@@ -128,19 +128,19 @@ def gather(folder: RunFolder, metrics: Sequence[str] | None = None) -> Gathered:
         circuit=read("circuit.json", circuit_from_json),
         exported=(folder.path / "pruned") if (folder.path / "pruned").is_dir() else None,
         seconds=folder.load("seconds.json") if folder.has("seconds.json") else {},
-        missing=_missing(folder, given),
+        missing=_missing(folder, explained),
     )
 
 
-def _missing(folder: RunFolder, given: ExplainedInput | None) -> list[tuple[str, str]]:
-    """Steps that have not been taken, and how they are."""
+def _missing(folder: RunFolder, explained: ExplainedInput | None) -> list[tuple[str, str]]:
+    """Steps that have not been taken, and the command for each."""
     steps = [step for step, name in _STEPS if not (folder.path / name).exists()]
-    if given is None:
+    if explained is None:
         return [(step, f"spex-mech {step} {folder.path}") for step in steps]
-    again = f"{given.command} --out {folder.path}"
-    if not given.command:
-        again = f"explain_features(game, {str(folder.path)!r})"
-    return [("explain", again)] if "decode" in steps else []
+    command = f"{explained.command} --out {folder.path}"
+    if not explained.command:
+        command = f"explain_features(game, {str(folder.path)!r})"
+    return [("explain", command)] if "decode" in steps else []
 
 
 def _sample(stored: StoredRun) -> tuple[tuple[str, list[str], str] | None, int | None]:
@@ -151,17 +151,16 @@ def _sample(stored: StoredRun) -> tuple[tuple[str, list[str], str] | None, int |
         return None, None
     for right, (prompt, options) in zip(prompts.right, texts, strict=True):
         if prompt is not None:
-            named = options or []
-            return (prompt, named, named[right] if len(named) > right else ""), len(texts)
+            options = options or []
+            answer = options[right] if len(options) > right else ""
+            return (prompt, options, answer), len(texts)
     return None, len(texts)
 
 
 def _environment(store: Path) -> dict[str, str]:
-    import json
-
-    read_header(store)
+    """Versions and platform of the store's last evaluation, without the name of the machine."""
     sessions = sorted((store / "sessions").glob("[0-9]*.json"))
     if not sessions:
         return {}
-    found = json.loads(sessions[-1].read_text(encoding="utf-8")).get("environment", {})
-    return {str(k): str(v) for k, v in found.items() if k != "host"}
+    environment = json.loads(sessions[-1].read_text(encoding="utf-8")).get("environment", {})
+    return {str(k): str(v) for k, v in environment.items() if k != "host"}

@@ -1,40 +1,43 @@
-"""The figures of a report: those that the run's files allow."""
+"""The figures of a report."""
 
 from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from spex_mech.core.estimates import Estimate
 from spex_mech.core.interactions import interactions
 from spex_mech.report import plots
-from spex_mech.report.contents import Gathered
+from spex_mech.report.contents import Contents
 
 
-def figures_of(found: Gathered) -> dict[str, Figure]:
-    """Name to figure."""
+def figures_of(contents: Contents) -> dict[str, Figure]:
+    """Name to figure, of all figures that these contents allow."""
     figures: dict[str, Figure] = {}
-    if found.spectrum is not None and found.interactions is not None:
-        effects = interactions(found.spectrum, "Banzhaf", 1)
-        if all(p.layer is not None for p in found.players):
-            figures["heads"] = plots.head_map(effects, found.interactions, found.players)
-        figures["interactions"] = plots.top_interactions(found.interactions, found.players)
-        if found.interactions.order > 1:
-            figures["pairs"] = plots.interaction_matrix(effects, found.interactions, found.players)
-    if found.held_out is not None:
-        held = found.held_out
+    if contents.spectrum is not None and contents.interactions is not None:
+        effects = interactions(contents.spectrum, "Banzhaf", 1)
+        if all(p.layer is not None for p in contents.players):
+            figures["heads"] = plots.head_map(effects, contents.interactions, contents.players)
+        figures["interactions"] = plots.top_interactions(contents.interactions, contents.players)
+        if contents.interactions.order > 1:
+            figures["pairs"] = plots.interaction_matrix(
+                effects, contents.interactions, contents.players
+            )
+    if contents.held_out is not None:
+        held = contents.held_out
         figures["fidelity"] = plots.fidelity(held.predicted, held.measured, r2=held.r2)
-    if found.scores is not None:
-        for metric, full in found.scores.full.items():
-            curves: dict = {}
-            for point in found.scores.points:
+    if contents.scores is not None:
+        for metric, full in contents.scores.full.items():
+            curves: dict[str, dict[int, Estimate]] = {}
+            for point in contents.scores.points:
                 curves.setdefault(point.kept.method, {})[point.kept.keep] = point.metrics[metric]
             figures[f"pruning_{metric}"] = plots.pruning_curve(
                 curves,
                 full=full,
-                n=found.players.n,
+                n=contents.players.n,
                 label=metric,
-                chance=found.scores.chance if metric.startswith("accuracy") else None,
+                chance=contents.scores.chance if metric.startswith("accuracy") else None,
             )
-    if found.circuit is not None:
-        figures["circuit"] = plots.circuit_graph(found.circuit)
-        figures["circuit_tests"] = plots.circuit_tests(found.circuit)
+    if contents.circuit is not None:
+        figures["circuit"] = plots.circuit_graph(contents.circuit)
+        figures["circuit_tests"] = plots.circuit_tests(contents.circuit)
     return figures

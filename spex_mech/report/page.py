@@ -1,4 +1,4 @@
-"""Writing `report.html`: everything inline, all text from models and data escaped."""
+"""Writing ``report.html``: figures and styles stand inside the page; texts of models and data are escaped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from spex_mech.core.units import bytes_text
 from spex_mech.features.view import view_of
-from spex_mech.report.contents import Gathered, gather
+from spex_mech.report.contents import Contents, read_contents
 from spex_mech.report.figures import figures_of
 from spex_mech.run.folder import RunFolder, open_folder, write_text
 from spex_mech.run.spec import RunSpec
@@ -27,28 +27,28 @@ _TOP = 15
 def write_report(folder: RunFolder | str | Path, *, metrics: Sequence[str] | None = None) -> Path:
     """Write ``report.html`` and ``figures/*.png`` into a run's folder, from what is stored there.
 
-    Needs no model and no torch. A run that is not finished has a report of what it has.
+    Needs no model and no torch. The report of an unfinished run shows the steps that were taken.
 
     Args:
         folder: the run's folder.
-        metrics: metrics of the test tables; default those that were scored.
+        metrics: metrics of the test tables; by default those that were scored.
 
     Returns:
         The page's path.
 
     Raises:
-        MissingFileError: no run is there, or nothing has been evaluated.
+        MissingFileError: the folder holds no run, or nothing has been evaluated.
         InputError: a file that cannot be read or written, or an unknown metric.
     """
-    home = folder if isinstance(folder, RunFolder) else open_folder(folder)
-    found = gather(home, metrics)
-    figures = figures_of(found)
-    target = home.path / "figures"
-    target.mkdir(exist_ok=True)
+    run_folder = folder if isinstance(folder, RunFolder) else open_folder(folder)
+    contents = read_contents(run_folder, metrics)
+    figures = figures_of(contents)
+    pictures = run_folder.path / "figures"
+    pictures.mkdir(exist_ok=True)
     for name, figure in figures.items():
-        part = target / f"{name}.png.part"
+        part = pictures / f"{name}.png.part"
         figure.savefig(part, dpi=150, format="png")
-        part.replace(target / f"{name}.png")
+        part.replace(pictures / f"{name}.png")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("spex_mech.report", "."),
         autoescape=True,
@@ -58,66 +58,77 @@ def write_report(folder: RunFolder | str | Path, *, metrics: Sequence[str] | Non
     )
     environment.filters.update(interval=_interval, signed=_signed, bytes=bytes_text)
     page = environment.get_template("page.html.j2").render(
-        figures={name: _svg(figure, name) for name, figure in figures.items()}, **_facts(found)
+        figures={name: _svg(figure, name) for name, figure in figures.items()},
+        **_variables(contents),
     )
-    path = home.path / "report.html"
+    path = run_folder.path / "report.html"
     write_text(path, page)
     return path
 
 
-def _facts(found: Gathered) -> dict[str, Any]:
-    spec = found.folder.spec
-    joint = [] if found.interactions is None else found.interactions.joint(_TOP)
-    std = None if found.interactions is None else found.interactions.std
-    given = found.input
+def _variables(contents: Contents) -> dict[str, Any]:
+    """The variables of the template."""
+    spec, players, explained = contents.folder.spec, contents.players, contents.input
+    joint = [] if contents.interactions is None else contents.interactions.joint(_TOP)
+    std = None if contents.interactions is None else contents.interactions.std
+    metric = contents.facts.get("metric") or spec.game.metric or "value"
     return {
         "version": version("spex-mech"),
-        "run": found,
+        "run": contents,
         "spec": spec,
-        "view": _view(found),
-        "metric": given.value
-        if given
-        else found.facts.get("metric") or spec.game.metric or "value",
-        "top": [(found.players.label(s), v, None if std is None else std[s]) for s, v in joint],
-        "removed": [
-            (k, [name for name, kept in zip(found.players.names, k.mask, strict=True) if kept])
-            for k in found.kept
+        "view": _view(contents),
+        "metric": explained.value if explained else metric,
+        "top": [(players.label(s), v, None if std is None else std[s]) for s, v in joint],
+        "kept_names": [
+            (
+                kept,
+                [name for name, present in zip(players.names, kept.mask, strict=True) if present],
+            )
+            for kept in contents.kept
         ],
-        "sections": _sections(found),
-        "command": given.command if given else _command(spec),
-        "all_masks": spec.design.kind == "uniform" and spec.design.budget == 2**found.players.n,
-        "total": sum(found.seconds.values()),
+        "sections": _sections(contents),
+        "command": explained.command if explained else _command(spec),
+        "all_masks": spec.design.kind == "uniform" and spec.design.budget == 2**players.n,
+        "total": sum(contents.seconds.values()),
     }
 
 
-def _view(found: Gathered) -> Markup | None:
-    """The input with what its parts do; the view escapes the text in it."""
-    if found.input is None or found.spectrum is None or found.interactions is None:
+def _view(contents: Contents) -> Markup | None:
+    """The explained input with its parts' effects; the view escapes the text in it."""
+    explained, interactions = contents.input, contents.interactions
+    if explained is None or contents.spectrum is None or interactions is None:
         return None
-    subject, value, names = found.input.subject, found.input.value, found.players.names
-    shown = view_of(subject, names, value, found.spectrum, found.interactions, top=_TOP)
-    return Markup(replace(shown, note="").html())  # the page has the note already
+    view = view_of(
+        explained.subject,
+        contents.players.names,
+        explained.value,
+        contents.spectrum,
+        interactions,
+        top=_TOP,
+    )
+    return Markup(replace(view, note="").html())  # the page has the note already
 
 
-def _sections(found: Gathered) -> list[tuple[str, list[tuple[str, Any]]]]:
-    """What was asked, as titled rows."""
-    content = found.folder.spec.model_dump()
-    if found.input is not None:
-        asked = [(k, v) for k, v in found.input.asked.items() if v]
-        rows = {name: content[name] for name in ("design", "decode", "interactions")}
-        return [(found.input.kind, asked), *((k, [*v.items()]) for k, v in rows.items())]
-    flat = [(k, v) for k, v in content.items() if not isinstance(v, dict)]
-    return [("run", flat), *((k, [*v.items()]) for k, v in content.items() if isinstance(v, dict))]
+def _sections(contents: Contents) -> list[tuple[str, list[tuple[str, Any]]]]:
+    """The settings as titled rows."""
+    spec = contents.folder.spec.model_dump()
+    explained = contents.input
+    if explained is not None:
+        settings = [(k, v) for k, v in explained.asked.items() if v]
+        names = ("design", "decode", "interactions")
+        return [(explained.kind, settings), *((name, [*spec[name].items()]) for name in names)]
+    flat = [(k, v) for k, v in spec.items() if not isinstance(v, dict)]
+    return [("run", flat), *((k, [*v.items()]) for k, v in spec.items() if isinstance(v, dict))]
 
 
 def _command(spec: RunSpec) -> str:
-    """The command that asks for the same run: the keys that differ from the defaults."""
-    mine, usual = spec.model_dump(), RunSpec().model_dump()
+    """The command of the same run: it sets the keys that differ from the defaults."""
+    settings, defaults = spec.model_dump(), RunSpec().model_dump()
     words = ["spex-mech", "run"]
-    for key, value in mine.items():
+    for key, value in settings.items():
         parts = value.items() if isinstance(value, dict) else [(None, value)]
         for sub, v in parts:
-            default = usual[key] if sub is None else usual[key][sub]
+            default = defaults[key] if sub is None else defaults[key][sub]
             if v != default:
                 name = key if sub is None else f"{key}.{sub}"
                 words += ["--set", f"{name}={_setting(v)}"]

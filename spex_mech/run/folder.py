@@ -1,16 +1,16 @@
 """A run's folder: the files that each step leaves for the next ones. Needs no model and no torch.
 
-    spec.json             what is asked, all keys resolved
-    input.json            of an explained text or image: the input and where its parts stand
+    spec.json             the run's spec, all keys resolved
+    input.json            of an explained text or image: the input and the places of its parts
     masks check test      run stores: the design and pruning's ablations, held-out masks, test questions
-    spectrum.json         the terms read out, and how they were found
-    interactions.json     the index asked for
+    spectrum.json         the spectrum's terms, and the settings of the decoder
+    interactions.json     the interactions, in the index of the spec
     check.json            held-out masks: predicted, measured, R²
     kept.json             the kept sets that every method chose
     size.json             how the exported size was chosen on validation questions (store: validation)
-    results.json          their scores on the test questions
-    circuit.json          one kept set as a circuit; circuit.graphml for graph programs; circuit-<questions>
-                          the store of its ablations
+    results.json          the kept sets' scores on the test questions
+    circuit.json          one kept set as a circuit; circuit.graphml the same for graph programs;
+                          circuit-<questions> the store of its ablations
     seconds.json          wall-clock time of each step
     pruned                the exported checkpoint
     report.html figures   the report
@@ -32,7 +32,7 @@ from spex_mech.core.errors import InputError, MissingFileError, OutputExistsErro
 from spex_mech.run.spec import RunSpec, with_settings
 
 _T = TypeVar("_T")
-_MAKERS = {
+_COMMANDS = {  # that write a file
     "check.json": "decode",
     "spectrum.json": "decode",
     "interactions.json": "decode",
@@ -46,7 +46,7 @@ _MAKERS = {
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder and what its run was asked.
+    """A run's folder and its spec.
 
     Attributes:
         path: the folder.
@@ -68,15 +68,15 @@ class RunFolder:
 
     @property
     def test(self) -> Path:
-        """Store of what was scored on test questions."""
+        """Store of the kept sets' ablations on test questions."""
         return self.path / "test"
 
     def circuit(self, questions: int | None) -> Path:
-        """Store of what a circuit's test took, on so many test questions; None: on all of them."""
+        """Store of a circuit's ablations on a number of test questions; None for all of them."""
         return self.test if questions is None else self.path / f"circuit-{questions}"
 
     def has(self, name: str) -> bool:
-        """Whether a file or store is there."""
+        """Whether the folder has a file or a store of this name."""
         path = self.path / name
         return path.is_file() or (path / "key.json").is_file()
 
@@ -84,19 +84,18 @@ class RunFolder:
         """The content of a JSON file.
 
         Raises:
-            MissingFileError: it is not there; says which command writes it.
+            MissingFileError: the folder has no such file; names the command that writes it.
             InputError: it cannot be read.
         """
         path = self.path / name
         if not path.is_file():
-            maker = _MAKERS.get(name, "run")
             raise MissingFileError(
-                f"{self.path} has no {name} yet; spex-mech {maker} {self.path} writes it"
+                f"{self.path} has no {name} yet; spex-mech {_command(name)} {self.path} writes it"
             )
         return _parse(path)
 
-    def read(self, name: str, how: Callable[[Any], _T]) -> _T:
-        """The content of a JSON file as ``how`` makes it.
+    def read(self, name: str, parse: Callable[[Any], _T]) -> _T:
+        """The content of a JSON file as ``parse`` makes it.
 
         Raises:
             MissingFileError: as for `load`.
@@ -104,12 +103,12 @@ class RunFolder:
         """
         content = self.load(name)
         try:
-            return how(content)
+            return parse(content)
         except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-            what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
             raise InputError(
-                f"{self.path / name} is not what this version writes: {what}; remove it and run spex-mech "
-                f"{_MAKERS.get(name, 'run')} {self.path} again"
+                f"{self.path / name} is not what this version writes: {reason}; remove it and run "
+                f"spex-mech {_command(name)} {self.path} again"
             ) from None
 
     def save(self, name: str, content: Any) -> None:
@@ -117,13 +116,13 @@ class RunFolder:
         write_text(self.path / name, json.dumps(content, indent=1, allow_nan=True))
 
     def remove(self, *names: str) -> None:
-        """Remove files that no longer follow from the others."""
+        """Remove files that no longer follow from the others; a missing one is no error."""
         for name in names:
             (self.path / name).unlink(missing_ok=True)
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        """Add what is done inside to the step's wall-clock seconds."""
+        """Add the wall-clock time of the ``with`` block to the step's seconds."""
         began = time.monotonic()
         yield
         seconds = self.load("seconds.json") if self.has("seconds.json") else {}
@@ -132,12 +131,12 @@ class RunFolder:
 
 
 def claim(path: str | Path, spec: RunSpec, *, last: Sequence[str] = ()) -> RunFolder:
-    """Make a run's folder, or take up the run of the same spec that is there.
+    """Make a run's folder, or open the folder of an unfinished run of the same spec.
 
     Args:
         path: the folder.
-        spec: what is asked.
-        last: what a finished run has; one that has it all is refused.
+        spec: the run's spec.
+        last: names of the last files of a run; a folder that has them all is refused as finished.
 
     Raises:
         OutputExistsError: the folder holds something else, another spec (the keys that differ are
@@ -150,39 +149,39 @@ def claim(path: str | Path, spec: RunSpec, *, last: Sequence[str] = ()) -> RunFo
         return folder
     if not folder.has("spec.json"):
         raise OutputExistsError(f"{path} exists; choose a new folder (it holds no run)")
-    there = open_folder(path)
+    existing = open_folder(path)
     if last and all((folder.path / name).exists() for name in last):
         raise OutputExistsError(
             f"{path} exists; choose a new folder (its run is finished: spex-mech report {path} shows it, "
             "and the other commands go on from it)"
         )
-    differing = _differing(there.spec.model_dump(), spec.model_dump())
+    differing = _differing(existing.spec.model_dump(), spec.model_dump())
     differing = [key for key in differing if key != "design.first"]
     if differing:
         raise OutputExistsError(
-            f"{path} exists; choose a new folder (its run has another {', '.join(differing)}; a run is "
-            "taken up by the same spec)"
+            f"{path} exists; choose a new folder (its run has another {', '.join(differing)}; only the "
+            "same spec continues a run)"
         )
-    return there
+    return existing
 
 
 def open_folder(path: str | Path) -> RunFolder:
-    """A run's folder that is there.
+    """Open a run's folder.
 
     Raises:
-        MissingFileError: no such folder, or none of a run.
+        MissingFileError: no such folder, or one without a run.
         InputError: its ``spec.json`` cannot be read.
     """
     folder = Path(path)
     header = folder / "spec.json"
     if not header.is_file():
         is_store = (folder / "key.json").is_file()
-        what = (
+        content = (
             "is a store, not a run's folder" if is_store else "holds no run (it has no spec.json)"
         )
         parent = f", such as {folder.parent}" if (folder.parent / "spec.json").is_file() else ""
         raise MissingFileError(
-            f"{str(path)!r} {what}; give a folder that spex-mech evaluate or run writes to{parent}"
+            f"{str(path)!r} {content}; give a folder that spex-mech evaluate or run writes to{parent}"
         )
     return RunFolder(folder, with_settings(_parse(header), ()))
 
@@ -199,8 +198,8 @@ def changed(
         step: name of the command.
 
     Raises:
-        InputError: an unknown key, or one that an earlier step has used; or the parts of an input, of
-            which there is no other step than decode.
+        InputError: an unknown key, or one that an earlier step has used; or a step that does not exist for
+            the parts of an input, for which decode is the only one.
     """
     if step != "decode" and folder.has("input.json"):
         raise InputError(
@@ -237,6 +236,11 @@ def write_text(path: Path, text: str) -> None:
         ) from error
 
 
+def _command(name: str) -> str:
+    """The command that writes a file."""
+    return _COMMANDS.get(name, "run")
+
+
 def _parse(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -248,10 +252,10 @@ def _parse(path: Path) -> Any:
 
 def _differing(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     """Keys of two specs with different values, as ``section.key``."""
-    out = []
+    keys = []
     for key in a:
         if isinstance(a[key], dict):
-            out += [f"{key}.{sub}" for sub in a[key] if a[key][sub] != b[key][sub]]
+            keys += [f"{key}.{sub}" for sub in a[key] if a[key][sub] != b[key][sub]]
         elif a[key] != b[key]:
-            out.append(key)
-    return out
+            keys.append(key)
+    return keys

@@ -1,4 +1,4 @@
-"""What a run will cost, before it runs: masks, tokens, bytes, and time from a short measured probe."""
+"""The cost of a run before it starts: masks, tokens, bytes, and the time that a short probe predicts."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _PROBE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase's cost.
+    """The cost of one phase.
 
     Attributes:
         name: what is evaluated.
-        masks: ablated models, at most (equal masks are evaluated once).
-        tokens: prompt tokens read by them.
+        masks: most ablated models (equal masks are evaluated once).
+        tokens: prompt tokens that they read.
         seconds: estimated wall-clock time of one worker.
-        size: bytes that their masks, values and scores take in the store.
-        batch: masks that one worker evaluates together.
+        size: bytes of their masks, values and scores in the store.
+        batch: number of masks that one worker evaluates together.
     """
 
     name: str
@@ -42,21 +42,21 @@ class Phase:
     batch: int
 
     def seconds_with(self, workers: int) -> float:
-        """Estimated wall-clock time of some workers like the one that was measured.
+        """Estimated wall-clock time with a number of workers as fast as the one that was measured.
 
-        They share batches, which are never split: a phase of few masks gains little. Starting them is
-        not counted.
+        Workers share batches, which are never split, so that a phase of few masks gains little. The
+        time to start workers is not counted.
         """
         batches = -(-self.masks // self.batch)
-        each = -(-batches // workers)
-        return self.seconds * min(1.0, each * self.batch / max(1, self.masks))
+        per_worker = -(-batches // workers)
+        return self.seconds * min(1.0, per_worker * self.batch / max(1, self.masks))
 
 
 def plan(setup: Setup) -> list[Phase]:
     """Estimate the phases of a prepared run.
 
-    A few random masks of the design are timed on the search questions (about two seconds after a
-    warm-up); the rate of tokens a second is taken for all phases.
+    A few masks of the design are timed on the search questions (about two seconds after a warm-up);
+    their rate of tokens per second is used for all phases.
     """
     spec = setup.spec
     rate = _tokens_per_second(setup)
@@ -67,7 +67,7 @@ def plan(setup: Setup) -> list[Phase]:
         ("design", search, len(setup.design)),
         ("held-out check", search, spec.design.check),
         ("pruning", search, checks),
-        # The LASSO ranking reads the design; every other baseline may spend all that ours does.
+        # The LASSO ranking reads the design; every other baseline may spend as many ablations as ours.
         (
             "baselines",
             search,
@@ -90,9 +90,9 @@ def plan(setup: Setup) -> list[Phase]:
 
 
 def expected(setup: Setup) -> dict[str, Noise]:
-    """What the search and the test questions can show, at an accuracy of 0.5: the worst case.
+    """The differences that search and test questions can show at an accuracy of 0.5, the worst case.
 
-    No model is asked; `task_noise` asks it.
+    Needs no answers of the model, unlike `task_noise`.
     """
     counts = {split: len(setup.task.select(split)) for split in ("search", "test")}
     return {split: expected_noise(count) for split, count in counts.items() if count > 1}
@@ -104,7 +104,7 @@ def tokens_per_mask(game: TaskGame) -> int:
 
 
 def bytes_per_mask(game: TaskGame) -> int:
-    """Bytes that one mask takes in a store: its players' bits, a float64 value, float32 scores."""
+    """Bytes per mask in a store: one bit per player, a float64 value, float32 scores."""
     prompts = game.prompts
     per_example = prompts.answers if prompts.options is None else prompts.options
     columns = 1 if per_example is None else per_example.shape[1]
@@ -119,7 +119,7 @@ def _exported(setup: Setup) -> int:
 
 
 def _tokens_per_second(setup: Setup) -> float:
-    """Rate of the last of ever larger probes, the first to take two seconds or all of the design."""
+    """Rate of the first probe that takes two seconds or the whole design; probes double in size."""
     masks = setup.design.masks[unique(setup.design.masks)[0]]
     setup.game.scores(masks[:1])
     count = 1
@@ -136,23 +136,23 @@ def task_noise(model: Model, task: ChoiceTask, *, discordant: float = 0.1) -> di
     """The noise of a task's splits, measured on the whole model.
 
     Args:
-        model: the model that is going to be studied.
-        task: the task; texts have no accuracy.
+        model: the model.
+        task: the task; one that scores texts has no accuracy.
         discordant: see `accuracy_noise`.
 
     Returns:
-        Split name to its noise, for the splits that have at least two questions, and for ``all``.
+        Split name to its noise, for the splits with at least two questions, and for ``all``.
 
     Raises:
-        InputError: a task that this model cannot be asked, or one without accuracy.
+        InputError: a task that does not fit the model, or one without accuracy.
     """
     players = select_players(model, "layers")
     game = TaskGame(model, task, players, split="all", metric="accuracy")
     right = game.per_example(game.scores(np.ones((1, players.n), dtype=bool)))[0]
     splits = np.array([x.split for x in task.select("all")])
-    found = {name: right[splits == name] for name in ("search", "validation", "test")}
+    parts = {name: right[splits == name] for name in ("search", "validation", "test")}
     return {
         name: accuracy_noise(part, discordant=discordant)
-        for name, part in {**found, "all": right}.items()
+        for name, part in {**parts, "all": right}.items()
         if len(part) > 1
     }

@@ -31,7 +31,7 @@ _FEASIBLE_SECONDS = 10.0
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """A spec with everything it names loaded: nothing has been evaluated yet."""
+    """A spec, and the model, task, players, game and masks that it names; nothing is evaluated yet."""
 
     spec: RunSpec
     model: Model
@@ -84,8 +84,8 @@ def check_pruning(setup: Setup) -> None:
     """Check what pruning, testing and exporting need, before anything is evaluated.
 
     Raises:
-        InputError: sizes out of range, a task without test questions (or without validation
-            questions, if they are to choose the size), or a model that cannot be exported as asked.
+        InputError: sizes out of range, a task without test questions (or without validation questions,
+            where they choose the size), or a model that cannot be exported as the spec says.
     """
     prune, n = setup.spec.prune, setup.players.n
     auto = prune.export == "auto"
@@ -104,15 +104,17 @@ def check_pruning(setup: Setup) -> None:
     if unknown:
         known = ", ".join(repr(name) for name in CHOOSERS if name != OURS)
         raise InputError(f"prune.baselines has {unknown[0]!r}, expected any of {known}")
-    limits = [k for k in ("per_layer", "kv_groups", "parameters") if getattr(prune, k) is not None]
-    if limits and prune.baselines:
+    limited = [k for k in ("per_layer", "kv_groups", "parameters") if getattr(prune, k) is not None]
+    if limited and prune.baselines:
         raise InputError(
-            f"prune.{limits[0]} is a limit that the baselines do not keep; set prune.baselines=[]"
+            f"prune.{limited[0]} is a limit that the baselines do not keep; set prune.baselines=[]"
         )
     constant = Spectrum.from_supports([()], [0.0], n)
-    found = limits_of(setup)
-    for size in setup.sizes if found else ():
-        best_set(constant, keep=size, limits=found, seconds=_FEASIBLE_SECONDS)  # is there any?
+    limits = limits_of(setup)
+    for size in setup.sizes if limits else ():
+        best_set(
+            constant, keep=size, limits=limits, seconds=_FEASIBLE_SECONDS
+        )  # refuses limits that no set keeps
     check_circuit(setup)
     setup.task.select("test")
     if auto:
@@ -122,7 +124,7 @@ def check_pruning(setup: Setup) -> None:
 
 
 def limits_of(setup: Setup) -> list[Limit]:
-    """What the kept players may take in all, as the spec says."""
+    """The spec's limits on the kept players."""
     spec, players, model = setup.spec.prune, setup.players, setup.model
     limits: list[Limit] = []
     if spec.per_layer is not None:
@@ -149,10 +151,10 @@ def check_circuit(setup: Setup) -> None:
 
 
 def check_export(setup: Setup) -> None:
-    """Check that a pruned model can be exported as asked.
+    """Check that a pruned model can be exported as the spec says.
 
     Raises:
-        InputError: another ablation than zero, or settings that do not go together.
+        InputError: an ablation unlike zero, or settings that do not go together.
     """
     ablation, prune = setup.spec.game.ablation, setup.spec.prune
     if ablation != "zero":
@@ -171,7 +173,7 @@ def check_export(setup: Setup) -> None:
 
 
 def circuit_game(setup: Setup) -> TaskGame:
-    """The game on as many test questions as the circuit is to be tested on, spread over all of them."""
+    """The game on ``circuit.questions`` of the test questions, spread evenly over all of them."""
     every = [x.id for x in setup.task.select("test")]
     count = min(setup.spec.circuit.questions or len(every), len(every))
     chosen = {every[i] for i in np.linspace(0, len(every) - 1, count).round().astype(int)}
@@ -190,7 +192,7 @@ def circuit_game(setup: Setup) -> TaskGame:
 
 
 def _with_rates(spec: RunSpec, n: int) -> RunSpec:
-    """The spec with the keep rates that its sizes ask for, where they are left to be chosen."""
+    """The spec with the keep rates that serve its sizes, where ``design.keep_rate`` is ``auto``."""
     rate = spec.design.keep_rate
     if not isinstance(rate, str):
         return spec

@@ -1,4 +1,4 @@
-"""The strongest interactions, and how well the surrogate foretells held-out masks."""
+"""The strongest interactions, and how well the surrogate predicts held-out masks."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from spex_mech.core.players import PlayerSet
 from spex_mech.report.plots.style import HELPS, INK, plain, shown, sign_color
 
 
-def top_interactions(found: Interactions, players: PlayerSet, *, k: int = 20) -> Figure:
+def top_interactions(interactions: Interactions, players: PlayerSet, *, k: int = 20) -> Figure:
     """The ``k`` strongest interactions of two or more players as bars, ± a standard deviation if known.
 
     Args:
-        found: interactions.
-        players: their players, for the names.
-        k: how many.
+        interactions: the interactions.
+        players: the players, for their names.
+        k: number of bars.
     """
-    joint = found.joint(k)[::-1]
+    joint = interactions.joint(k)[::-1]
     figure = Figure(figsize=(7, 1.2 + 0.26 * max(1, len(joint))), layout="constrained")
     axes = figure.subplots()
     values = [v for _, v in joint]
     axes.barh(range(len(joint)), values, color=[sign_color(v) for v in values])
-    std = found.std
+    std = interactions.std
     if std is not None:
         spread = [std[s] for s, _ in joint]
         axes.errorbar(
@@ -42,7 +42,7 @@ def top_interactions(found: Interactions, players: PlayerSet, *, k: int = 20) ->
     axes.set_ylim(-0.7, max(1, len(joint)) - 0.3)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_xlabel(
-        f"{found.index} (order ≤ {found.order}); blue: synergy, red: redundancy"
+        f"{interactions.index} (order ≤ {interactions.order}); blue: synergy, red: redundancy"
         + ("" if std is None else "; whiskers: ± one standard deviation"),
         size=9,
     )

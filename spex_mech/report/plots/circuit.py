@@ -1,4 +1,4 @@
-"""A tested circuit: its graph, and what its knock-outs did."""
+"""A tested circuit: its graph, and the values that knock-outs gave."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ _EDGES = 24
 Place = tuple[float, float]
 
 
-def circuit_graph(found: Circuit, *, edges: int = _EDGES) -> Figure:
+def circuit_graph(circuit: Circuit, *, edges: int = _EDGES) -> Figure:
     """A circuit's players by layer, joined by their strongest interactions.
 
     Parts of a model stand in a grid, layers upwards, with the removed ones as faint dots; other players
-    stand on a circle. A node's area is what the circuit loses without it, an edge's width the size of
-    its interaction. Open nodes are not shown to be needed.
+    stand on a circle. A node's area shows what the circuit loses without it, an edge's width the
+    size of its interaction. Open nodes are not shown to be needed.
 
     Args:
-        found: the circuit.
-        edges: how many of the strongest edges to draw.
+        circuit: the circuit.
+        edges: number of strongest edges to draw.
     """
-    layered = all(p.layer is not None for p in found.players)
-    figure, place = (_grid if layered else _circle)(found)
+    layered = all(p.layer is not None for p in circuit.players)
+    figure, place = (_grid if layered else _circle)(circuit)
     axes = figure.axes[0]
-    drawn = found.edges[:edges]
+    drawn = circuit.edges[:edges]
     top = max((abs(e.value) for e in drawn), default=1.0) or 1.0
     for edge in reversed(drawn):
         _draw(axes, edge, place, top)
-    largest = max(abs(n.effect.mean) for n in found.nodes) or 1.0
-    for node in found.nodes:
+    largest = max(abs(n.effect.mean) for n in circuit.nodes) or 1.0
+    for node in circuit.nodes:
         x, y = place[node.name]
         color = sign_color(node.effect.mean)
         axes.scatter(
@@ -90,8 +90,8 @@ def circuit_graph(found: Circuit, *, edges: int = _EDGES) -> Figure:
         columnspacing=1.2,
     )
     axes.set_title(
-        f"The {len(found.nodes)} kept of {found.players.n} players"
-        + (f", and their {len(drawn)} strongest pairs ({found.index})" if drawn else ""),
+        f"The {len(circuit.nodes)} kept of {circuit.players.n} players"
+        + (f", and their {len(drawn)} strongest pairs ({circuit.index})" if drawn else ""),
         size=10,
         loc="left",
         color=INK,
@@ -99,21 +99,21 @@ def circuit_graph(found: Circuit, *, edges: int = _EDGES) -> Figure:
     return figure
 
 
-def circuit_tests(found: Circuit) -> Figure:
-    """What true ablations say of a circuit: the whole, each part, and random knock-outs.
+def circuit_tests(circuit: Circuit) -> Figure:
+    """Values of true ablations: of the whole circuit, of each part, and of random knock-outs.
 
     Left: the value of the model, of the circuit alone, of everything else, and of nothing. Middle: what
     the circuit loses without each part. Right: the same parts taken from circuit and model; on the line
     both lose the same (Wang et al. 2023, figure 4). Bars are 95 % intervals over questions.
     """
-    nodes = sorted(found.nodes, key=lambda n: n.effect.mean)
+    nodes = sorted(circuit.nodes, key=lambda n: n.effect.mean)
     figure = Figure(figsize=(11, max(3.4, 1.3 + 0.2 * len(nodes))), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1.2, 1.2])
     rows = {
-        "model": found.full,
-        "circuit alone": found.alone,
-        "all but circuit": found.rest,
-        "nothing": found.empty,
+        "model": circuit.full,
+        "circuit alone": circuit.alone,
+        "all but circuit": circuit.rest,
+        "nothing": circuit.empty,
     }
     for y, (_, e) in enumerate(reversed(rows.items())):
         left.errorbar(
@@ -121,7 +121,7 @@ def circuit_tests(found: Circuit) -> Figure:
         )
     left.set_yticks(range(len(rows)), list(reversed(rows)), size=9)
     left.set_ylim(-0.6, len(rows) - 0.4)
-    left.set_xlabel(found.metric, size=9)
+    left.set_xlabel(circuit.metric, size=9)
     left.set_title("faithfulness", size=10, loc="left", color=INK)
     for y, node in enumerate(nodes):
         e, color = node.effect, sign_color(node.effect.mean) if node.needed else "#8a8d91"
@@ -130,9 +130,9 @@ def circuit_tests(found: Circuit) -> Figure:
         )
     middle.axvline(0, color=INK, linewidth=0.8)
     middle.set_yticks(range(len(nodes)), [shown(n.name, 20) for n in nodes], size=8)
-    middle.set_xlabel(f"{found.metric} lost without it; grey: not shown needed", size=9)
+    middle.set_xlabel(f"{circuit.metric} lost without it; grey: not shown needed", size=9)
     middle.set_title("minimality", size=10, loc="left", color=INK)
-    for k in found.knock_outs:
+    for k in circuit.knock_outs:
         right.errorbar(
             k.model.mean,
             k.circuit.mean,
@@ -143,12 +143,12 @@ def circuit_tests(found: Circuit) -> Figure:
             color=HELPS,
             elinewidth=0.8,
         )
-    ends = [e.mean for k in found.knock_outs for e in (k.circuit, k.model)] or [0.0, 1.0]
+    ends = [e.mean for k in circuit.knock_outs for e in (k.circuit, k.model)] or [0.0, 1.0]
     right.plot([min(ends), max(ends)], [min(ends), max(ends)], color=INK, linewidth=0.8)
-    right.set_xlabel(f"model without K ({found.metric})", size=9)
+    right.set_xlabel(f"model without K ({circuit.metric})", size=9)
     right.set_ylabel("circuit without K", size=9)
     right.set_title(
-        f"completeness: {len(found.knock_outs)} random K", size=10, loc="left", color=INK
+        f"completeness: {len(circuit.knock_outs)} random K", size=10, loc="left", color=INK
     )
     for axes in (left, middle, right):
         axes.grid(axis="x", alpha=0.25)
@@ -156,13 +156,13 @@ def circuit_tests(found: Circuit) -> Figure:
     return figure
 
 
-def _grid(found: Circuit) -> tuple[Figure, Mapping[str, Place]]:
+def _grid(circuit: Circuit) -> tuple[Figure, Mapping[str, Place]]:
     """Layers upwards, heads to the right; all players as faint dots."""
-    names = columns(found.players)
-    layers = sorted({p.layer for p in found.players if p.layer is not None})
+    names = columns(circuit.players)
+    layers = sorted({p.layer for p in circuit.players if p.layer is not None})
     place = {
         p.name: (float(names.index(column(p))), float(layers.index(p.layer)))  # type: ignore[arg-type]
-        for p in found.players
+        for p in circuit.players
     }
     figure = Figure(
         figsize=(1.6 + 0.9 * len(names), 1.7 + 0.95 * len(layers)), layout="constrained"
@@ -179,14 +179,14 @@ def _grid(found: Circuit) -> tuple[Figure, Mapping[str, Place]]:
     return figure, place
 
 
-def _circle(found: Circuit) -> tuple[Figure, Mapping[str, Place]]:
+def _circle(circuit: Circuit) -> tuple[Figure, Mapping[str, Place]]:
     """The circuit's players on a circle."""
     figure = Figure(figsize=(6.5, 6.5), layout="constrained")
     axes = figure.subplots()
-    angle = np.pi / 2 - 2 * np.pi * np.arange(len(found.nodes)) / len(found.nodes)
+    angle = np.pi / 2 - 2 * np.pi * np.arange(len(circuit.nodes)) / len(circuit.nodes)
     place = {
         node.name: (float(np.cos(a)), float(np.sin(a)))
-        for node, a in zip(found.nodes, angle, strict=True)
+        for node, a in zip(circuit.nodes, angle, strict=True)
     }
     axes.set_xlim(-1.3, 1.3)
     axes.set_ylim(-1.3, 1.3)

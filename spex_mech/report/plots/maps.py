@@ -24,7 +24,7 @@ def head_map(
         effects: order-1 values, such as Banzhaf or Shapley values; positive = helps.
         joint: interactions whose pairs are drawn; positive = synergy.
         players: heads, key/value groups, MLPs or layers of a model.
-        pairs: how many of the strongest pairs to draw.
+        pairs: number of strongest pairs to draw.
 
     Raises:
         InputError: players that are not parts of a model.
@@ -86,7 +86,7 @@ def interaction_matrix(
         effects: order-1 values, such as Banzhaf values; they stand on the diagonal.
         joint: interactions; those of two players are drawn, positive = synergy.
         players: the players.
-        k: how many players, those with the largest sums of absolute values.
+        k: number of players, those with the largest sums of absolute values.
     """
     weight = np.zeros(players.n)
     for members, value in joint.values.items():
@@ -135,10 +135,10 @@ def interaction_matrix(
 
 
 def _arcs(
-    axes: Axes, found: Interactions, place: Mapping[int, tuple[int, int]], pairs: int
+    axes: Axes, joint: Interactions, place: Mapping[int, tuple[int, int]], pairs: int
 ) -> None:
     strongest: Sequence = sorted(
-        ((s, v) for s, v in found.values.items() if len(s) == 2), key=lambda item: -abs(item[1])
+        ((s, v) for s, v in joint.values.items() if len(s) == 2), key=lambda item: -abs(item[1])
     )[:pairs]
     for (a, b), value in reversed(strongest):
         width = 0.8 + 3.2 * abs(value) / abs(strongest[0][1])
