@@ -9,6 +9,7 @@ import numpy.typing as npt
 from jaxtyping import Bool, Float64
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.estimates import Estimate
 
 
 def faithfulness(
@@ -20,7 +21,7 @@ def faithfulness(
 
     Args:
         spectrum: a `Spectrum`, or any function from masks (m, n) to values (m,).
-        masks: bool (m, n), True = present; masks that the decoder has seen flatter it.
+        masks: bool (m, n), True = present; R² is too high on masks that the decoder has seen.
         values: float64 (m,), the true values f of the masks.
 
     Returns:
@@ -44,3 +45,35 @@ def faithfulness(
         )
     error = truth - spectrum(masks)
     return float(1.0 - error @ error / (spread @ spread))
+
+
+def r2_interval(
+    predicted: Float64[np.ndarray, " m"],
+    measured: Float64[np.ndarray, " m"],
+    *,
+    seed: int,
+    level: float = 0.95,
+    draws: int = 10_000,
+) -> Estimate:
+    """R² with a percentile bootstrap interval over masks.
+
+    Args:
+        predicted: float64 (m,), the surrogate's values of held-out masks.
+        measured: float64 (m,), the game's values.
+        seed: seed of the resampling.
+        level: coverage, between 0 and 1.
+        draws: bootstrap samples.
+
+    Raises:
+        InputError: values that do not fit together, or are all equal.
+    """
+    m = len(measured)
+    mean = faithfulness(lambda masks: predicted, np.empty((m, 0), dtype=bool), measured)
+    counts = np.random.default_rng(seed).multinomial(m, np.full(m, 1 / m), size=draws)
+    centred = measured - measured.mean()
+    spread = counts @ centred**2 - (counts @ centred) ** 2 / m
+    defined = spread > 1e-12 * (centred @ centred)  # samples with one mask only have no R²
+    errors = counts[defined] @ (measured - predicted) ** 2
+    tail = (1 - level) / 2
+    low, high = np.quantile(1 - errors / spread[defined], [tail, 1 - tail])
+    return Estimate(mean, float(low), float(high), m, level)

@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from spex_mech.core import palette
 from spex_mech.core.units import bytes_text
 from spex_mech.features.view import view_of
 from spex_mech.report.contents import Contents, read_contents
@@ -73,6 +74,7 @@ def _variables(contents: Contents) -> dict[str, Any]:
     std = None if contents.interactions is None else contents.interactions.std
     metric = contents.facts.get("metric") or spec.game.metric or "value"
     return {
+        "palette": palette,
         "version": version("spex-mech"),
         "run": contents,
         "spec": spec,

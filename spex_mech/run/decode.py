@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from spex_mech.core.errors import InputError
-from spex_mech.core.estimates import Estimate
-from spex_mech.core.faithfulness import faithfulness
+from spex_mech.core.faithfulness import r2_interval
 from spex_mech.core.interactions import Interactions, interactions
 from spex_mech.core.players import PlayerSet
 from spex_mech.core.spectrum import Spectrum
@@ -126,38 +125,6 @@ def save_decoded(decoded: Decoded, folder: RunFolder) -> None:
     folder.remove("check.json")
     if decoded.held_out is not None:
         folder.save("check.json", held_out_to_json(decoded.held_out))
-
-
-def r2_interval(
-    predicted: Float64[np.ndarray, " m"],
-    measured: Float64[np.ndarray, " m"],
-    *,
-    seed: int,
-    level: float = 0.95,
-    draws: int = 10_000,
-) -> Estimate:
-    """R² with a percentile bootstrap interval over masks.
-
-    Args:
-        predicted: float64 (m,), the surrogate's values of held-out masks.
-        measured: float64 (m,), the game's.
-        seed: seed of the resampling.
-        level: coverage, between 0 and 1.
-        draws: bootstrap samples.
-
-    Raises:
-        InputError: values that do not fit together, or are all equal.
-    """
-    m = len(measured)
-    mean = faithfulness(lambda masks: predicted, np.empty((m, 0), dtype=bool), measured)
-    counts = np.random.default_rng(seed).multinomial(m, np.full(m, 1 / m), size=draws)
-    centred = measured - measured.mean()
-    spread = counts @ centred**2 - (counts @ centred) ** 2 / m
-    fine = spread > 1e-12 * (centred @ centred)  # samples of one mask over and over have no R²
-    errors = counts[fine] @ (measured - predicted) ** 2
-    tail = (1 - level) / 2
-    low, high = np.quantile(1 - errors / spread[fine], [tail, 1 - tail])
-    return Estimate(mean, float(low), float(high), m, level)
 
 
 def _decode(

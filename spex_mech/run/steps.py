@@ -7,6 +7,7 @@ need the model. The steps of a circuit and of an export have modules of their ow
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -104,28 +105,15 @@ def evaluate_step(
     Returns:
         Both runs; the second is None where no masks are held out.
     """
-    spec = setup.spec.model_dump()
+    evaluate_masks = partial(
+        evaluate, setup.game, executor=executor, spec=setup.spec.model_dump(), progress=progress
+    )
     with folder.timed("evaluate"):
-        searched = evaluate(
-            setup.game,
-            setup.design,
-            store=folder.masks,
-            executor=executor,
-            spec=spec,
-            progress=progress,
-        )
+        searched = evaluate_masks(setup.design, store=folder.masks)
     if setup.check is None:
         return searched, None
     with folder.timed("check"):
-        checked = evaluate(
-            setup.game,
-            setup.check,
-            store=folder.check,
-            executor=executor,
-            spec=spec,
-            progress=progress,
-            label="check",
-        )
+        checked = evaluate_masks(setup.check, store=folder.check, label="check")
     return searched, checked
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.palette import GREY, HELPS, HURTS, INK, LINES
 from spex_mech.training_data.attributions import Attributions, Joint
 from spex_mech.training_data.examples import Examples
 from spex_mech.training_data.players import Coalitions, by_example
@@ -15,7 +16,6 @@ from spex_mech.training_data.players import Coalitions, by_example
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SYNERGY, _REDUNDANCY, _INK, _GREY = "#2a6f97", "#c8553d", "#333333", "#8a8d91"
 _WRAP = 22
 _ROW, _HEAD, _GAP, _MANY = 1.62, 0.62, 0.3, 10**6
 
@@ -60,24 +60,22 @@ def joint_figure(
         len(chosen), len(widths), width_ratios=widths, left=0.02, right=0.99, wspace=0.1, hspace=0.6,
         top=1.0 - _HEAD / height, bottom=0.4 / height,
     )  # fmt: skip
-    first = {_SYNERGY: 2, _REDUNDANCY: 3 + 3 * pairs}
+    first = {HELPS: 2, HURTS: 3 + 3 * pairs}
     for row, point in enumerate(chosen):
         axes = figure.add_subplot(grid[row, 0])
         _show(axes, test, point)
-        axes.set_title(f"test point {point}", size=8, color=_INK)
-        axes.set_xlabel(f"label {test.classes[test.labels[point]]}", size=8, color=_INK)
+        axes.set_title(f"test point {point}", size=8, color=INK)
+        axes.set_xlabel(f"label {test.classes[test.labels[point]]}", size=8, color=INK)
         sides = {
-            _SYNERGY: [x for x in attributions.synergies(point, _MANY) if len(x.players) == 2],
-            _REDUNDANCY: [
-                x for x in attributions.redundancies(point, _MANY) if len(x.players) == 2
-            ],
+            HELPS: [x for x in attributions.synergies(point, _MANY) if len(x.players) == 2],
+            HURTS: [x for x in attributions.redundancies(point, _MANY) if len(x.players) == 2],
         }
         for color, joint in sides.items():
             for k, x in enumerate(joint[:pairs]):
                 _pair(figure, grid, row, first[color] + 3 * k, x, train, owned, color)
     titles = {
-        _SYNERGY: "synergies: more together than alone",
-        _REDUNDANCY: "redundancies: less together than alone",
+        HELPS: "synergies: more together than alone",
+        HURTS: "redundancies: less together than alone",
     }
     for color, text in titles.items():
         left = grid[0, first[color]].get_position(figure).x0
@@ -94,11 +92,10 @@ def selection_figure(curves: dict[str, Any], *, ylabel: str = "test accuracy") -
     """
     from matplotlib.figure import Figure
 
-    colors = ("#2a6f97", "#e09f3e", "#8a8d91", "#9e2a2b", "#6a994e", "#6d597a", "#222222")
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.subplots()
     for k, (name, (sizes, means, lows, highs)) in enumerate(curves.items()):
-        color = colors[k % len(colors)]
+        color = LINES[k % len(LINES)]
         axes.plot(sizes, means, color=color, marker="o", ms=3, lw=1.6, label=name)
         axes.fill_between(sizes, lows, highs, color=color, alpha=0.12, lw=0)
     axes.set_xlabel("training examples kept")
@@ -120,7 +117,7 @@ def _pair(
             spine.set(visible=True, color=color, linewidth=1.6)
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
         label = train.classes[train.labels[rows[0]]]
-        axes.set_xlabel(f"#{rows[0]}{more}, label {label}\nalone {effect:+.2f}", size=7, color=_INK)
+        axes.set_xlabel(f"#{rows[0]}{more}, label {label}\nalone {effect:+.2f}", size=7, color=INK)
         if k == 0:
             axes.set_title(f"together {x.value:+.2f}", size=8, color=color, loc="left")
 
@@ -130,11 +127,11 @@ def _show(axes: Any, examples: Examples, i: int) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
-        spine.set(color=_GREY, linewidth=0.8)
+        spine.set(color=GREY, linewidth=0.8)
     if examples.texts is not None:
         axes.set(xlim=(0, 1), ylim=(0, 1))
         text = "\n".join(_wrap(examples.texts[i]))
-        axes.text(0.5, 0.5, text, size=6, ha="center", va="center", color=_INK)
+        axes.text(0.5, 0.5, text, size=6, ha="center", va="center", color=INK)
         return
     axes.imshow(_picture(examples.inputs[i]), cmap="gray_r", vmin=0.0, vmax=1.0, aspect="auto"
                 if examples.inputs.ndim == 2 else "equal")  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spex_mech.core.errors import InputError
-from spex_mech.core.faithfulness import faithfulness
+from spex_mech.core.faithfulness import faithfulness, r2_interval
 from spex_mech.core.masks import all_masks
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import exact_spectrum
@@ -44,3 +44,26 @@ def test_any_function_will_do_and_the_mean_scores_zero():
 def test_bad_input_is_named(values, message):
     with pytest.raises(InputError, match=message):
         faithfulness(exact_spectrum(VALUES), all_masks(6), values)
+
+
+def test_the_interval_of_r2_is_that_of_a_loop():
+    rng = np.random.default_rng(0)
+    measured = rng.normal(size=30)
+    predicted = measured + 0.5 * rng.normal(size=30)
+    found = r2_interval(predicted, measured, seed=0)
+    assert found.n == 30
+    assert found.mean == pytest.approx(
+        faithfulness(lambda m: predicted, np.ones((30, 1), bool), measured)
+    )
+    draws = []
+    for _ in range(10_000):
+        rows = rng.integers(0, 30, 30)
+        f, g = measured[rows], predicted[rows]
+        draws.append(1 - ((f - g) ** 2).sum() / ((f - f.mean()) ** 2).sum())
+    low, high = np.quantile(draws, [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.02)
+
+
+def test_two_held_out_masks_have_an_interval():
+    found = r2_interval(np.array([0.0, 1.0]), np.array([0.0, 2.0]), seed=0)
+    assert found.mean == 0.5 and found.low <= 0.5 <= found.high

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import spex_mech as sm
-from spex_mech.run.decode import decode_folder, decode_store, r2_interval, save_decoded
+from spex_mech.run.decode import decode_folder, decode_store, save_decoded
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.folder import claim
 from spex_mech.run.spec import DecodeSpec, InteractionsSpec, with_settings
@@ -114,26 +114,3 @@ def test_other_readings_of_a_store(tmp_path):
     assert found.interactions.index == "Shapley" and found.held_out is None
     with pytest.raises(sm.InputError, match="has no intact examples"):
         decode_store(folder.masks, metric="accuracy")
-
-
-def test_the_interval_of_r2_is_that_of_a_loop():
-    rng = np.random.default_rng(0)
-    measured = rng.normal(size=30)
-    predicted = measured + 0.5 * rng.normal(size=30)
-    found = r2_interval(predicted, measured, seed=0)
-    assert found.n == 30
-    assert found.mean == pytest.approx(
-        sm.faithfulness(lambda m: predicted, np.ones((30, 1), bool), measured)
-    )
-    draws = []
-    for _ in range(10_000):
-        rows = rng.integers(0, 30, 30)
-        f, g = measured[rows], predicted[rows]
-        draws.append(1 - ((f - g) ** 2).sum() / ((f - f.mean()) ** 2).sum())
-    low, high = np.quantile(draws, [0.025, 0.975])
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.02)
-
-
-def test_two_held_out_masks_have_an_interval():
-    found = r2_interval(np.array([0.0, 1.0]), np.array([0.0, 2.0]), seed=0)
-    assert found.mean == 0.5 and found.low <= 0.5 <= found.high

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from spex_mech.core.estimates import Estimate
 from spex_mech.core.interactions import Interactions
+from spex_mech.core.palette import HELPS, INK
 from spex_mech.core.players import PlayerSet
-from spex_mech.report.plots.style import HELPS, INK, plain, shown, sign_color
+from spex_mech.report.plots.style import plain, shown, sign_color
 
 
 def top_interactions(interactions: Interactions, players: PlayerSet, *, k: int = 20) -> Figure:

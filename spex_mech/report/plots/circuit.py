@@ -11,18 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.patheffects import withStroke
 
+from spex_mech.core.palette import FAINT, GREY, HELPS, HURTS, INK
 from spex_mech.pruning.circuit import Circuit, Edge
-from spex_mech.report.plots.style import (
-    HELPS,
-    HURTS,
-    INK,
-    SOFT,
-    column,
-    columns,
-    plain,
-    shown,
-    sign_color,
-)
+from spex_mech.report.plots.style import column, columns, plain, shown, sign_color
 
 _EDGES = 24
 Place = tuple[float, float]
@@ -124,7 +115,7 @@ def circuit_tests(circuit: Circuit) -> Figure:
     left.set_xlabel(circuit.metric, size=9)
     left.set_title("faithfulness", size=10, loc="left", color=INK)
     for y, node in enumerate(nodes):
-        e, color = node.effect, sign_color(node.effect.mean) if node.needed else "#8a8d91"
+        e, color = node.effect, sign_color(node.effect.mean) if node.needed else GREY
         middle.errorbar(
             e.mean, y, xerr=[[e.mean - e.low], [e.high - e.mean]], fmt="o", ms=4, color=color
         )
@@ -169,7 +160,7 @@ def _grid(circuit: Circuit) -> tuple[Figure, Mapping[str, Place]]:
     )
     axes = figure.subplots()
     x, y = np.array(list(place.values())).T
-    axes.scatter(x, y, s=14, color=SOFT, zorder=1)
+    axes.scatter(x, y, s=14, color=FAINT, zorder=1)
     axes.set_xticks(range(len(names)), names, size=8, color="#777777")
     axes.set_yticks(range(len(layers)), [f"layer {layer}" for layer in layers], size=9)
     axes.set_xlim(-0.6, len(names) - 0.4)

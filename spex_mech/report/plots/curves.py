@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from spex_mech.core.estimates import Estimate
-from spex_mech.report.plots.style import INK, LINES, plain
+from spex_mech.core.palette import INK, LINES
+from spex_mech.report.plots.style import plain
 
 
 def pruning_curve(

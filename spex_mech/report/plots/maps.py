@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from spex_mech.core.interactions import Interactions
+from spex_mech.core.palette import INK
 from spex_mech.core.players import PlayerSet
-from spex_mech.report.plots.style import INK, MAP, column, columns, shown, sign_color
+from spex_mech.report.plots.style import MAP, column, columns, shown, sign_color
 
 
 def head_map(

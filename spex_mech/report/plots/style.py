@@ -1,4 +1,4 @@
-"""Colours and small helpers that all figures share."""
+"""Helpers that all figures share; the colours are those of `core.palette`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,10 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.palette import HELPS, HURTS
 from spex_mech.core.players import Player, PlayerSet
 
-HELPS, HURTS, INK, SOFT = "#2a6f97", "#c8553d", "#333333", "#b9bcc0"
-LINES = (
-    "#2a6f97",
-    "#8a8d91",
-    "#e09f3e",
-    "#9e2a2b",
-    "#6a994e",
-    "#7b5ea7",
-    "#3a8f8a",
-    "#b56576",
-    "#5c677d",
-    "#bc8a5f",
-)
-MAP = "RdBu"
+MAP = "RdBu"  # name of the colour map: red hurts, blue helps
 
 
 def sign_color(value: float) -> str:
