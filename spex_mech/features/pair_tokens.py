@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from spex_mech.features.removals import Removal
-from spex_mech.features.token_rows import TokenLayout, layout_of
 from spex_mech.features.tokenizing import (
     find,
     pieces_of,
@@ -15,6 +14,7 @@ from spex_mech.features.tokenizing import (
     texts_of,
     versions_of,
 )
+from spex_mech.features.tokens import TokenLayout, layout_of
 from spex_mech.features.wording import Wording
 
 TYPES = "token_type_ids"

@@ -9,7 +9,7 @@ from typing import Any
 from spex_mech.core.errors import InputError
 from spex_mech.features.removals import Removal
 from spex_mech.features.spans import Span
-from spex_mech.features.token_rows import TokenLayout, layout_of
+from spex_mech.features.tokens import TokenLayout, layout_of
 from spex_mech.features.wording import Wording
 
 _CONTEXT = 32  # characters before a replacement that its tokens may depend on

@@ -14,9 +14,9 @@ from spex_mech.core.players import PlayerSet
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.store.status import StoreStatus, run_status
 from spex_mech.evaluation.stored_run import StoredRun, open_run
-from spex_mech.features.input_files import INPUT, ExplainedInput, input_from_json
 from spex_mech.pruning.circuit import Circuit
 from spex_mech.pruning.circuit_files import circuit_from_json
+from spex_mech.run.explained_input import INPUT, ExplainedInput, input_from_json
 from spex_mech.run.folder import RunFolder
 from spex_mech.run.records import (
     HeldOut,

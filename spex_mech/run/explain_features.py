@@ -16,11 +16,11 @@ from spex_mech.decoders.decode import decode, decoder
 from spex_mech.decoders.explain import Explanation, explain
 from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.features.game import FeatureGame
-from spex_mech.features.input_files import INPUT, input_to_json, kind_of
 from spex_mech.features.subjects import Passage
 from spex_mech.features.view import View, view_of
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.explain import save_explained
+from spex_mech.run.explained_input import INPUT, input_to_json, kind_of
 from spex_mech.run.folder import RunFolder, claim, open_folder
 from spex_mech.run.records import HeldOut
 from spex_mech.run.spec import RunSpec, with_settings

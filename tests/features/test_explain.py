@@ -21,13 +21,13 @@ from spex_mech.cli.explain import read_source
 from spex_mech.core.errors import InputError, OutputExistsError
 from spex_mech.core.players import PlayerSet
 from spex_mech.features.game import FeatureGame
-from spex_mech.features.input_files import input_from_json, input_to_json
 from spex_mech.features.subjects import Pair, Picture
 from spex_mech.features.values import Reading
 from spex_mech.report import write_report
 from spex_mech.run.decode import decode_folder
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.explain_features import explain_features
+from spex_mech.run.explained_input import input_from_json, input_to_json
 from spex_mech.run.folder import open_folder
 
 PASSAGE = (

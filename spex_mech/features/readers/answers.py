@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Float64
 
 from spex_mech.core.errors import InputError
-from spex_mech.features.token_rows import Row
+from spex_mech.features.tokens import Row
 
 Answer = tuple[int, ...]
 _LOGITS = 1 << 26  # entries of a batch's logits

@@ -14,8 +14,8 @@ from spex_mech.features.readers.classifiers import ClassifierReader, EmbeddingRe
 from spex_mech.features.readers.model import TextModel
 from spex_mech.features.readers.seq2seq import Seq2SeqReader
 from spex_mech.features.readers.source import TokenSource
-from spex_mech.features.token_rows import TokenLayout, check_length
 from spex_mech.features.tokenizing import special_start, texts_of, tokenize
+from spex_mech.features.tokens import TokenLayout, check_length
 from spex_mech.features.values import Reading, answer_reading, class_reading
 from spex_mech.features.wording import Wording
 

@@ -19,7 +19,7 @@ from spex_mech.features.readers.answers import (
 from spex_mech.features.readers.batches import pack_rows, padded
 from spex_mech.features.readers.model import TextModel
 from spex_mech.features.readers.prefix import Prefix
-from spex_mech.features.token_rows import Row
+from spex_mech.features.tokens import Row
 
 _STEPS = 16  # lengths of prefix that are told apart
 _FEW = 8  # rows that are not worth a batch of their own

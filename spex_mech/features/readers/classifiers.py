@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from spex_mech.features.readers.batches import pack_rows, padded
 from spex_mech.features.readers.model import TextModel
-from spex_mech.features.token_rows import Row
+from spex_mech.features.tokens import Row
 
 
 class ClassifierReader:

@@ -19,7 +19,7 @@ from spex_mech.features.canvas import Canvas
 from spex_mech.features.readers.batches import TOKENS, pack_rows, padded
 from spex_mech.features.readers.images import in_batches
 from spex_mech.features.readers.model import context_of, pad_of, weights_key
-from spex_mech.features.token_rows import TokenLayout, check_length
+from spex_mech.features.tokens import TokenLayout, check_length
 from spex_mech.models.loading import bars_on_terminals_only
 
 Input = tuple[bytes, bytes]

@@ -20,7 +20,7 @@ from spex_mech.features.readers.answers import (
 )
 from spex_mech.features.readers.batches import pack_rows, padded
 from spex_mech.features.readers.model import TextModel
-from spex_mech.features.token_rows import Row
+from spex_mech.features.tokens import Row
 
 
 class Seq2SeqReader:

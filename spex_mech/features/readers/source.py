@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from spex_mech.features.token_rows import Row, TokenLayout
+from spex_mech.features.tokens import Row, TokenLayout
 
 
 class TokenReader(Protocol):
