@@ -18,7 +18,7 @@ from questions import TwoHop, two_hop
 
 import spex_mech as sm
 from spex_mech.core.estimates import bootstrap_mean
-from spex_mech.features.choices import choose
+from spex_mech.features.game import choose
 
 HERE = Path(__file__).parent
 PAIRS = 28  # of eight sentences

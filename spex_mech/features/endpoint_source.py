@@ -17,10 +17,8 @@ from spex_mech.core.errors import InputError
 from spex_mech.evaluation.store.journal import append_entry
 from spex_mech.features.endpoints import Endpoint, Reply
 from spex_mech.features.functions import fingerprint_of
-from spex_mech.features.judges import judge_of, judged
-from spex_mech.features.removals import Removal
-from spex_mech.features.values import Reading, answer_reading
-from spex_mech.features.wording import Wording
+from spex_mech.features.values import Reading, answer_reading, judge_of, judged
+from spex_mech.features.wording import Removal, Wording
 
 _OF_TOKENS = ("logprob", "logodds", "margin")
 

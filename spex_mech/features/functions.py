@@ -12,9 +12,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from spex_mech.core.errors import InputError
-from spex_mech.features.judges import Judge, judge_of, judged
-from spex_mech.features.removals import Removal
-from spex_mech.features.wording import Wording
+from spex_mech.features.values import Judge, judge_of, judged
+from spex_mech.features.wording import Removal, Wording
 
 Replier = Callable[[list[str]], Sequence[Any]]
 

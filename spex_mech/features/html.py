@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from spex_mech.features.subjects import Pair, Passage, Picture
+from spex_mech.features.spans import Pair, Passage, Picture
 
 if TYPE_CHECKING:
     from spex_mech.features.view import View

@@ -12,11 +12,9 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
 from spex_mech.features.canvas import canvas_of, region_names
 from spex_mech.features.game import FeatureGame, model_name
-from spex_mech.features.removals import Replacements, removal_of
-from spex_mech.features.spans import Span, check_spans, span_names, split_text
-from spex_mech.features.subjects import Pair, Passage
+from spex_mech.features.spans import Pair, Passage, Span, check_spans, span_names, split_text
 from spex_mech.features.values import class_reading
-from spex_mech.features.wording import wording_of
+from spex_mech.features.wording import Replacements, removal_of, wording_of
 
 
 def image(

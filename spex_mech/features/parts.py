@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spex_mech.core.errors import InputError
-from spex_mech.features.removals import Removal, Replacements, removal_of
-from spex_mech.features.spans import Span, check_spans, split_text
-from spex_mech.features.subjects import Passage
-from spex_mech.features.wording import Wording, wording_of
+from spex_mech.features.spans import Passage, Span, check_spans, split_text
+from spex_mech.features.wording import Removal, Replacements, Wording, removal_of, wording_of
 
 Spans = Sequence[Span | Sequence[int]]
 

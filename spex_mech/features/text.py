@@ -13,9 +13,9 @@ from spex_mech.features.endpoints import Endpoint
 from spex_mech.features.functions import CallableSource, fingerprint_of
 from spex_mech.features.game import FeatureGame, model_name
 from spex_mech.features.parts import Cut, Spans, join_documents, part_texts
-from spex_mech.features.removals import Replacements
 from spex_mech.features.spans import span_names
 from spex_mech.features.values import Reading
+from spex_mech.features.wording import Replacements
 
 
 def text(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Int32, Int64
+from jaxtyping import Float64, Int32, Int64
 
 from spex_mech.core.errors import InputError
 
@@ -131,3 +132,61 @@ def check_length(layout: TokenLayout, context: int | None, added: int = 0) -> No
             f"with its longest replacements the text has {longest} tokens, the model's context holds "
             f"{context}; give shorter replacements, or a shorter text"
         )
+
+
+class TokenReader(Protocol):
+    """A model that reads token rows."""
+
+    @property
+    def key(self) -> dict[str, str]:
+        """Weights, dtype and whatever else decides the outputs."""
+        ...
+
+    def outputs(self, rows: Sequence[Row]) -> Float64[np.ndarray, "u k"]:
+        """What it answers to each row."""
+        ...
+
+
+class TokenSource:
+    """Masked texts as rows of one tokenisation.
+
+    Args:
+        layout: the text's tokens.
+        reader: the model.
+        tokenizer: its tokenizer.
+    """
+
+    def __init__(self, layout: TokenLayout, reader: TokenReader, tokenizer: Any) -> None:
+        self.layout, self.reader, self._tokenizer = layout, reader, tokenizer
+
+    @property
+    def counts(self) -> Int64[np.ndarray, " n"]:
+        """See `Source`."""
+        return self.layout.counts
+
+    @property
+    def size(self) -> int:
+        """See `Source`."""
+        return len(self.layout.ids)
+
+    @property
+    def key(self) -> dict[str, str]:
+        """See `Source`."""
+        return {**self.reader.key, "tokens": self.layout.digest}
+
+    @property
+    def full(self) -> Row:
+        """The row of the whole text."""
+        return self.layout.rows(np.zeros((1, len(self.counts)), dtype=np.int64))[0]
+
+    def inputs(self, choices: Int64[np.ndarray, "m n"]) -> list[bytes]:
+        """Token rows, as the bytes of int32 ids."""
+        return [row.tobytes() for row in self.layout.rows(choices)]
+
+    def outputs(self, inputs: Sequence[bytes]) -> Float64[np.ndarray, "u k"]:
+        """See `Source`."""
+        return self.reader.outputs([self.layout.unpack(row) for row in inputs])
+
+    def show(self, given: bytes) -> str:
+        """The tokens as text, special tokens included."""
+        return self._tokenizer.decode(np.atleast_2d(self.layout.unpack(given))[0].tolist())

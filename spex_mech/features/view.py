@@ -11,7 +11,7 @@ from spex_mech.core.errors import InputError, OutputExistsError
 from spex_mech.core.interactions import Interactions, interactions
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.features.game import FeatureGame
-from spex_mech.features.subjects import Passage
+from spex_mech.features.spans import Passage
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from spex_mech.decoders.decode import decode, decoder
 from spex_mech.decoders.explain import Explanation, explain
 from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.features.game import FeatureGame
-from spex_mech.features.subjects import Passage
+from spex_mech.features.spans import Passage
 from spex_mech.features.view import View, view_of
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.explain import save_explained

@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from spex_mech.core.errors import InputError
 from spex_mech.features.game import FeatureGame
-from spex_mech.features.spans import check_spans
-from spex_mech.features.subjects import Pair, Passage, Picture
+from spex_mech.features.spans import Pair, Passage, Picture, check_spans
 
 INPUT = "input.json"
 

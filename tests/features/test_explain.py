@@ -21,7 +21,7 @@ from spex_mech.cli.explain import read_source
 from spex_mech.core.errors import InputError, OutputExistsError
 from spex_mech.core.players import PlayerSet
 from spex_mech.features.game import FeatureGame
-from spex_mech.features.subjects import Pair, Picture
+from spex_mech.features.spans import Pair, Picture
 from spex_mech.features.values import Reading
 from spex_mech.report import write_report
 from spex_mech.run.decode import decode_folder

@@ -13,7 +13,7 @@ from scipy import ndimage
 import spex_mech as sm
 from spex_mech import features
 from spex_mech.core.errors import InputError
-from spex_mech.features.regions import patches, superpixels
+from spex_mech.features.canvas import patches, superpixels
 
 RNG = np.random.default_rng
 SIZE = 32

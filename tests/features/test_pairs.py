@@ -12,9 +12,8 @@ from tokenizers import models, pre_tokenizers, processors
 import spex_mech as sm
 from spex_mech import features
 from spex_mech.core.errors import InputError
-from spex_mech.features.pair_tokens import tokenize_pair
-from spex_mech.features.removals import removal_of
-from spex_mech.features.wording import wording_of
+from spex_mech.features.tokenizing import tokenize_pair
+from spex_mech.features.wording import removal_of, wording_of
 
 PREMISE = "The trolley runs down the track. Pulling the lever moves it."
 HYPOTHESIS = "The lever moves the trolley"

@@ -13,9 +13,8 @@ from scipy.special import logsumexp
 import spex_mech as sm
 from spex_mech import features
 from spex_mech.core.errors import InputError
-from spex_mech.features.readers.causal import CausalReader
+from spex_mech.features.readers.causal import CausalReader, Prefix
 from spex_mech.features.readers.model import TextModel
-from spex_mech.features.readers.prefix import Prefix
 
 TEXT = "The trolley runs down the track. Pulling the lever moves the trolley to another track."
 RNG = np.random.default_rng
@@ -121,7 +120,7 @@ def test_removals_by_hand(make, removal):
 
 
 def _choice(game, mask):
-    from spex_mech.features.choices import choose
+    from spex_mech.features.game import choose
 
     return choose(mask[None], game.source.counts, game.seed)
 

@@ -13,7 +13,7 @@ import spex_mech as sm
 from spex_mech import features
 from spex_mech.core.errors import InputError
 from spex_mech.features.html import _outline, _places, png
-from spex_mech.features.subjects import Passage, Picture
+from spex_mech.features.spans import Passage, Picture
 from spex_mech.features.view import View
 
 TEXT = "It was not bad.\nNot <b>good</b> & not bad either."

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spex_mech.core.errors import InputError
-from spex_mech.features.choices import choose
-from spex_mech.features.removals import removal_of
+from spex_mech.features.game import choose
 from spex_mech.features.spans import Span, split_text
-from spex_mech.features.wording import wording_of
+from spex_mech.features.wording import removal_of, wording_of
 
 
 def compose(text, spans, mask, choices=None, **around):

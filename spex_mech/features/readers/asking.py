@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spex_mech.core.errors import InputError
-from spex_mech.features.pair_tokens import TYPES, tokenize_pair
 from spex_mech.features.parts import Parted
 from spex_mech.features.readers.causal import CausalReader
 from spex_mech.features.readers.classifiers import ClassifierReader, EmbeddingReader
 from spex_mech.features.readers.model import TextModel
 from spex_mech.features.readers.seq2seq import Seq2SeqReader
-from spex_mech.features.readers.source import TokenSource
-from spex_mech.features.tokenizing import special_start, texts_of, tokenize
-from spex_mech.features.tokens import TokenLayout, check_length
+from spex_mech.features.tokenizing import TYPES, special_start, texts_of, tokenize, tokenize_pair
+from spex_mech.features.tokens import TokenLayout, TokenSource, check_length
 from spex_mech.features.values import Reading, answer_reading, class_reading
 from spex_mech.features.wording import Wording
 
