@@ -1,25 +1,23 @@
-"""Views as HTML that needs nothing else: text or image, arcs, and a table, with a script that joins them."""
+"""Shown inputs as HTML that needs nothing else: text or image, arcs and tables, with a script for them."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import re
-import struct
-import zlib
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from spex_mech.features.shown import Shown
 from spex_mech.features.spans import Pair, Passage, Picture
 
-if TYPE_CHECKING:
-    from spex_mech.features.view import View
-
 _STRONGEST = 0.6  # opacity of the strongest effect
+BLUE, RED = "#2a6f97", "#c8553d"  # helps, hurts
 
 # The neighbour (down, right) beyond each side of a pixel, and the side's ends (right, down), clockwise.
 _SIDES = (
@@ -30,17 +28,17 @@ _SIDES = (
 )
 
 
-def fragment(view: View) -> str:
+def fragment(shown: Shown) -> str:
     """See `View.html`."""
-    return _render("view.html.j2", view)
+    return _render("view.html.j2", shown)
 
 
-def page(view: View) -> str:
+def page(shown: Shown) -> str:
     """A whole page with the fragment in it."""
-    return _render("page.html.j2", view)
+    return _render("page.html.j2", shown)
 
 
-def _render(template: str, view: View) -> str:
+def _render(template: str, shown: Shown) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("spex_mech.features", "."),
         autoescape=True,
@@ -48,51 +46,50 @@ def _render(template: str, view: View) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    subject = view.subject
+    subject = shown.subject
     picture = subject.picture if isinstance(subject, Pair) else subject
     passage = subject.passage if isinstance(subject, Pair) else subject
-    image = _image(picture, view) if isinstance(picture, Picture) else None
+    image = _image(picture, shown) if isinstance(picture, Picture) else None
     first = len(image["parts"]) if image else 0
-    pieces = _pieces(passage, view, first) if isinstance(passage, Passage) else None
-    strongest = max((abs(v) for _, v in view.joint), default=1.0) or 1.0
+    pieces = _pieces(passage, shown, first) if isinstance(passage, Passage) else None
+    strongest = max((abs(v) for _, v in shown.joint), default=1.0) or 1.0
     arcs = [
-        {"parts": list(m), "value": v, "width": 1 + 3 * abs(v) / strongest} for m, v in view.joint
+        {"parts": list(m), "value": v, "width": 1 + 3 * abs(v) / strongest} for m, v in shown.joint
     ]
-    key = repr((view.names, view.effects, view.joint, pieces)).encode()
+    key = repr((shown.names, shown.effects, shown.joint, pieces)).encode()
     return environment.get_template(template).render(
-        view=view,
+        view=shown,
+        blue=BLUE,
+        red=RED,
         pieces=pieces,
         image=image,
         arcs=arcs,
         uid="spex-" + hashlib.sha256(key).hexdigest()[:10],
-        ranked=sorted(range(len(view.effects)), key=lambda i: -abs(view.effects[i]))[:10],
+        ranked=shown.strongest(10),
     )
 
 
 def _color(effect: float, largest: float) -> str:
-    red, green, blue = (42, 111, 151) if effect > 0 else (200, 85, 61)
-    return f"rgba({red},{green},{blue},{_STRONGEST * abs(effect) / largest:.3f})"
+    color = BLUE if effect > 0 else RED
+    channels = ",".join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5))
+    return f"rgba({channels},{_STRONGEST * abs(effect) / largest:.3f})"
 
 
-def _largest(view: View) -> float:
-    return max(map(abs, view.effects), default=0.0) or 1.0
-
-
-def _pieces(passage: Passage, view: View, first: int) -> list[dict[str, Any]]:
+def _pieces(passage: Passage, shown: Shown, first: int) -> list[dict[str, Any]]:
     """The text cut at its spans; ``part`` is None between them."""
     pieces: list[dict[str, Any]] = []
     at = 0
     for i, span in enumerate(passage.spans, start=first):
         if span.start > at:
             pieces.append({"part": None, "text": passage.text[at : span.start]})
-        color = _color(view.effects[i], _largest(view))
-        own = passage.text[span.start : span.stop]
-        pieces.append({"part": i, "text": own, "color": color})
+        color = _color(shown.effects[i], shown.largest)
+        text = passage.text[span.start : span.stop]
+        pieces.append({"part": i, "text": text, "color": color})
         at = span.stop
     return [*pieces, {"part": None, "text": passage.text[at:]}]
 
 
-def _image(picture: Picture, view: View) -> dict[str, Any]:
+def _image(picture: Picture, shown: Shown) -> dict[str, Any]:
     height, width = picture.regions.shape
     places = _places(picture.regions)
     parts = [
@@ -100,18 +97,18 @@ def _image(picture: Picture, view: View) -> dict[str, Any]:
             "part": i,
             "x": places[i][0],
             "y": places[i][1],
-            "label": re.sub(r"([a-z])[a-z]* (\d+)", r"\1\2", view.names[i]),  # row 2 col 0: r2 c0
+            "label": re.sub(r"([a-z])[a-z]* (\d+)", r"\1\2", shown.names[i]),  # row 2 col 0: r2 c0
             "path": _outline(picture.regions == i),
-            "color": _color(view.effects[i], _largest(view)),
+            "color": _color(shown.effects[i], shown.largest),
         }
         for i in range(picture.count)
     ]
-    source = "data:image/png;base64," + b64encode(png(picture.pixels)).decode()
+    source = "data:image/png;base64," + b64encode(_png(picture.pixels)).decode()
     return {"source": source, "width": width, "height": height, "parts": parts}
 
 
 def _places(regions: npt.NDArray[np.int64]) -> list[tuple[float, float]]:
-    """A point (x, y) of each region, as far from its border as may be: centres can lie outside."""
+    """The point (x, y) of each region that is farthest from its border: centres can lie outside."""
     out = []
     for i, box in enumerate(ndimage.find_objects(regions + 1)):
         inner: Any = ndimage.distance_transform_edt(np.pad(regions[box] == i, 1))
@@ -150,17 +147,10 @@ def _outline(region: npt.NDArray[np.bool_]) -> str:
     return "".join(path)
 
 
-def png(pixels: npt.NDArray[np.uint8]) -> bytes:
+def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
     """An image uint8 (h, w, 3) as a PNG file."""
-    height, width, _ = pixels.shape
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
+    from PIL import Image
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        check = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = zlib.compress(rows.tobytes(), 9)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
-    )
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", optimize=True)
+    return file.getvalue()

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from spex_mech.features.shown import Shown
 from spex_mech.features.spans import printable
-
-if TYPE_CHECKING:
-    from spex_mech.features.view import View
 
 _MEMBER, _LINK, _ON = "═", "─", "┄"
 _SHADES = 5
@@ -20,14 +17,13 @@ _RED = (224, 217, 210, 203, 196)
 Cell = tuple[str, int]  # a character and its part, −1 for none
 
 
-def draw(view: View, width: int, *, color: bool) -> str:
+def draw(shown: Shown, width: int, *, color: bool) -> str:
     """See `View.terminal`."""
     out = [
-        f"{view.value}: {view.effect} values{'' if not color else ' (blue helps, red hurts)'}",
+        f"{shown.value}: {shown.effect} values{'' if not color else ' (blue helps, red hurts)'}",
         "",
     ]
-    largest = max(map(abs, view.effects), default=0.0) or 1.0
-    lines = list(_lines(_cells(view), width))
+    lines = list(_lines(_cells(shown), width))
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     for number, line in enumerate(lines):
@@ -36,32 +32,31 @@ def draw(view: View, width: int, *, color: bool) -> str:
                 first.setdefault(part, number)
                 last[part] = number
     for number, line in enumerate(lines):
-        out.append(_painted(line, view.effects, largest) if color else _plain(line))
-        for rank, (members, value) in enumerate(view.joint, start=1):
-            here = {part for _, part in line if part in members}
-            if here:
+        out.append(_painted(line, shown.effects, shown.largest) if color else _plain(line))
+        for rank, (members, value) in enumerate(shown.joint, start=1):
+            in_line = {part for _, part in line if part in members}
+            if in_line:
                 before = min(first[i] for i in members) < number
                 after = max(last[i] for i in members) > number
-                bracket = _bracket(line, here, before=before, after=after)
+                bracket = _bracket(line, in_line, before=before, after=after)
                 out.append(f"{bracket} {rank}: {value:+.3g}")
-    out += ["", f"strongest interactions ({view.index}; + worth more together, − partly alike):"]
+    out += ["", f"strongest interactions ({shown.index}; + worth more together, − partly alike):"]
     out += [
-        f"{rank:>3}: {value:+10.4g}  {view.label(members)}"
-        for rank, (members, value) in enumerate(view.joint, start=1)
+        f"{rank:>3}: {value:+10.4g}  {shown.label(members)}"
+        for rank, (members, value) in enumerate(shown.joint, start=1)
     ]
-    if not view.joint:
+    if not shown.joint:
         out.append("  none")
-    order = sorted(range(len(view.effects)), key=lambda i: -abs(view.effects[i]))[:8]
-    out += ["", f"strongest parts ({view.effect}):"]
-    out += [f"     {view.effects[i]:+10.4g}  {view.names[i]}" for i in order]
+    out += ["", f"strongest parts ({shown.effect}):"]
+    out += [f"     {shown.effects[i]:+10.4g}  {shown.names[i]}" for i in shown.strongest(8)]
     return "\n".join(line.rstrip() for line in out)
 
 
-def _cells(view: View) -> list[Cell]:
+def _cells(shown: Shown) -> list[Cell]:
     """The text's characters with their parts; control characters become blanks."""
-    text = view.subject.text
+    text = shown.subject.text
     owner = [-1] * len(text)
-    for i, span in enumerate(view.subject.spans):
+    for i, span in enumerate(shown.subject.spans):
         owner[span.start : span.stop] = [i] * (span.stop - span.start)
     return [(c if c == "\n" else printable(c), part) for c, part in zip(text, owner, strict=True)]
 
@@ -102,29 +97,29 @@ def _plain(line: list[Cell]) -> str:
 
 
 def _painted(line: list[Cell], effects: tuple[float, ...], largest: float) -> str:
-    out, now = [], -1
+    out, current = [], -1
     for character, part in line:
-        if part != now:
-            out.append("\x1b[0m" if now >= 0 else "")
+        if part != current:
+            out.append("\x1b[0m" if current >= 0 else "")
             shade = 0 if part < 0 else round(_SHADES * abs(effects[part]) / largest)
             if shade:
                 tone = (_BLUE if effects[part] > 0 else _RED)[shade - 1]
                 out.append(f"\x1b[48;5;{tone}m\x1b[30m")
-            now = part
+            current = part
         out.append(character)
-    return "".join(out) + ("\x1b[0m" if now >= 0 else "")
+    return "".join(out) + ("\x1b[0m" if current >= 0 else "")
 
 
 def _bracket(line: list[Cell], members: set[int], *, before: bool, after: bool) -> str:
     """A line under the members, joined, and dotted where the interaction goes on in other lines."""
-    mine = [i for i, (_, part) in enumerate(line) if part in members]
+    places = [i for i, (_, part) in enumerate(line) if part in members]
     out = []
     for i, (character, part) in enumerate(line):
         if part in members:
             mark = _MEMBER
-        elif mine[0] < i < mine[-1]:
+        elif places[0] < i < places[-1]:
             mark = _LINK
         else:
-            mark = _ON if (before and i < mine[0]) or (after and i > mine[-1]) else " "
+            mark = _ON if (before and i < places[0]) or (after and i > places[-1]) else " "
         out.append(mark * _wide(character))
     return "".join(out) + (_ON if after else "")

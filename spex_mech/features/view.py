@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +10,14 @@ from spex_mech.core.errors import InputError, OutputExistsError
 from spex_mech.core.interactions import Interactions, interactions
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.features.game import FeatureGame
+from spex_mech.features.html import fragment, page
+from spex_mech.features.shown import Shown
 from spex_mech.features.spans import Passage
+from spex_mech.features.terminal import draw
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """What to show: print it, let a notebook show it, or `save` it as a page.
-
-    Attributes:
-        subject: the input and where its parts stand.
-        names: names of the parts.
-        value: name of the game's value.
-        effect: name of the index of single parts.
-        effects: value of each part, positive = helps.
-        index: name of the index of interactions.
-        joint: the strongest interactions of two or more parts, strongest first; positive = worth more
-            together (synergy), negative = they partly replace each other (redundancy).
-        note: what the decoder says about its fit.
-    """
-
-    subject: Any = field(repr=False)
-    names: tuple[str, ...] = field(repr=False)
-    value: str
-    effect: str
-    effects: tuple[float, ...] = field(repr=False)
-    index: str
-    joint: tuple[tuple[tuple[int, ...], float], ...]
-    note: str = field(default="", repr=False)
+class View(Shown):
+    """What to show: print it, let a notebook show it, or `save` it as a page."""
 
     def terminal(self, width: int = 88, *, color: bool = False) -> str:
         """The text with brackets under its interactions.
@@ -49,8 +29,6 @@ class View:
         Raises:
             InputError: an image, which a terminal cannot show, or a width below 20.
         """
-        from spex_mech.features.terminal import draw
-
         if width < 20:
             raise InputError(f"width is {width}, expected at least 20 characters")
         if not isinstance(self.subject, Passage):
@@ -59,18 +37,14 @@ class View:
 
     def html(self) -> str:
         """A fragment of HTML that needs nothing else; all text from input and model is escaped."""
-        from spex_mech.features.html import fragment
-
         return fragment(self)
 
     def save(self, path: str | Path) -> Path:
-        """Write a page of its own.
+        """Write a page that needs nothing else.
 
         Raises:
-            OutputExistsError: the file is there already.
+            OutputExistsError: the file exists.
         """
-        from spex_mech.features.html import page
-
         target = Path(path)
         try:
             with target.open("x", encoding="utf-8") as file:
@@ -87,10 +61,6 @@ class View:
             return self.terminal()
         lines = [f"{value:+.4f}  {self.label(members)}" for members, value in self.joint]
         return "\n".join([f"strongest interactions ({self.index}):", *lines])
-
-    def label(self, members: tuple[int, ...]) -> str:
-        """Readable name of a set of parts."""
-        return " × ".join(self.names[i] for i in members)
 
 
 def view(
@@ -119,9 +89,9 @@ def view(
         raise InputError(
             f"the spectrum has {spectrum.n} players, the game {game.players.n}; give its own spectrum"
         )
-    found = interactions(spectrum, index, min(order, spectrum.n))
+    joint = interactions(spectrum, index, min(order, spectrum.n))
     names = game.players.names
-    return view_of(game.subject, names, game.reading.label, spectrum, found, effect, top)
+    return view_of(game.subject, names, game.reading.label, spectrum, joint, effect, top)
 
 
 def view_of(
@@ -129,18 +99,18 @@ def view_of(
     names: Sequence[str],
     value: str,
     spectrum: Spectrum,
-    found: Interactions,
+    joint: Interactions,
     effect: str = "Banzhaf",
     top: int = 8,
 ) -> View:
     """A view of what is known already, such as what a run's folder holds.
 
     Args:
-        subject: see `View`.
-        names: see `View`.
-        value: see `View`.
+        subject: see `Shown`.
+        names: see `Shown`.
+        value: see `Shown`.
         spectrum: for the effects of single parts.
-        found: the interactions.
+        joint: the interactions.
         effect: see `view`.
         top: see `view`.
 
@@ -158,7 +128,7 @@ def view_of(
         value,
         effect,
         tuple(float(single.get((i,), 0.0)) for i in range(spectrum.n)),
-        found.index,
-        tuple((members, float(value)) for members, value in found.joint(top)),
+        joint.index,
+        tuple((members, float(value)) for members, value in joint.joint(top)),
         str(spectrum.info.get("message", "")),
     )

@@ -12,7 +12,7 @@ import pytest
 import spex_mech as sm
 from spex_mech import features
 from spex_mech.core.errors import InputError
-from spex_mech.features.html import _outline, _places, png
+from spex_mech.features.html import _outline, _places, _png
 from spex_mech.features.spans import Passage, Picture
 from spex_mech.features.view import View
 
@@ -200,7 +200,7 @@ def test_a_png_is_read_back_by_another_library():
     import io
 
     pixels = np.random.default_rng(1).integers(0, 256, (7, 5, 3)).astype(np.uint8)
-    np.testing.assert_array_equal(np.asarray(image.open(io.BytesIO(png(pixels)))), pixels)
+    np.testing.assert_array_equal(np.asarray(image.open(io.BytesIO(_png(pixels)))), pixels)
 
 
 def test_bad_views(game, shown):
