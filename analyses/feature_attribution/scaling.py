@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from reviews import review, sentiment
@@ -109,8 +110,9 @@ def _fit(method: str, design: sm.MaskDesign, values: np.ndarray, seed: int) -> C
 
 def rule(n: int, seed: int) -> sm.features.FeatureGame:
     """The sentiment of a review of n words, words as players, deleted."""
-    scorer = partial(sentiment, scale=float(np.sqrt(n) / 2))
-    return sm.features.text(scorer, review(n, seed), level="word", fingerprint=f"rule {n}")
+    scorer: Any = partial(sentiment, scale=float(np.sqrt(n) / 2))
+    scorer.fingerprint = f"rule {n}"
+    return sm.features.text(scorer, review(n, seed), level="word")
 
 
 def passages(n: int, seed: int) -> sm.features.FeatureGame:

@@ -56,14 +56,13 @@ def main() -> None:
 
 def game_of(model: sm.Model, question: TwoHop, removal: str) -> sm.features.FeatureGame:
     """Sentences as players; the value is the margin of the right answer."""
-    given = {"replacements": question.replacements} if removal == "replace" else {}
+    replacements = question.replacements if removal == "replace" else None
     return sm.features.text(
         model,
         question.passage,
         template=question.template,
         target=question.answers,
-        removal=removal,
-        **given,
+        removal=sm.features.Removal(removal, replacements=replacements),
     )
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Int64
 from scipy import ndimage
 
 from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.features.options import Regions
 from spex_mech.features.spans import Picture
 
 FILLS = ("mean", "blur", "zero")
@@ -52,44 +53,30 @@ class Canvas:
         return np.where(masks[:, None][..., self.regions], self.values, self.fill)
 
 
-def canvas_of(
-    image: Any,
-    processor: Any | None,
-    *,
-    level: str,
-    grid: int | tuple[int, int],
-    segments: int,
-    fill: Any,
-    blur: float,
-) -> Canvas:
+def canvas_of(image: Any, processor: Any | None, regions: Regions) -> Canvas:
     """Preprocess an image and its fill, and cut it into regions.
 
     Args:
         image: a file, a PIL image, an array uint8 (h, w, 3), or the model's own float pixel values
             (c, h, w), which need no processor.
         processor: a Hugging Face image processor.
-        level: ``patches`` or ``superpixels``.
-        grid: rows and columns of patches, or one number for both.
-        segments: about how many superpixels.
-        fill: ``mean`` (the image's mean colour), ``blur``, ``zero`` (pixel values 0, the mean colour of the
-            processor), or another image of the same kind.
-        blur: standard deviation of the blur as a share of the image's longer side.
+        regions: how the image is cut and filled.
 
     Raises:
         InputError: an image, level, grid or fill that cannot be used.
-        MissingFileError: a file that is not there.
+        MissingFileError: a file that does not exist.
     """
     values = pixel_values(image, processor)
-    height, width = values.shape[1:]
-    if level == "patches":
+    colors = _visible(values, processor)
+    if regions.level == "patches":
+        grid = regions.grid
         rows, columns = (grid, grid) if isinstance(grid, int) else grid
-        regions = patches(height, width, rows, columns)
-    elif level == "superpixels":
-        regions = superpixels(np.moveaxis(values, 0, -1), segments)
+        labels = patches(values.shape[1], values.shape[2], rows, columns)
+    elif regions.level == "superpixels":
+        labels = superpixels(colors, regions.segments)
     else:
-        raise InputError(f"level is {level!r}, expected 'patches' or 'superpixels'")
-    picture = Picture(_visible(values, processor), regions)
-    return Canvas(values, _filled(values, fill, blur, processor), regions, picture)
+        raise InputError(f"level is {regions.level!r}, expected 'patches' or 'superpixels'")
+    return Canvas(values, _filled(values, regions, processor), labels, Picture(colors, labels))
 
 
 def pixel_values(image: Any, processor: Any | None) -> Float32[np.ndarray, "c h w"]:
@@ -97,7 +84,7 @@ def pixel_values(image: Any, processor: Any | None) -> Float32[np.ndarray, "c h 
 
     Raises:
         InputError: something that is not an image, or needs a processor.
-        MissingFileError: a file that is not there.
+        MissingFileError: a file that does not exist.
     """
     if isinstance(image, (str, Path)):
         from PIL import Image
@@ -119,21 +106,21 @@ def pixel_values(image: Any, processor: Any | None) -> Float32[np.ndarray, "c h 
         )
     if processor is None:
         raise InputError("an image needs processor=, the model's image processor or its folder")
-    found = getattr(processor, "image_processor", processor)(images=array, return_tensors="np")
-    return np.asarray(found["pixel_values"], dtype=np.float32)[0]
+    batch = getattr(processor, "image_processor", processor)(images=array, return_tensors="np")
+    return np.asarray(batch["pixel_values"], dtype=np.float32)[0]
 
 
-def region_names(level: str, canvas: Canvas, grid: int | tuple[int, int]) -> list[str]:
+def region_names(regions: Regions, count: int) -> list[str]:
     """Names of the regions, such as ``row 2 col 0`` or ``segment 7``."""
-    if level == "superpixels":
-        return [f"segment {i}" for i in range(canvas.n)]
-    columns = grid if isinstance(grid, int) else grid[1]
-    return [f"row {i // columns} col {i % columns}" for i in range(canvas.n)]
+    if regions.level == "superpixels":
+        return [f"segment {i}" for i in range(count)]
+    return [f"row {i // regions.columns} col {i % regions.columns}" for i in range(count)]
 
 
 def _filled(
-    values: Float32[np.ndarray, "c h w"], fill: Any, blur: float, processor: Any | None
+    values: Float32[np.ndarray, "c h w"], regions: Regions, processor: Any | None
 ) -> Float32[np.ndarray, "c h w"]:
+    fill, blur = regions.fill, regions.blur
     if isinstance(fill, str) and fill in FILLS:
         if fill == "zero":
             return np.zeros_like(values)
@@ -156,8 +143,8 @@ def _filled(
 
 def _visible(values: Float32[np.ndarray, "c h w"], processor: Any | None) -> npt.NDArray[np.uint8]:
     """Pixel values as colours: by the processor's own mean and deviation, else from least to most."""
-    own = getattr(processor, "image_processor", processor)
-    mean, std = getattr(own, "image_mean", None), getattr(own, "image_std", None)
+    scaler = getattr(processor, "image_processor", processor)
+    mean, std = getattr(scaler, "image_mean", None), getattr(scaler, "image_std", None)
     if mean is not None and std is not None and len(mean) == len(values):
         colors = values * np.array(std)[:, None, None] + np.array(mean)[:, None, None]
     else:
@@ -166,9 +153,6 @@ def _visible(values: Float32[np.ndarray, "c h w"], processor: Any | None) -> npt
     rgb = np.moveaxis(colors, 0, -1)
     rgb = rgb if rgb.shape[2] == 3 else np.repeat(rgb[:, :, :1], 3, axis=2)
     return (np.clip(rgb, 0, 1) * 255).round().astype(np.uint8)
-
-
-_ROUNDS = 10
 
 
 def patches(height: int, width: int, rows: int, columns: int) -> Int64[np.ndarray, "h w"]:
@@ -187,87 +171,28 @@ def patches(height: int, width: int, rows: int, columns: int) -> Int64[np.ndarra
     return row[:, None] * columns + column[None, :]
 
 
-def superpixels(
-    pixels: npt.NDArray[np.floating], segments: int, *, compactness: float = 0.3
-) -> Int64[np.ndarray, "h w"]:
-    """Regions of similar colour and compact shape: SLIC (Achanta et al. 2012).
-
-    K-means over place and colour, in which a centre sees only pixels within twice the grid's step;
-    stray pieces then go to the neighbour they touch most.
+def superpixels(pixels: npt.NDArray[np.uint8], segments: int) -> Int64[np.ndarray, "h w"]:
+    """Regions of similar colour and compact shape: SLIC (Achanta et al. 2012), by scikit-image.
 
     Args:
-        pixels: float (h, w, channels), of any scale.
+        pixels: uint8 (h, w, 3), colours.
         segments: about how many regions.
-        compactness: how much a step of the grid weighs against the colours' spread: small values follow
-            edges, large ones make squares.
 
     Returns:
-        int64 (h, w), numbers from 0 without gaps.
+        int64 (h, w), numbers from 0 without gaps; each region in one piece.
 
     Raises:
-        InputError: fewer than one segment, or more than pixels.
+        InputError: fewer than one segment, more than pixels, or scikit-image is not installed.
     """
     height, width, _ = pixels.shape
     if not 1 <= segments <= height * width:
         raise InputError(f"segments is {segments}, expected 1 to {height * width}, the pixels")
-    step = np.sqrt(height * width / segments)
-    rows = max(1, min(height, round(height / step)))
-    columns = max(1, min(width, round(width / step)))
-    spread = float(pixels.std()) or 1.0
-    place = np.moveaxis(np.indices((height, width)), 0, -1) * (compactness / step)
-    points = np.concatenate([place, pixels / spread], axis=-1).astype(np.float64)
-    labels = patches(height, width, rows, columns)
-    for _ in range(_ROUNDS):
-        moved = _assign(points, _centres(points, labels, rows * columns), step, compactness)
-        if np.array_equal(moved, labels):
-            break
-        labels = moved
-    return _joined(labels)
-
-
-def _centres(
-    points: Float64[np.ndarray, "h w c"], labels: Int64[np.ndarray, "h w"], count: int
-) -> Float64[np.ndarray, "k c"]:
-    """Mean point of each region that has any."""
-    index = np.arange(count)
-    sizes = ndimage.sum_labels(np.ones(labels.shape), labels, index)
-    means = [ndimage.sum_labels(points[..., c], labels, index) for c in range(points.shape[2])]
-    return np.stack(means, axis=1)[sizes > 0] / sizes[sizes > 0, None]
-
-
-def _assign(
-    points: Float64[np.ndarray, "h w c"],
-    centres: Float64[np.ndarray, "k c"],
-    step: float,
-    compactness: float,
-) -> Int64[np.ndarray, "h w"]:
-    """The nearest centre of each pixel, among those within twice the step."""
-    height, width, _ = points.shape
-    best = np.full((height, width), np.inf)
-    labels = np.zeros((height, width), dtype=np.int64)
-    reach = int(np.ceil(2 * step))
-    for k, centre in enumerate(centres):
-        y, x = (centre[:2] * step / compactness).astype(int)
-        window = (slice(max(0, y - reach), y + reach + 1), slice(max(0, x - reach), x + reach + 1))
-        distance = ((points[window] - centre) ** 2).sum(axis=-1)
-        nearer = distance < best[window]
-        best[window][nearer] = distance[nearer]
-        labels[window][nearer] = k
-    return labels
-
-
-def _joined(labels: Int64[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
-    """Keep the largest piece of each region; give the other pieces to the nearest region."""
-    out = np.full(labels.shape, -1, dtype=np.int64)
-    for number, label in enumerate(np.unique(labels)):
-        found: Any = ndimage.label(labels == label)
-        pieces, count = found
-        sizes = ndimage.sum_labels(labels == label, pieces, np.arange(1, count + 1))
-        out[pieces == 1 + int(np.argmax(sizes))] = number
-    stray = out < 0
-    if stray.any():
-        nearest: Any = ndimage.distance_transform_edt(
-            stray, return_distances=False, return_indices=True
-        )
-        out = out[tuple(nearest)]
-    return out
+    try:
+        from skimage.segmentation import slic
+    except ImportError as error:
+        raise InputError(
+            "superpixels need the package scikit-image, which is not installed; install it with "
+            "pip install 'spex_mech[features]'"
+        ) from error
+    labels = slic(pixels, n_segments=segments, start_label=0)
+    return np.unique(labels, return_inverse=True)[1].reshape(height, width).astype(np.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -11,28 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 
 from spex_mech.core.errors import InputError
 from spex_mech.evaluation.store.journal import append_entry
 from spex_mech.features.endpoints import Endpoint, Reply
-from spex_mech.features.functions import fingerprint_of
-from spex_mech.features.values import Reading, answer_reading, judge_of, judged
-from spex_mech.features.wording import Removal, Wording
+from spex_mech.features.functions import TextSource, fingerprint_of
+from spex_mech.features.parts import TextParts
+from spex_mech.features.values import Reading, answer_reading, answer_texts, judge_of, judged
 
 _OF_TOKENS = ("logprob", "logodds", "margin")
 
 
-class EndpointSource:
+class EndpointSource(TextSource):
     """Masked texts as messages to a chat model.
 
     Args:
-        wording: the text and its replacements.
-        removal: how parts are removed.
+        parts: a text and its replacements.
         endpoint: the model.
         value: ``logprob``, ``logodds`` or ``margin`` of answers by the log-probabilities of the first
-            token (of an answer that is not among the likeliest tokens, what these leave over, at most the
-            least likely of them: an upper bound); ``match``: 1 where the reply has the target in it,
+            token (an answer that is not among the likeliest tokens gets an upper bound: what these leave
+            over, at most the least likely of them); ``match``: 1 where the reply contains the target,
             else 0; ``similarity`` to the reply to the whole text; or a function from a reply's text to
             a number. By default ``margin`` with several answers, ``match`` with one, ``similarity``
             with none.
@@ -49,21 +47,16 @@ class EndpointSource:
 
     def __init__(
         self,
-        wording: Wording,
-        removal: Removal,
+        parts: TextParts,
         endpoint: Endpoint,
         *,
         value: str | Callable[[str], float] | None,
         target: Any,
         system: str | None,
     ) -> None:
-        if removal.kind in ("mask", "unknown"):
-            raise InputError(
-                f"removal is {removal.kind!r}, but an endpoint reads texts, which have no such token; "
-                "use removal='filler' with filler='[MASK]', or 'delete'"
-            )
-        self._wording, self._endpoint, self._system = wording, endpoint, system
-        self._answers = _answers(target)
+        super().__init__(parts, "an endpoint")
+        self._endpoint, self._system = endpoint, system
+        self._answers = [] if target is None else answer_texts(target, strip=True)
         default = ("similarity", "match", "margin")[min(2, len(self._answers))]
         value = value or default
         self._tokens = value in _OF_TOKENS
@@ -75,27 +68,21 @@ class EndpointSource:
             self.reading = answer_reading(str(value), self._answers)
             judge = None
         else:
-            one = self._answers[0] if self._answers else None
-            judge = judge_of(value, one, lambda: self._whole)
+            answer = self._answers[0] if self._answers else None
+            judge = judge_of(value, answer, lambda: self._whole)
             name = value if isinstance(value, str) else fingerprint_of(value)
-            self.reading = Reading(name, one or "the reply", lambda outputs: outputs[:, 0])
+            self.reading = Reading(name, answer or "the reply", lambda outputs: outputs[:, 0])
         self._judge = judge
         self._known: dict[str, Reply] = {}
-        self.counts = np.array([len(texts) for texts in removal.texts], dtype=np.int64)
-        self.size = sum(len(v) for piece in wording.pieces for v in piece.versions)
         self.key = {
             "endpoint": endpoint.fingerprint,
             "system": str(system),
             "answers": json.dumps(self._answers),
-            "text": hashlib.sha256(repr(wording).encode()).hexdigest(),
+            "text": self.text_key,
         }
 
-    def inputs(self, choices: Int64[np.ndarray, "m n"]) -> list[str]:
-        """See `Source`."""
-        return [self._wording.compose(choice) for choice in choices]
-
     def outputs(self, inputs: Sequence[str]) -> Float64[np.ndarray, "u k"]:
-        """Log-probabilities (u, answers), or one judgement (u, 1) a reply."""
+        """Log-probabilities (u, answers), or one judgement (u, 1) per reply."""
         replies = self._ask(inputs)
         if self._judge is not None:
             return judged(self._judge, [reply.text for reply in replies])
@@ -107,13 +94,9 @@ class EndpointSource:
         """Which texts the endpoint has answered already."""
         return [digest in self._known for _, digest in map(self._request, inputs)]
 
-    def show(self, given: str) -> str:
-        """The text itself."""
-        return given
-
     @cached_property
     def _whole(self) -> str:
-        return self._ask([self._wording.compose(np.zeros_like(self.counts))])[0].text
+        return self._ask([self.whole_text])[0].text
 
     def _ask(self, texts: Sequence[str]) -> list[Reply]:
         requests, digests = zip(*map(self._request, texts), strict=True)
@@ -143,30 +126,20 @@ def first_logprob(reply: Reply, answer: str, answers: Sequence[str]) -> float:
     their ends aside. With none of them among the likeliest, it is what these leave over, at most the
     least likely of them.
     """
-    mine = answer.strip()
+    text = answer.strip()
     others = [other.strip() for other in answers if other != answer]
-    found = [
-        p
-        for token, p in reply.first
-        if (word := token.strip())
-        and (
-            mine == word or (mine.startswith(word) and not any(o.startswith(word) for o in others))
+
+    def counts(word: str) -> bool:
+        return text == word or (
+            text.startswith(word) and not any(other.startswith(word) for other in others)
         )
-    ]
-    if found:
-        return float(np.logaddexp.reduce(found))
+
+    matching = [p for token, p in reply.first if (word := token.strip()) and counts(word)]
+    if matching:
+        return float(np.logaddexp.reduce(matching))
     seen = np.array([p for _, p in reply.first])
     left = 1.0 - float(np.exp(seen).sum())
     return float(min(seen.min(), np.log(left) if left > 0 else seen.min()))
-
-
-def _answers(target: Any) -> list[str]:
-    answers = [] if target is None else [target] if isinstance(target, str) else list(target)
-    if not all(isinstance(answer, str) and answer.strip() for answer in answers):
-        raise InputError(f"target is {target!r}, expected an answer or a list of answers, as texts")
-    if len({answer.strip() for answer in answers}) < len(answers):
-        raise InputError(f"target has the same answer twice: {answers}; give each once")
-    return answers
 
 
 def _read(path: Path) -> dict[str, Reply]:

@@ -13,20 +13,20 @@ from typing import Any
 
 from spex_mech.core.errors import InputError
 
-_PAUSE, _LONGEST = 0.5, 30.0  # seconds before a nonsensical reply is asked for again
+_PAUSE, _LONGEST = 0.5, 30.0  # seconds before a request with an unusable reply is sent again
 
 
 class EndpointError(InputError):
-    """An endpoint failed, or answered nonsense, more often than it was to be asked again."""
+    """An endpoint failed, or gave unusable replies, in all its retries."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What an endpoint said.
+    """A reply of an endpoint.
 
     Attributes:
         text: the message.
-        first: likeliest first tokens and their log-probabilities; empty where none were asked for.
+        first: likeliest first tokens and their log-probabilities; empty where none were requested.
     """
 
     text: str
@@ -35,22 +35,22 @@ class Reply:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A chat model behind an OpenAI-compatible address, asked through the ``openai`` package.
+    """A chat model behind an OpenAI-compatible address, reached through the ``openai`` package.
 
     Attributes:
-        model: the model's name there.
+        model: the model's name at the address.
         base_url: the address, such as ``"http://localhost:8000/v1"``; None for OpenAI's own.
-        api_key: the key; None reads ``OPENAI_API_KEY``, and an address of one's own may need none.
-        concurrency: requests under way at once.
-        retries: how often a request that fails (connection, time-out, 408, 409, 429, 5xx), or is
-            answered with nonsense, is sent again, after pauses that grow.
+        api_key: the key; None reads ``OPENAI_API_KEY``, which another address may not need.
+        concurrency: requests sent at once.
+        retries: how often a request that fails (connection, time-out, 408, 409, 429, 5xx) or gets an
+            unusable reply is sent again, after pauses that grow.
         timeout: seconds to wait for an answer.
         max_tokens: longest reply.
-        top_logprobs: how many first tokens to get log-probabilities of.
+        top_logprobs: number of likeliest first tokens whose log-probabilities are requested.
         options: further fields of the request, such as ``{"seed": 0}``; the temperature is 0 unless
             given.
-        replies: file that keeps every reply as it comes, a JSON line each, and answers equal requests
-            ever after; None keeps them in memory, with the game.
+        replies: file that keeps every reply as it comes, one JSON line each, and answers equal requests
+            in later runs too; None keeps replies in memory, with the game.
     """
 
     model: str
@@ -75,7 +75,7 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        """The model and where it is."""
+        """The model and its address."""
         return f"{self.model} at {self.base_url or 'OpenAI'}"
 
     @property
@@ -98,7 +98,7 @@ class Endpoint:
         return fields | dict(self.options)
 
     def digest(self, request: Mapping[str, Any]) -> str:
-        """What a request is kept under."""
+        """The key that a request's reply is kept under."""
         text = json.dumps([self.base_url, request], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -112,8 +112,8 @@ class Endpoint:
             keep: called with the number of a request and its reply, in this thread.
 
         Raises:
-            EndpointError: a request that failed to the end; the replies of the others that were under
-                way have been handed over.
+            EndpointError: a request that failed in all retries; the replies of the others that had been
+                sent have been handed over.
             InputError: the package ``openai`` is not installed.
         """
         failure: BaseException | None = None
@@ -135,7 +135,7 @@ class Endpoint:
             raise failure
 
     def _one(self, client: Any, request: Mapping[str, Any]) -> Reply:
-        """One reply, asked for again while it is nonsense."""
+        """One reply; the request is sent again while the reply is unusable."""
         import openai  # pyright: ignore[reportMissingImports]
 
         attempt = 0
@@ -148,7 +148,7 @@ class Endpoint:
                     f"{self.name} failed after {self.retries} retries: "
                     f"{error}; what it has answered is kept, run again to go on"
                 ) from error
-            except _Nonsense as error:
+            except _UnusableReply as error:
                 if attempt == self.retries:
                     raise EndpointError(
                         f"{self.name} answers {error} to "
@@ -177,8 +177,8 @@ class Endpoint:
         )
 
 
-class _Nonsense(Exception):
-    """A reply that has not what was asked for."""
+class _UnusableReply(Exception):
+    """A reply without what was requested."""
 
 
 def _cancel(futures: Iterable[Future[Reply]]) -> None:
@@ -189,16 +189,16 @@ def _cancel(futures: Iterable[Future[Reply]]) -> None:
 def _reply(answer: Any, logprobs: bool) -> Reply:
     choices = getattr(answer, "choices", None)
     if not choices or getattr(choices[0], "message", None) is None:
-        raise _Nonsense(f"{str(answer)[:120]!r}, without a message,")
+        raise _UnusableReply(f"{str(answer)[:120]!r}, without a message,")
     text = choices[0].message.content
     if not isinstance(text, str):
-        raise _Nonsense(f"a message of {text!r}, not a text,")
+        raise _UnusableReply(f"a message of {text!r}, not a text,")
     if not logprobs:
         return Reply(text)
     content = getattr(choices[0].logprobs, "content", None)
     if not content or not content[0].top_logprobs:
-        raise _Nonsense("without log-probabilities (choose value='match' or 'similarity')")
+        raise _UnusableReply("without log-probabilities (choose value='match' or 'similarity')")
     first = tuple((c.token, float(c.logprob)) for c in content[0].top_logprobs)
     if not all(-float("inf") < p <= 1e-3 for _, p in first):
-        raise _Nonsense(f"log-probabilities {first[:3]}")
+        raise _UnusableReply(f"log-probabilities {first[:3]}")
     return Reply(text, first)

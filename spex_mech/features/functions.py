@@ -12,69 +12,82 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from spex_mech.core.errors import InputError
+from spex_mech.features.parts import TextParts
 from spex_mech.features.values import Judge, judge_of, judged
-from spex_mech.features.wording import Removal, Wording
 
 Replier = Callable[[list[str]], Sequence[Any]]
 
 
-class CallableSource:
-    """Masked texts as texts.
+class TextSource:
+    """Masked texts as texts, for what reads texts rather than tokens.
 
     Args:
-        wording: the text and its replacements.
-        removal: how parts are removed.
-        reply: from a list of texts to one reply each.
-        fingerprint: text that changes when the function does.
-        value: see `judge_of`.
-        target: see `judge_of`.
+        parts: a text and its replacements.
+        reader: what reads it, for errors.
 
     Raises:
-        InputError: a removal by a token, which a function that reads texts does not have.
+        InputError: a removal by a token, which such a reader does not have.
     """
 
-    def __init__(
-        self,
-        wording: Wording,
-        removal: Removal,
-        reply: Replier,
-        *,
-        fingerprint: str,
-        value: str | Judge | None,
-        target: str | None,
-    ) -> None:
-        if removal.kind in ("mask", "unknown"):
+    def __init__(self, parts: TextParts, reader: str) -> None:
+        if parts.stand_ins.kind in ("mask", "unknown"):
             raise InputError(
-                f"removal is {removal.kind!r}, but a function of texts has no such token; use "
-                "removal='filler' with filler='[MASK]', or 'delete'"
+                f"removal is {parts.stand_ins.kind!r}, but {reader} reads texts, which have no such token; "
+                "use removal='delete', or Removal('filler', filler='[MASK]')"
             )
-        self._wording, self._reply = wording, reply
-        self._judge = judge_of(value, target, lambda: self._whole)
-        self.counts = np.array([len(texts) for texts in removal.texts], dtype=np.int64)
+        self._wording = wording = parts.wordings[0]
+        self.counts = np.array([len(texts) for texts in parts.stand_ins.texts], dtype=np.int64)
         self.size = sum(len(v) for piece in wording.pieces for v in piece.versions)
-        self.key = {
-            "function": fingerprint,
-            "judge": fingerprint_of(value) if callable(value) else str(value),
-            "text": hashlib.sha256(repr(wording).encode()).hexdigest(),
-        }
+        self.text_key = hashlib.sha256(repr(wording).encode()).hexdigest()
 
-    @cached_property
-    def _whole(self) -> Any:
-        return self._ask([self._wording.compose(np.zeros_like(self.counts))])[0]
+    @property
+    def whole_text(self) -> str:
+        """The text with all its parts."""
+        return self._wording.compose(np.zeros_like(self.counts))
 
     def inputs(self, choices: Int64[np.ndarray, "m n"]) -> list[str]:
         """See `Source`."""
         return [self._wording.compose(choice) for choice in choices]
 
+    def show(self, text: str, /) -> str:
+        """The text itself."""
+        return text
+
+
+class FunctionSource(TextSource):
+    """Masked texts, and a function's judged replies to them.
+
+    Args:
+        parts: a text and its replacements.
+        reply: from a list of texts to one reply each.
+        value: see `judge_of`.
+        target: see `judge_of`.
+
+    Raises:
+        InputError: see `TextSource` and `judge_of`.
+    """
+
+    def __init__(
+        self, parts: TextParts, reply: Replier, *, value: str | Judge | None, target: str | None
+    ) -> None:
+        super().__init__(parts, "a function of texts")
+        self._reply = reply
+        self._judge = judge_of(value, target, lambda: self._whole)
+        self.key = {
+            "function": fingerprint_of(reply),
+            "judge": fingerprint_of(value) if callable(value) else str(value),
+            "text": self.text_key,
+        }
+
+    @cached_property
+    def _whole(self) -> Any:
+        return self._replies([self.whole_text])[0]
+
     def outputs(self, inputs: Sequence[str]) -> Float64[np.ndarray, "u 1"]:
         """See `Source`."""
-        return judged(self._judge, self._ask(list(inputs)))
+        return judged(self._judge, self._replies(list(inputs)))
 
-    def show(self, given: str) -> str:
-        """The text itself."""
-        return given
-
-    def _ask(self, texts: list[str]) -> list[Any]:
+    def _replies(self, texts: list[str]) -> list[Any]:
         replies = list(self._reply(texts))
         if len(replies) != len(texts):
             raise InputError(
@@ -85,14 +98,14 @@ class CallableSource:
 
 
 def fingerprint_of(function: Callable[..., Any]) -> str:
-    """What a function says it is, or its name and source.
+    """A function's attribute ``fingerprint``, or else its name and source.
 
-    It does not see what a function refers to, such as a model's weights: where those may change, give
-    ``fingerprint=``.
+    The source does not show what a function refers to, such as a model's weights: where those may change,
+    give the function a ``fingerprint``.
     """
-    own = getattr(function, "fingerprint", None)
-    if isinstance(own, str):
-        return own
+    fingerprint = getattr(function, "fingerprint", None)
+    if isinstance(fingerprint, str):
+        return fingerprint
     name = (
         f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function))}"
     )

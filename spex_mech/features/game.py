@@ -48,7 +48,7 @@ class Source(Protocol):
         """What the model answers to different inputs."""
         ...
 
-    def show(self, given: Any) -> Any:
+    def show(self, item: Any, /) -> Any:
         """An input as its reader would see it."""
         ...
 
@@ -65,7 +65,7 @@ class FeatureGame:
         reading: the value.
         subject: the input as it was given, for views: a `Passage`, `Picture` or `Pair`.
         seed: seed of the replacements that are drawn where a part has several.
-        asked: what was asked for, by keyword, for readers; it decides nothing.
+        settings: the settings by keyword, for readers of reports; they decide no value.
 
     Attributes:
         batch: number of masks that suit the game at once.
@@ -79,11 +79,11 @@ class FeatureGame:
         subject: Any,
         *,
         seed: int = 0,
-        asked: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self._players = players
         self.source, self.reading, self.subject, self.seed = source, reading, subject, seed
-        self.asked = dict(asked or {})
+        self.settings = dict(settings or {})
         self.batch = int(np.clip(2**18 // max(1, source.size), 16, 1024))
         self._spare: dict[bytes, Float64[np.ndarray, " k"]] = {}
 
@@ -152,7 +152,12 @@ class FeatureGame:
     def with_seed(self, seed: int) -> FeatureGame:
         """The same game with other replacements drawn."""
         return FeatureGame(
-            self._players, self.source, self.reading, self.subject, seed=seed, asked=self.asked
+            self._players,
+            self.source,
+            self.reading,
+            self.subject,
+            seed=seed,
+            settings=self.settings,
         )
 
     def _values(
@@ -203,8 +208,8 @@ def model_name(model: Any) -> str:
         return str(model)
     config = getattr(model, "config", None)
     names = (getattr(model, "name", None), getattr(config, "_name_or_path", None))
-    own = getattr(model, "__qualname__", type(model).__name__)
-    return next((name for name in names if isinstance(name, str) and name), own)
+    kind = getattr(model, "__qualname__", type(model).__name__)
+    return next((name for name in names if isinstance(name, str) and name), kind)
 
 
 def _digest(given: Hashable) -> bytes:

@@ -7,52 +7,97 @@ from dataclasses import dataclass
 from typing import Any
 
 from spex_mech.core.errors import InputError
+from spex_mech.features.options import Level, Removal, TextPair
 from spex_mech.features.spans import Passage, Span, check_spans, split_text
-from spex_mech.features.wording import Removal, Replacements, Wording, removal_of, wording_of
+from spex_mech.features.wording import StandIns, Wording, stand_ins, wording_of
 
-Spans = Sequence[Span | Sequence[int]]
+_BETWEEN = "\n\n"  # what stands between documents, and in views between the texts of a pair
 
 
 @dataclass(frozen=True)
-class Cut:
+class CutText:
     """A text and how it is cut.
 
     Attributes:
         text: the text.
         level: what a part is; None where the text stays whole.
-        spans: the parts' own characters instead of a level.
-        documents: where the documents stand that it is joined of.
+        documents: where the documents stand that it is joined of; none for a single text.
     """
 
     text: str
-    level: str | None
-    spans: Spans | None = None
+    level: Level
     documents: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
-class Parted:
+class TextParts:
     """Texts in parts.
 
     Attributes:
         passage: the texts one after the other, for views.
         wordings: each text with the replacements of its parts, which are numbered through.
-        removal: how parts are removed.
+        stand_ins: what stands in the place of removed parts.
     """
 
     passage: Passage
     wordings: tuple[Wording, ...]
-    removal: Removal
+    stand_ins: StandIns
 
 
-def join_documents(text: str | Sequence[str], separator: str) -> tuple[str, tuple[Span, ...]]:
-    """The whole text, and where its documents stand (none for a single text).
+def cut_texts(text: str | Sequence[str] | TextPair, level: Level) -> list[CutText]:
+    """A text, or both texts of a pair, with the level of each; documents are joined.
 
     Raises:
-        InputError: a list without documents, or with an empty one.
+        InputError: a list without documents, or with an empty one; texts that all stay whole.
     """
+    if not isinstance(text, TextPair):
+        if level is None:
+            raise InputError("level is None, which keeps the text whole; that goes with a TextPair")
+        return [_joined(text, level)]
+    second_level = level if text.level == "same" else text.level
+    if level is None and second_level is None:
+        raise InputError("both texts stay whole; give a level to one of them, as in level='word'")
+    return [_joined(text.first, level), CutText(text.second, second_level)]
+
+
+def part_texts(
+    cuts: Sequence[CutText],
+    removal: Removal,
+    around: tuple[str, str] = ("", ""),
+    tokenizer: Any | None = None,
+) -> TextParts:
+    """Cut one text or a pair of texts.
+
+    Args:
+        cuts: the texts.
+        removal: how parts are removed.
+        around: what always stands before and after the first text.
+        tokenizer: for the level ``token``.
+
+    Raises:
+        InputError: a text without a word, spans that overlap or run out, an unknown level or removal.
+    """
+    ends = [around, *[("", "")] * (len(cuts) - 1)]
+    spans = [_spans(cut, tokenizer, *end) for cut, end in zip(cuts, ends, strict=True)]
+    texts = [c.text[s.start : s.stop] for c, part in zip(cuts, spans, strict=True) for s in part]
+    removed = stand_ins(removal, texts)
+    replacements = removed.texts or ((),) * len(texts)
+    wordings, positions, start, first = [], [], 0, 0
+    for cut, part, (before, after) in zip(cuts, spans, ends, strict=True):
+        of_part = replacements[first : first + len(part)]
+        wordings.append(
+            wording_of(cut.text, part, of_part, before=before, after=after, first=first)
+        )
+        positions += [Span(start + s.start, start + s.stop) for s in part]
+        start += len(cut.text) + len(_BETWEEN)
+        first += len(part)
+    passage = Passage(_BETWEEN.join(cut.text for cut in cuts), tuple(positions))
+    return TextParts(passage, tuple(wordings), removed)
+
+
+def _joined(text: str | Sequence[str], level: Level) -> CutText:
     if isinstance(text, str):
-        return text, ()
+        return CutText(text, level)
     documents = list(text)
     if not documents or not all(isinstance(d, str) and d.strip() for d in documents):
         raise InputError("a list of documents needs at least one, and none of them empty")
@@ -60,73 +105,27 @@ def join_documents(text: str | Sequence[str], separator: str) -> tuple[str, tupl
     for document in documents:
         lead = len(document) - len(document.lstrip())
         spans.append(Span(at + lead, at + len(document.rstrip())))
-        at += len(document) + len(separator)
-    return separator.join(documents), tuple(spans)
+        at += len(document) + len(_BETWEEN)
+    return CutText(_BETWEEN.join(documents), level, tuple(spans))
 
 
-def part_texts(
-    cuts: Sequence[Cut],
-    *,
-    removal: str | None,
-    filler: str,
-    replacements: Replacements | None,
-    separator: str,
-    before: str,
-    after: str,
-    tokenizer: Any | None = None,
-) -> Parted:
-    """Cut one text or a pair of texts.
-
-    Args:
-        cuts: the texts.
-        removal: see `removal_of`.
-        filler: see `removal_of`.
-        replacements: see `removal_of`.
-        separator: what stands between the texts in views.
-        before: what always stands before the first text.
-        after: what always stands after it.
-        tokenizer: for the level ``token``.
-
-    Raises:
-        InputError: a text without a word, spans that overlap or run out, an unknown level or removal, or
-            no parts at all.
-    """
-    around = [(before, after), *[("", "")] * (len(cuts) - 1)]
-    spans = [_spans(cut, tokenizer, *ends) for cut, ends in zip(cuts, around, strict=True)]
-    own = [c.text[s.start : s.stop] for c, mine in zip(cuts, spans, strict=True) for s in mine]
-    if not own:
-        raise InputError("both texts stay whole; give level= or pair_level=, as in level='word'")
-    how = removal_of(removal, own, filler=filler, replacements=replacements)
-    choices = how.texts or ((),) * len(own)
-    wordings, shown, start, first = [], [], 0, 0
-    for cut, mine, ends in zip(cuts, spans, around, strict=True):
-        texts = choices[first : first + len(mine)]
-        wordings.append(
-            wording_of(cut.text, mine, texts, before=ends[0], after=ends[1], first=first)
-        )
-        shown += [Span(start + s.start, start + s.stop) for s in mine]
-        start += len(cut.text) + len(separator)
-        first += len(mine)
-    passage = Passage(separator.join(cut.text for cut in cuts), tuple(shown))
-    return Parted(passage, tuple(wordings), how)
-
-
-def _spans(cut: Cut, tokenizer: Any | None, before: str, after: str) -> list[Span]:
-    if cut.spans is not None:
-        return check_spans(cut.text, cut.spans)
-    if cut.level is None:
+def _spans(cut: CutText, tokenizer: Any | None, before: str, after: str) -> list[Span]:
+    level = cut.level
+    if level is None:
         split_text(cut.text, "word")  # refuses an empty text
         return []
-    if cut.level == "document" and cut.documents:
+    if not isinstance(level, str):
+        return check_spans(cut.text, level)
+    if level == "document" and cut.documents:
         return list(cut.documents)
-    if cut.level == "token" and tokenizer is not None:
+    if level == "token" and tokenizer is not None:
         from spex_mech.features.tokenizing import token_spans
 
         return token_spans(tokenizer, cut.text, before, after)
     if not cut.documents:
-        return split_text(cut.text, cut.level)
+        return split_text(cut.text, level)
     return [
         Span(d.start + s.start, d.start + s.stop)
         for d in cut.documents
-        for s in split_text(cut.text[d.start : d.stop], cut.level)
+        for s in split_text(cut.text[d.start : d.stop], level)
     ]

@@ -65,8 +65,9 @@ class ShapiqGame:
         self._game, self._n = game, int(n)
         lookup = getattr(game, "player_name_lookup", None) or {}
         names = sorted(lookup, key=lambda name: lookup[name])
-        own = names if len(names) == self._n else [f"player {i}" for i in range(self._n)]
-        self._players = PlayerSet.from_names(own)
+        if len(names) != self._n:
+            names = [f"player {i}" for i in range(self._n)]
+        self._players = PlayerSet.from_names(names)
         self._fingerprint = fingerprint
 
     @property
@@ -90,8 +91,8 @@ class ShapiqGame:
         Raises:
             InputError: masks that are not bool or not n wide.
         """
-        found = self._game(check_masks(masks, self._n))
-        return np.asarray(found, dtype=np.float64).reshape(-1)
+        values = self._game(check_masks(masks, self._n))
+        return np.asarray(values, dtype=np.float64).reshape(-1)
 
 
 def from_shapiq(game: Any, *, fingerprint: str | None = None) -> ShapiqGame:

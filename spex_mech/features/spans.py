@@ -37,9 +37,9 @@ class Span:
 def split_text(text: str, level: str) -> list[Span]:
     """Cut a text into words, sentences or paragraphs; white space between them belongs to none.
 
-    Words are what stands between white space, punctuation with them. Sentences end at ``.``, ``!``,
+    Words are stretches without white space, punctuation included. Sentences end at ``.``, ``!``,
     ``?``, ``…`` or their ideographic forms and at line breaks, but not after initials and common English
-    abbreviations or before a small letter. Paragraphs are parted by blank lines.
+    abbreviations or before a small letter. Paragraphs are separated by blank lines.
 
     Args:
         text: any text.
@@ -58,7 +58,7 @@ def split_text(text: str, level: str) -> list[Span]:
         return _sentences(text)
     raise InputError(
         f"level is {level!r}, expected one of {', '.join(LEVELS)}; 'token' needs a tokenizer and "
-        "'document' a list of documents; or give spans=[(start, stop), ...]"
+        "'document' a list of documents; or give level=[(start, stop), ...]"
     )
 
 
@@ -68,14 +68,14 @@ def find_spans(text: str, phrases: Iterable[str]) -> list[Span]:
     Raises:
         InputError: a phrase that is empty or not in the text.
     """
-    found: list[Span] = []
+    spans: list[Span] = []
     for phrase in dict.fromkeys(phrases):
         pattern = rf"(?<!\w){re.escape(phrase)}(?!\w)"
         places = [Span(m.start(), m.end()) for m in re.finditer(pattern, text)] if phrase else []
         if not places:
             raise InputError(f"{phrase!r} is not in the text; give words as they stand there")
-        found += places
-    return check_spans(text, found)
+        spans += places
+    return check_spans(text, spans)
 
 
 def check_spans(text: str, spans: Iterable[Span | Sequence[int]]) -> list[Span]:
@@ -88,11 +88,10 @@ def check_spans(text: str, spans: Iterable[Span | Sequence[int]]) -> list[Span]:
     Raises:
         InputError: no spans, or one that is empty, blank, runs out of the text or overlaps another.
     """
-    made = []
+    checked = []
     for item in spans:
         pair = (item.start, item.stop) if isinstance(item, Span) else tuple(item)
-        whole = len(pair) == 2 and all(isinstance(x, int) and not isinstance(x, bool) for x in pair)
-        if not whole:
+        if len(pair) != 2 or not all(type(x) is int for x in pair):
             raise InputError(f"span {item!r} is not a pair of whole numbers (start, stop)")
         span = Span(int(pair[0]), int(pair[1]))
         if not 0 <= span.start < span.stop <= len(text):
@@ -102,17 +101,17 @@ def check_spans(text: str, spans: Iterable[Span | Sequence[int]]) -> list[Span]:
             )
         if not text[span.start : span.stop].strip():
             raise InputError(f"span {pair} holds only white space; leave it out")
-        made.append(span)
-    if not made:
+        checked.append(span)
+    if not checked:
         raise InputError("there are no spans; give at least one (start, stop)")
-    made.sort()
-    for a, b in itertools.pairwise(made):
+    checked.sort()
+    for a, b in itertools.pairwise(checked):
         if b.start < a.stop:
             raise InputError(
                 f"spans ({a.start}, {a.stop}) and ({b.start}, {b.stop}) overlap; let each character "
                 "belong to one span"
             )
-    return made
+    return checked
 
 
 def span_names(text: str, spans: Sequence[Span]) -> list[str]:

@@ -3,152 +3,120 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
 from spex_mech.features.endpoint_source import EndpointSource
 from spex_mech.features.endpoints import Endpoint
-from spex_mech.features.functions import CallableSource, fingerprint_of
+from spex_mech.features.functions import FunctionSource
 from spex_mech.features.game import FeatureGame, model_name
-from spex_mech.features.parts import Cut, Spans, join_documents, part_texts
+from spex_mech.features.options import Chat, Generated, Level, Removal, TextPair
+from spex_mech.features.parts import CutText, TextParts, cut_texts, part_texts
 from spex_mech.features.spans import span_names
 from spex_mech.features.values import Reading
-from spex_mech.features.wording import Replacements
+
+Target = int | str | Sequence[str] | Generated | None
 
 
 def text(
     model: Any,
-    text: str | Sequence[str],
+    text: str | Sequence[str] | TextPair,
     *,
-    level: str | None = "sentence",
-    spans: Spans | None = None,
-    pair: str | None = None,
-    pair_level: str | None = "same",
-    pair_spans: Spans | None = None,
-    removal: str | None = None,
-    filler: str = "…",
-    replacements: Replacements | None = None,
+    level: Level = "sentence",
+    target: Target = None,
     value: str | Callable[[Any], float] | None = None,
-    target: int | str | Sequence[str] | None = None,
-    template: str = "{text}",
-    chat: bool = False,
-    system: str | None = None,
+    template: str | Chat = "{text}",
+    removal: str | Removal | None = None,
     tokenizer: Any | None = None,
-    separator: str = "\n\n",
-    max_new_tokens: int = 16,
-    fingerprint: str | None = None,
-    seed: int = 0,
 ) -> FeatureGame:
     r"""Make a game whose players are parts of a text: ``sm.evaluate``, ``sm.decode`` and all else apply.
 
     >>> game = sm.features.text("embedded", passage, level="sentence", target=[" A", " B", " C", " D"],
     ...                         template="{text}\nWhich room is the key in?\nAnswer:")
-    >>> found = sm.explain(game, budget=200)
-    >>> sm.features.view(game, found.spectrum)
+    >>> spectrum = sm.explain(game, budget=200).spectrum
+    >>> sm.features.view(game, spectrum)
 
     Args:
         model: what reads the text: the name or folder of a Hugging Face model, or the model itself (a
             sequence classifier, a causal model, an encoder-decoder, or an encoder without a head), a
             `Model`, an `Endpoint`, or any function from a list of texts to one number (or vector, or
-            text) each.
-        text: the text, or a list of documents.
-        level: what a player is: ``token``, ``word``, ``sentence``, ``paragraph``, or ``document`` of a
-            list; with a pair, None keeps this text whole. White space before a part goes with it.
-        spans: the players' own characters (start, stop) instead of a level; what is in none always stays.
-        pair: a second text, for models that read pairs (premise and hypothesis, question and passage): the
-            two are joined as the tokenizer joins pairs, with its segment ids. The template is of the first.
-        pair_level: level of the second text: ``same`` as the first, or one of its own; None keeps it whole.
-        pair_spans: the second text's own players instead of a level.
-        removal: ``delete`` (the default), ``mask`` or ``unknown`` (the tokenizer's token in place of each
-            token), ``filler`` (one text in place of each part), or ``replace``.
-        filler: see ``removal``.
-        replacements: texts to put in a part's place, by the part's text, or one entry a part; of
-            several, one is drawn by ``seed`` and mask, always the same.
+            text) each. A function may have an attribute ``fingerprint``, a text that changes when its
+            answers do; without one, its source is taken.
+        text: the text, a list of documents, or a `TextPair`.
+        level: what a player is: ``token``, ``word``, ``sentence``, ``paragraph``, ``document`` of a list,
+            or the players' own characters (start, stop), where all other text stays; None keeps the
+            first text of a pair whole. White space before a part goes with it.
+        target: of a classifier a class (by default the class of the whole text); of others an answer, or
+            a list of answers of which the first is asked about, written as they follow the text
+            (" Paris"); by default what the model itself answers to the whole text, see `Generated`.
         value: of a classifier ``logit`` (the default), ``margin``, ``logprob``, ``logodds``,
             ``probability`` or ``similarity``; of a causal or encoder-decoder model ``logprob`` (the
             default with one answer), ``logodds``, ``margin`` (the default with several answers),
             ``probability`` or ``similarity``; of an encoder ``similarity``. See `class_reading`,
             `answer_reading`; of an endpoint see `EndpointSource`, of a function `judge_of`.
-        target: of a classifier a class (by default the one of the whole text); of others an answer, or a
-            list of answers of which the first is asked about, written as they follow the text (" Paris");
-            by default what the model itself says to the whole text.
-        template: what stands around the text, with ``{text}`` in its place; it always stays.
-        chat: put the template's text through the chat template as a user's message.
-        system: the chat's system message.
+        template: what stands around the text, with ``{text}`` in its place, which always stays; or a
+            `Chat`.
+        removal: what removed parts become: ``delete`` (the default), ``mask``, ``unknown``, ``filler``, or
+            a `Removal`, which may hold replacements.
         tokenizer: of a model that is given as an object: a tokenizer, or its folder.
-        separator: what stands between documents, and in views between the texts of a pair.
-        max_new_tokens: longest answer that is generated where no target is given.
-        fingerprint: of a function: text that changes when its answers do.
-        seed: seed of the replacements.
 
     Raises:
         InputError: an empty text, spans that overlap or run out, a text or replacement that is longer than
             the context, a token that the tokenizer lacks, an unknown level, removal, value or target, a
             pair for a model that reads one text.
     """
-    whole, documents = join_documents(text, separator)
-    before, after = _around(template)
-    cuts = [Cut(whole, level, spans, documents)]
-    if pair is not None:
-        cuts.append(Cut(pair, level if pair_level == "same" else pair_level, pair_spans))
-    elif level is None and spans is None:
-        raise InputError("level is None, which keeps the text whole; that goes with pair=")
-    parted_by = partial(
-        part_texts,
-        cuts,
-        removal=removal,
-        filler=filler,
-        replacements=replacements,
-        separator=separator,
-    )
+    cuts = cut_texts(text, level)
+    chat = template if isinstance(template, Chat) else None
+    around = _around(chat.template if chat else str(template))
+    removal = removal if isinstance(removal, Removal) else Removal(removal)
     if callable(model) and not _is_model(model):
-        _one_text(chat, system, pair, "a function of texts")
-        parted = parted_by(before=before, after=after)
+        if chat:
+            raise InputError("a Chat is for causal models, not for a function of texts; give a str")
+        parts = part_texts(_one_text(cuts, "a function of texts"), removal, around)
         reply: Any = model
-        source: Any = CallableSource(
-            parted.wordings[0],
-            parted.removal,
-            reply,
-            fingerprint=fingerprint or fingerprint_of(model),
-            value=value,
-            target=_one(target),
-        )
+        source: Any = FunctionSource(parts, reply, value=value, target=_one(target))
         name = value if isinstance(value, str) else "number"
         reading = Reading(name, str(target or "the function"), lambda outputs: outputs[:, 0])
     elif isinstance(model, Endpoint):
-        _one_text(chat, None, pair, "an endpoint, which always chats")
-        parted = parted_by(before=before, after=after)
-        wording, how = parted.wordings[0], parted.removal
-        source = EndpointSource(wording, how, model, value=value, target=target, system=system)
+        parts = part_texts(_one_text(cuts, "an endpoint"), removal, around)
+        system = chat.system if chat else None
+        source = EndpointSource(parts, model, value=value, target=target, system=system)
         reading = source.reading
     else:
-        from spex_mech.features.readers.asking import settle
-        from spex_mech.features.readers.loading import read_text
+        from spex_mech.features.readers.loading import load_text_model, put_into_chat
+        from spex_mech.features.readers.target import source_and_reading
 
         if callable(value):
             raise InputError("a function as value goes with functions and endpoints; name a value")
-        reader, before, after = read_text(model, tokenizer, whole, before, after, chat, system)
-        parted = parted_by(before=before, after=after, tokenizer=reader.tokenizer)
-        source, reading = settle(reader, parted, value, target, max_new_tokens)
-    kind = parted.removal.kind
-    asked = {
+        reader = load_text_model(model, tokenizer)
+        if chat:
+            around = put_into_chat(reader, cuts[0].text, around, chat.system)
+        parts = part_texts(cuts, removal, around, reader.tokenizer)
+        source, reading = source_and_reading(reader, parts, value, target)
+    settings = {
         "model": model_name(model),
-        "level": _told(level, spans),
-        "pair_level": "" if pair is None else _told(pair_level, pair_spans),
-        "template": template,
+        "level": level_name(level),
+        "pair_level": level_name(text.level) if isinstance(text, TextPair) else "",
+        "template": chat.template if chat else str(template),
         "chat": "yes" if chat else "",
-        "system": system or "",
-        "removal": f"filler {filler!r}" if kind == "filler" else kind,
+        "system": (chat.system if chat else None) or "",
+        "removal": _removal_name(parts, removal),
     }
-    passage = parted.passage
-    players = PlayerSet.from_names(span_names(passage.text, passage.spans))
-    return FeatureGame(players, source, reading, passage, seed=seed, asked=asked)
+    players = PlayerSet.from_names(span_names(parts.passage.text, parts.passage.spans))
+    return FeatureGame(
+        players, source, reading, parts.passage, seed=removal.seed, settings=settings
+    )
 
 
-def _told(level: str | None, spans: Any) -> str:
-    return "spans" if spans is not None else level or "whole"
+def level_name(level: Level) -> str:
+    """A level as readers see it."""
+    return level if isinstance(level, str) else "whole" if level is None else "spans"
+
+
+def _removal_name(parts: TextParts, removal: Removal) -> str:
+    kind = parts.stand_ins.kind
+    return f"filler {removal.filler!r}" if kind == "filler" else kind
 
 
 def _around(template: str) -> tuple[str, str]:
@@ -171,11 +139,10 @@ def _one(target: Any) -> str | None:
     return target
 
 
-def _one_text(chat: bool, system: str | None, pair: str | None, what: str) -> None:
-    if chat or system is not None:
-        raise InputError(f"chat and system are for causal models, not for {what}; leave them out")
-    if pair is not None:
+def _one_text(cuts: list[CutText], reader: str) -> list[CutText]:
+    if len(cuts) > 1:
         raise InputError(
-            f"pair= is for sequence classifiers and encoders, not for {what}; put both texts into one, "
-            "with template= or as a list of documents"
+            f"a TextPair is for sequence classifiers and encoders, not for {reader}; put both texts into "
+            "one, with template= or as a list of documents"
         )
+    return cuts

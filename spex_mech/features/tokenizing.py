@@ -1,4 +1,4 @@
-"""From a text's wording to the tokens of its parts, with any tokenizer."""
+"""From texts in parts to the tokens of their parts, with any tokenizer."""
 
 from __future__ import annotations
 
@@ -7,67 +7,72 @@ from itertools import accumulate
 from typing import Any
 
 from spex_mech.core.errors import InputError
+from spex_mech.features.parts import TextParts
 from spex_mech.features.spans import Span
 from spex_mech.features.tokens import TokenLayout, layout_of
-from spex_mech.features.wording import Removal, Wording
+from spex_mech.features.wording import StandIns, Wording
 
+TYPES = "token_type_ids"
 _CONTEXT = 32  # characters before a replacement that its tokens may depend on
 
 
-def tokenize(
-    tokenizer: Any, wording: Wording, removal: Removal, n: int, *, closing: bool
-) -> TokenLayout:
+def tokenize(tokenizer: Any, parts: TextParts, *, closing: bool) -> TokenLayout:
     """Cut the whole text into tokens once, and its replacements where they stand.
 
-    Masked texts are made of these tokens; they are not cut anew. A token belongs to the part in which
+    Masked texts are made of these tokens and are not cut anew. A token belongs to the part in which
     it begins, white space before a part being a part of it.
 
     Args:
         tokenizer: any Hugging Face tokenizer; a fast one tells where its tokens stand, with others every
             piece is cut by itself.
-        wording: the text, with the replacements of ``removal``.
-        removal: how parts are removed.
-        n: number of parts.
+        parts: a text with what stands in the place of its parts.
         closing: whether to keep the special tokens that the tokenizer puts at the end.
 
     Raises:
         InputError: a part that has no token of its own, or a removal by a token that the tokenizer
             lacks.
     """
-    (opening, *own, ending), last = _own_tokens(tokenizer, wording)
-    pieces = [
+    wording = parts.wordings[0]
+    (opening, *pieces, ending), last = _text_tokens(tokenizer, wording)
+    layout = [
         (-1, [opening]),
-        *versions_of(tokenizer, wording, own, removal),
+        *_versions(tokenizer, wording, pieces, parts.stand_ins),
         (-1, [ending + last if closing else ending]),
     ]
-    return layout_of(pieces, n, start_of(tokenizer))
+    return layout_of(layout, len(parts.passage.spans), _start(tokenizer))
 
 
-def versions_of(
-    tokenizer: Any, wording: Wording, own: Sequence[list[int]], removal: Removal
-) -> list[tuple[int, list[list[int]]]]:
-    """The part and the token ids of all versions of each piece, given those of its own text.
+def tokenize_pair(tokenizer: Any, parts: TextParts, *, typed: bool) -> TokenLayout:
+    """Cut two texts into tokens once, with the special tokens of a pair, which always stay.
+
+    Args:
+        tokenizer: see `tokenize`.
+        parts: two texts; what replaces a part has its segment.
+        typed: whether the model reads segment ids; they are kept where the tokenizer gives any.
 
     Raises:
         InputError: see `tokenize`.
     """
-    stand_in = _stand_in(tokenizer, removal)
-    pieces: list[tuple[int, list[list[int]]]] = []
-    for i, piece in enumerate(wording.pieces):
-        ids = own[i]
-        if piece.part < 0:
-            pieces.append((-1, [ids]))
-            continue
-        if not ids:
-            raise InputError(
-                f"part {piece.part} ({piece.versions[0]!r}) has no token of its own: the tokenizer "
-                "joins it with what stands before it; use level='token', or longer spans"
-            )
-        others = (
-            [[stand_in] * len(ids)] if stand_in is not None else _replaced(tokenizer, wording, i)
-        )
-        pieces.append((piece.part, [ids, *others]))
-    return pieces
+    first, second = parts.wordings
+    fast = getattr(tokenizer, "is_fast", False)
+    by_piece, special, types = (_pair_by_offsets if fast else _pair_by_piece)(
+        tokenizer, first, second
+    )
+    layout: list[tuple[int, Sequence[Sequence[int]]]] = []
+    kinds: list[int] = []
+    for segment, wording in enumerate((first, second, None)):
+        for token, kind in special[segment]:
+            layout.append((-1, [[token]]))
+            kinds.append(kind)
+        if wording is None:
+            break
+        opening, *pieces, ending = by_piece[segment]
+        versions = _versions(tokenizer, wording, pieces, parts.stand_ins)
+        layout += [(-1, [opening]), *versions, (-1, [ending])]
+        kinds += [types[segment]] * (len(versions) + 2)
+    known = typed and TYPES in tokenizer.model_input_names
+    size = len(parts.passage.spans)
+    return layout_of(layout, size, _start(tokenizer), kinds if known else None)
 
 
 def token_spans(tokenizer: Any, text: str, before: str = "", after: str = "") -> list[Span]:
@@ -107,30 +112,56 @@ def special_start(tokenizer: Any, text: str) -> bool:
     return bool(bos) and text.startswith(bos)
 
 
-def _stand_in(tokenizer: Any, removal: Removal) -> int | None:
-    if removal.kind not in ("mask", "unknown"):
+def texts_of(wording: Wording) -> list[str]:
+    """What stands before the text, its pieces' own texts, and what stands after it."""
+    pieces = [piece.blank + piece.versions[0] for piece in wording.pieces]
+    return [wording.before, *pieces, wording.after]
+
+
+def _versions(
+    tokenizer: Any, wording: Wording, whole: Sequence[list[int]], stand_ins: StandIns
+) -> list[tuple[int, list[list[int]]]]:
+    """The part and the token ids of all versions of each piece, given those of its own text."""
+    token = _stand_in(tokenizer, stand_ins.kind)
+    pieces: list[tuple[int, list[list[int]]]] = []
+    for i, (piece, ids) in enumerate(zip(wording.pieces, whole, strict=True)):
+        if piece.part < 0:
+            pieces.append((-1, [ids]))
+            continue
+        if not ids:
+            raise InputError(
+                f"part {piece.part} ({piece.versions[0]!r}) has no token of its own: the tokenizer "
+                "joins it with what stands before it; use level='token', or longer spans"
+            )
+        others = _replaced(tokenizer, wording, i) if token is None else [[token] * len(ids)]
+        pieces.append((piece.part, [ids, *others]))
+    return pieces
+
+
+def _stand_in(tokenizer: Any, kind: str) -> int | None:
+    """The token that stands in the place of each removed one; None for removals without one."""
+    if kind not in ("mask", "unknown"):
         return None
-    name = "mask_token_id" if removal.kind == "mask" else "unk_token_id"
-    token = getattr(tokenizer, name, None)
+    token = getattr(tokenizer, "mask_token_id" if kind == "mask" else "unk_token_id", None)
     if token is None:
-        other = "unknown" if removal.kind == "mask" else "mask"
+        other = "unknown" if kind == "mask" else "mask"
         raise InputError(
-            f"removal is {removal.kind!r} but {type(tokenizer).__name__} has no "
-            f"{removal.kind} token; use removal='delete', {other!r} or 'filler'"
+            f"removal is {kind!r} but {type(tokenizer).__name__} has no {kind} token; use "
+            f"removal='delete', {other!r} or 'filler'"
         )
     return int(token)
 
 
-def _own_tokens(tokenizer: Any, wording: Wording) -> tuple[list[list[int]], list[int]]:
+def _text_tokens(tokenizer: Any, wording: Wording) -> tuple[list[list[int]], list[int]]:
     """Token ids of what stands before, of each piece, and of what stands after; and the closing ones."""
     texts = texts_of(wording)
     if not getattr(tokenizer, "is_fast", False):
-        own = pieces_of(tokenizer, texts)
-        flat = [token for ids in own for token in ids]
+        by_piece = [_plain_tokens(tokenizer, text) for text in texts]
+        flat = [token for ids in by_piece for token in ids]
         whole = list(tokenizer.build_inputs_with_special_tokens(flat))
-        begin = find(whole, flat, 0)
-        own[0] = whole[:begin] + own[0]
-        return own, whole[begin + len(flat) :]
+        begin = _find(whole, flat, 0)
+        by_piece[0] = whole[:begin] + by_piece[0]
+        return by_piece, whole[begin + len(flat) :]
     opening: list[int] = []
     closing: list[int] = []
     tokens = []
@@ -139,52 +170,85 @@ def _own_tokens(tokenizer: Any, wording: Wording) -> tuple[list[list[int]], list
             tokens.append((token, a))
         else:  # a token that the tokenizer adds
             (closing if tokens else opening).append(token)
-    own = sorted_in(tokens, texts)
-    own[0] = opening + own[0]
-    return own, closing
+    by_piece = _by_text(tokens, texts)
+    by_piece[0] = opening + by_piece[0]
+    return by_piece, closing
 
 
-def texts_of(wording: Wording) -> list[str]:
-    """What stands before the text, its pieces' own texts, and what stands after it."""
-    own = [piece.blank + piece.versions[0] for piece in wording.pieces]
-    return [wording.before, *own, wording.after]
+Pieces = list[list[list[int]]]
+Special = list[list[tuple[int, int]]]
 
 
-def sorted_in(tokens: Sequence[tuple[int, int]], texts: Sequence[str]) -> list[list[int]]:
+def _pair_by_offsets(
+    tokenizer: Any, first: Wording, second: Wording
+) -> tuple[Pieces, Special, list[int]]:
+    """Token ids of both texts by piece; special tokens before, between and after them; types of both."""
+    texts = [texts_of(first), texts_of(second)]
+    encoded = tokenizer(
+        *("".join(t) for t in texts), return_offsets_mapping=True, truncation=False, verbose=False
+    )
+    ids = encoded["input_ids"]
+    kinds = encoded.get(TYPES, [0] * len(ids))
+    tokens: list[list[tuple[int, int]]] = [[], []]
+    special: Special = [[], [], []]
+    types, segment = [0, 0], 0
+    rows = zip(ids, kinds, encoded["offset_mapping"], encoded.sequence_ids(0), strict=True)
+    for token, kind, (begin, _), owner in rows:
+        if owner is None:
+            special[segment].append((token, kind))
+            continue
+        tokens[owner].append((token, begin))
+        types[owner], segment = kind, owner + 1
+    return [_by_text(*pair) for pair in zip(tokens, texts, strict=True)], special, types
+
+
+def _pair_by_piece(
+    tokenizer: Any, first: Wording, second: Wording
+) -> tuple[Pieces, Special, list[int]]:
+    """The same for a tokenizer that does not tell where its tokens stand."""
+    by_piece = [[_plain_tokens(tokenizer, t) for t in texts_of(w)] for w in (first, second)]
+    a, b = ([token for ids in pieces for token in ids] for pieces in by_piece)
+    whole = list(tokenizer.build_inputs_with_special_tokens(a, b))
+    kinds = list(tokenizer.create_token_type_ids_from_sequences(a, b))
+    start = _find(whole, a, 0)
+    next_ = _find(whole, b, start + len(a))
+    typed = list(zip(whole, kinds, strict=True))
+    special = [typed[:start], typed[start + len(a) : next_], typed[next_ + len(b) :]]
+    return by_piece, special, [kinds[start], kinds[min(next_, len(kinds) - 1)]]
+
+
+def _by_text(tokens: Sequence[tuple[int, int]], texts: Sequence[str]) -> list[list[int]]:
     """Token ids by the text in which they begin, given ids and the characters where they begin."""
     ends = list(accumulate(len(text) for text in texts))
-    own: list[list[int]] = [[] for _ in texts]
+    by_text: list[list[int]] = [[] for _ in texts]
     slot = 0
     for token, begin in tokens:
         while begin >= ends[slot] and slot < len(texts) - 1:
             slot += 1
-        own[slot].append(token)
-    return own
+        by_text[slot].append(token)
+    return by_text
 
 
-def pieces_of(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of texts, each cut by itself."""
-    return [
-        list(tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
-        for text in texts
-    ]
+def _plain_tokens(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of a text that is cut by itself."""
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
 
 
-def find(whole: Sequence[int], part: Sequence[int], start: int) -> int:
+def _find(whole: Sequence[int], part: Sequence[int], start: int) -> int:
     """Where a run of token ids begins in another; ``start`` where it is not found."""
     places = range(start, len(whole) - len(part) + 1)
     return next((i for i in places if whole[i : i + len(part)] == part), start)
 
 
 def _offsets(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-    found = tokenizer(
+    encoded = tokenizer(
         text,
         add_special_tokens=not special_start(tokenizer, text),
         return_offsets_mapping=True,
         truncation=False,
         verbose=False,
     )
-    return list(found["input_ids"]), [tuple(pair) for pair in found["offset_mapping"]]
+    return list(encoded["input_ids"]), [tuple(pair) for pair in encoded["offset_mapping"]]
 
 
 def _replaced(tokenizer: Any, wording: Wording, i: int) -> list[list[int]]:
@@ -192,107 +256,28 @@ def _replaced(tokenizer: Any, wording: Wording, i: int) -> list[list[int]]:
     piece = wording.pieces[i]
     if not getattr(tokenizer, "is_fast", False):
         return [
-            list(tokenizer(piece.blank + text, add_special_tokens=False)["input_ids"])
-            if text
-            else []
+            _plain_tokens(tokenizer, piece.blank + text) if text else []
             for text in piece.versions[1:]
         ]
     before = wording.before[-_CONTEXT:]
     if i:
         last = wording.pieces[i - 1]
         before = (last.blank + last.versions[0])[-_CONTEXT:]
-    out = []
+    replaced = []
     for text in piece.versions[1:]:
         if not text:
-            out.append([])
+            replaced.append([])
             continue
-        found = tokenizer(
+        encoded = tokenizer(
             before + piece.blank + text, add_special_tokens=False, return_offsets_mapping=True
         )
-        pairs = zip(found["input_ids"], found["offset_mapping"], strict=True)
-        out.append([token for token, (a, b) in pairs if b > a and a >= len(before)])
-    return out
+        pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        replaced.append([token for token, (a, b) in pairs if b > a and a >= len(before)])
+    return replaced
 
 
-def start_of(tokenizer: Any) -> int:
+def _start(tokenizer: Any) -> int:
     """The token that stands alone where nothing else is left."""
-    for name in ("bos_token_id", "cls_token_id", "eos_token_id", "pad_token_id"):
-        token = getattr(tokenizer, name, None)
-        if token is not None:
-            return int(token)
-    return 0
-
-
-TYPES = "token_type_ids"
-
-
-def tokenize_pair(
-    tokenizer: Any, first: Wording, second: Wording, removal: Removal, n: int, *, typed: bool
-) -> TokenLayout:
-    """Cut two texts into tokens once, with the special tokens of a pair, which always stay.
-
-    Args:
-        tokenizer: any Hugging Face tokenizer; see `tokenize`.
-        first: the first text.
-        second: the second one, whose parts are numbered on from the first one's.
-        removal: how parts are removed; what replaces a part has its segment.
-        n: number of parts of both.
-        typed: whether the model reads segment ids; they are kept where the tokenizer gives any.
-
-    Raises:
-        InputError: see `tokenize`.
-    """
-    fast = getattr(tokenizer, "is_fast", False)
-    own, special, types = (_by_offsets if fast else _piecewise)(tokenizer, first, second)
-    layout: list[tuple[int, Sequence[Sequence[int]]]] = []
-    kinds: list[int] = []
-    for segment, wording in enumerate((first, second, None)):
-        for token, kind in special[segment]:
-            layout.append((-1, [[token]]))
-            kinds.append(kind)
-        if wording is None:
-            break
-        opening, *pieces, ending = own[segment]
-        mine = versions_of(tokenizer, wording, pieces, removal)
-        layout += [(-1, [opening]), *mine, (-1, [ending])]
-        kinds += [types[segment]] * (len(mine) + 2)
-    known = typed and TYPES in tokenizer.model_input_names
-    return layout_of(layout, n, start_of(tokenizer), kinds if known else None)
-
-
-Own = list[list[list[int]]]
-Special = list[list[tuple[int, int]]]
-
-
-def _by_offsets(tokenizer: Any, first: Wording, second: Wording) -> tuple[Own, Special, list[int]]:
-    """Token ids of both texts by piece; special tokens before, between and after them; types of both."""
-    texts = [texts_of(first), texts_of(second)]
-    found = tokenizer(
-        *("".join(t) for t in texts), return_offsets_mapping=True, truncation=False, verbose=False
-    )
-    ids = found["input_ids"]
-    kinds = found.get(TYPES, [0] * len(ids))
-    tokens: list[list[tuple[int, int]]] = [[], []]
-    special: Special = [[], [], []]
-    types, segment = [0, 0], 0
-    rows = zip(ids, kinds, found["offset_mapping"], found.sequence_ids(0), strict=True)
-    for token, kind, (begin, _), owner in rows:
-        if owner is None:
-            special[segment].append((token, kind))
-            continue
-        tokens[owner].append((token, begin))
-        types[owner], segment = kind, owner + 1
-    return [sorted_in(*pair) for pair in zip(tokens, texts, strict=True)], special, types
-
-
-def _piecewise(tokenizer: Any, first: Wording, second: Wording) -> tuple[Own, Special, list[int]]:
-    """The same for a tokenizer that does not tell where its tokens stand."""
-    own = [pieces_of(tokenizer, texts_of(wording)) for wording in (first, second)]
-    a, b = ([token for ids in pieces for token in ids] for pieces in own)
-    whole = list(tokenizer.build_inputs_with_special_tokens(a, b))
-    kinds = list(tokenizer.create_token_type_ids_from_sequences(a, b))
-    start = find(whole, a, 0)
-    next_ = find(whole, b, start + len(a))
-    rest = list(zip(whole, kinds, strict=True))
-    special = [rest[:start], rest[start + len(a) : next_], rest[next_ + len(b) :]]
-    return own, special, [kinds[start], kinds[min(next_, len(kinds) - 1)]]
+    names = ("bos_token_id", "cls_token_id", "eos_token_id", "pad_token_id")
+    tokens = (getattr(tokenizer, name, None) for name in names)
+    return next((int(token) for token in tokens if token is not None), 0)

@@ -1,4 +1,4 @@
-"""`TokenLayout`: one tokenisation of a text, from which the tokens of every masked text are picked."""
+"""`TokenLayout`, one tokenisation for every masked text, and `TokenSource`, a model that reads it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxtyping import Float64, Int32, Int64
 
 from spex_mech.core.errors import InputError
 
-Row = npt.NDArray[np.int32]
+TokenRow = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +26,8 @@ class TokenLayout:
         version: int32 (t,), the part's version it belongs to: 0 is the part's own text.
         counts: int64 (n,), number of replacements of each part.
         start: token that stands alone where nothing else is left.
-        types: int32 (t,), the tokens' segment ids (``token_type_ids``), of pairs of texts whose tokenizer
-            tells them apart so; else None.
+        types: int32 (t,), the tokens' segment ids (``token_type_ids``), for pairs of texts whose tokenizer
+            gives them; else None.
     """
 
     ids: Int32[np.ndarray, " t"]
@@ -41,9 +41,9 @@ class TokenLayout:
     def longest(self) -> int:
         """Tokens of the longest row that any mask can give."""
         sizes = np.zeros((len(self.counts), int(self.counts.max(initial=0)) + 1), dtype=np.int64)
-        own = self.part >= 0
-        np.add.at(sizes, (self.part[own], self.version[own]), 1)
-        return int((~own).sum() + sizes.max(axis=1).sum())
+        removable = self.part >= 0
+        np.add.at(sizes, (self.part[removable], self.version[removable]), 1)
+        return int((~removable).sum() + sizes.max(axis=1).sum())
 
     @property
     def digest(self) -> str:
@@ -51,7 +51,7 @@ class TokenLayout:
         parts = (self.ids, self.part, self.version, *([] if self.types is None else [self.types]))
         return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
-    def rows(self, choices: Int64[np.ndarray, "m n"]) -> list[Row]:
+    def rows(self, choices: Int64[np.ndarray, "m n"]) -> list[TokenRow]:
         """Token ids (r,) of each choice of versions (m, n); with types below them, (2, r)."""
         fixed = self.part < 0
         part = np.where(fixed, 0, self.part)
@@ -61,13 +61,13 @@ class TokenLayout:
             taken = np.ones((len(choices), len(self.ids)), dtype=bool)
         if self.types is not None:
             both = np.stack([self.ids, self.types])
-            return [both[:, mine] for mine in taken]
+            return [both[:, tokens] for tokens in taken]
         return [
-            row if len(row := self.ids[mine]) else np.array([self.start], dtype=np.int32)
-            for mine in taken
+            row if len(row := self.ids[tokens]) else np.array([self.start], dtype=np.int32)
+            for tokens in taken
         ]
 
-    def unpack(self, row: bytes) -> Row:
+    def unpack(self, row: bytes) -> TokenRow:
         """A row from its bytes."""
         tokens = np.frombuffer(row, dtype=np.int32)
         return tokens if self.types is None else tokens.reshape(2, -1)
@@ -142,7 +142,7 @@ class TokenReader(Protocol):
         """Weights, dtype and whatever else decides the outputs."""
         ...
 
-    def outputs(self, rows: Sequence[Row]) -> Float64[np.ndarray, "u k"]:
+    def outputs(self, rows: Sequence[TokenRow]) -> Float64[np.ndarray, "u k"]:
         """What it answers to each row."""
         ...
 
@@ -175,7 +175,7 @@ class TokenSource:
         return {**self.reader.key, "tokens": self.layout.digest}
 
     @property
-    def full(self) -> Row:
+    def full(self) -> TokenRow:
         """The row of the whole text."""
         return self.layout.rows(np.zeros((1, len(self.counts)), dtype=np.int64))[0]
 
@@ -187,6 +187,6 @@ class TokenSource:
         """See `Source`."""
         return self.reader.outputs([self.layout.unpack(row) for row in inputs])
 
-    def show(self, given: bytes) -> str:
+    def show(self, row: bytes, /) -> str:
         """The tokens as text, special tokens included."""
-        return self._tokenizer.decode(np.atleast_2d(self.layout.unpack(given))[0].tolist())
+        return self._tokenizer.decode(np.atleast_2d(self.layout.unpack(row))[0].tolist())

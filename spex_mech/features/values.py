@@ -1,4 +1,4 @@
-"""What is read off a model's output: one number an input, higher = more of what is asked for."""
+"""From a model's outputs or replies to one number per input, higher = more of the target."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Reading:
 
     Attributes:
         name: the value's name.
-        target: what it is about, as text.
+        target: what the value is about, as text.
         read: from outputs (u, k) to float64 (u,).
     """
 
@@ -56,7 +56,7 @@ def class_reading(
         name: ``logit`` (the default), ``margin`` (over the best other class), ``logprob``, ``logodds``,
             ``probability``, or ``similarity``: minus the divergence KL(whole input || input) of the
             classes' probabilities, in nats.
-        target: a class by number or label; None for the one that the whole input gets.
+        target: a class by number or label; None for the class of the whole input.
         full: float64 (k,), logits of the whole input.
         labels: the classes' names.
 
@@ -114,6 +114,27 @@ def answer_reading(name: str | None, answers: Sequence[str]) -> Reading:
     return Reading(name, answers[0] + others, reads[name])
 
 
+def answer_texts(target: Any, *, strip: bool = False) -> list[str]:
+    """An answer, or a list of answers, as a list of different texts.
+
+    Args:
+        target: the answer or answers.
+        strip: whether white space at their ends makes no difference.
+
+    Raises:
+        InputError: no answer, one that is not a text, an empty one, or the same answer twice.
+    """
+    answers = [target] if isinstance(target, str) else target
+    if not isinstance(answers, Sequence) or not all(isinstance(a, str) for a in answers):
+        answers = []
+    compared = {answer.strip() if strip else answer for answer in answers}
+    if not compared or "" in compared:
+        raise InputError(f"target is {target!r}, expected an answer or a list of answers, as texts")
+    if len(compared) < len(answers):
+        raise InputError(f"target has the same answer twice: {list(answers)}; give each once")
+    return list(answers)
+
+
 def _known(name: str, names: Sequence[str]) -> str:
     if name not in names:
         raise InputError(f"value is {name!r}, expected one of {', '.join(names)}")
@@ -126,14 +147,14 @@ def _class(
     if target is None:
         return int(full.argmax())
     if isinstance(target, str):
-        found = [c for c, label in labels.items() if label == target]
-        if not found and target.isdecimal() and int(target) < len(full):
-            found = [int(target)]
-        if not found:
+        classes = [c for c, label in labels.items() if label == target]
+        if not classes and target.isdecimal() and int(target) < len(full):
+            classes = [int(target)]
+        if not classes:
             raise InputError(
                 f"target is {target!r}, expected a class: {', '.join(labels.values())}"
             )
-        return found[0]
+        return classes[0]
     if isinstance(target, bool) or not isinstance(target, (int, np.integer)):
         raise InputError(f"target is {target!r}, expected a class by number or label")
     if not 0 <= target < len(full):
@@ -159,8 +180,8 @@ def judge_of(value: str | Judge | None, target: str | None, whole: Callable[[], 
     """How replies are turned into numbers.
 
     Args:
-        value: None or ``number`` for replies that are numbers; ``match`` for 1 where the reply has the
-            target in it (whole words, capitals aside) and else 0; ``similarity`` to the reply to the
+        value: None or ``number`` for replies that are numbers; ``match`` for 1 where the reply contains the
+            target (as whole words, capitals aside) and else 0; ``similarity`` to the reply to the
             whole input; or a function from a reply to a number.
         target: of ``match``.
         whole: gives the reply to the whole input.
@@ -210,7 +231,7 @@ def similarity(reply: Any, whole: Any) -> float:
 
 
 def judged(judge: Judge, replies: Sequence[Any]) -> Float64[np.ndarray, "u 1"]:
-    """One number a reply, (u, 1).
+    """One number per reply, (u, 1).
 
     Raises:
         InputError: a judgement that is not a number.

@@ -9,7 +9,10 @@ import numpy as np
 from jaxtyping import Int64
 
 from spex_mech.core.errors import InputError
+from spex_mech.features.options import Removal, Replacements
 from spex_mech.features.spans import Span
+
+KINDS = ("delete", "mask", "unknown", "filler", "replace")
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,13 @@ class Wording:
     def compose(self, choice: Int64[np.ndarray, " n"]) -> str:
         """The text with the given version of every part (0 = its own text)."""
         chosen = [0, *choice.tolist()]
-        there = [
+        present = [
             (piece.blank, text)
             for piece in self.pieces
             if (text := piece.versions[chosen[piece.part + 1]])
         ]
-        body = "".join([blank + text for blank, text in there])
-        return self.before + (body[len(there[0][0]) :] if there else "") + self.after
+        body = "".join([blank + text for blank, text in present])
+        return self.before + (body[len(present[0][0]) :] if present else "") + self.after
 
 
 def wording_of(
@@ -82,8 +85,8 @@ def wording_of(
         start = blank_start(text, at, span.start)
         if start > at:
             pieces.append(_fixed(text[at:start]))
-        own = text[span.start : span.stop]
-        pieces.append(Piece(i, text[start : span.start], (own, *texts)))
+        versions = (text[span.start : span.stop], *texts)
+        pieces.append(Piece(i, text[start : span.start], versions))
         at = span.stop
     if at < len(text):
         pieces.append(_fixed(text[at:]))
@@ -102,79 +105,64 @@ def _fixed(text: str) -> Piece:
     return Piece(-1, text[: len(text) - len(body)], (body,)) if body else Piece(-1, "", (text,))
 
 
-KINDS = ("delete", "mask", "unknown", "filler", "replace")
-
-Replacements = Mapping[str | int, str | Sequence[str]] | Sequence[str | Sequence[str]]
-
-
 @dataclass(frozen=True)
-class Removal:
-    """How parts are removed.
+class StandIns:
+    """What stands in the place of removed parts.
 
     Attributes:
         kind: ``delete``, ``mask``, ``unknown``, ``filler`` or ``replace``.
-        texts: what may stand in each part's place, one or more texts a part; ``("",)`` where it is
-            deleted. Of ``mask`` and ``unknown``, which put a token in each token's place, it is empty.
+        texts: what may stand in each part's place, one or more texts per part; ``("",)`` where it is
+            deleted. Empty for ``mask`` and ``unknown``, which put a token in each token's place.
     """
 
     kind: str
     texts: tuple[tuple[str, ...], ...]
 
-    @property
-    def random(self) -> bool:
-        """Whether a part has several replacements, so that a seed matters."""
-        return any(len(set(choices)) > 1 for choices in self.texts)
 
-
-def removal_of(
-    kind: str | None,
-    parts: Sequence[str],
-    *,
-    filler: str = "…",
-    replacements: Replacements | None = None,
-) -> Removal:
-    """Settle how the parts of a text are removed.
+def stand_ins(removal: Removal, parts: Sequence[str]) -> StandIns:
+    """What stands in the place of the parts of a text when they are removed.
 
     Args:
-        kind: one of ``delete``, ``mask``, ``unknown``, ``filler``, ``replace``; None is ``replace``
-            where there are replacements and else ``delete``.
+        removal: how they are removed.
         parts: the parts' own texts.
-        filler: what ``filler`` puts in place of each part.
-        replacements: of ``replace``: by part's text (tried as it stands, then in small letters) or
-            number, or one entry a part; each a text or several.
 
     Raises:
         InputError: an unknown kind, or parts without a replacement.
     """
-    kind = kind or ("delete" if replacements is None else "replace")
+    replacements = removal.replacements
+    kind = removal.kind or ("delete" if replacements is None else "replace")
     if kind not in KINDS:
         raise InputError(f"removal is {kind!r}, expected one of {', '.join(KINDS)}")
-    if (kind == "replace") != (replacements is not None):
-        raise InputError(
-            f"removal is {kind!r} and replacements are {'' if replacements else 'not '}given; "
-            "removal='replace' needs replacements={'word': ['synonym', ...]}, the others have none"
-        )
-    if kind in ("mask", "unknown"):
-        return Removal(kind, ())
     if kind != "replace":
-        return Removal(kind, (("" if kind == "delete" else filler,),) * len(parts))
-    found = [_choices(replacements, i, part) for i, part in enumerate(parts)]
-    missing = [part for part, choices in zip(parts, found, strict=True) if not choices]
+        if replacements is not None:
+            raise InputError(
+                f"removal is {kind!r}, but there are replacements; leave one of them out"
+            )
+        texts = {"delete": "", "filler": removal.filler}
+        return StandIns(kind, ((texts[kind],),) * len(parts) if kind in texts else ())
+    if replacements is None:
+        raise InputError(
+            "removal is 'replace', which needs replacements, as in "
+            "Removal(replacements={'word': ['synonym', ...]})"
+        )
+    choices = tuple(_choices(replacements, i, part) for i, part in enumerate(parts))
+    missing = [part for part, texts in zip(parts, choices, strict=True) if not texts]
     if missing:
         some = ", ".join(repr(part) for part in missing[:5])
         raise InputError(
             f"{len(missing)} of {len(parts)} parts have no replacement ({some}); give every part at "
             "least one, or take only those that have some: "
-            "spans=sm.features.find_spans(text, replacements)"
+            "level=sm.features.find_spans(text, replacements)"
         )
-    return Removal("replace", tuple(found))
+    return StandIns(kind, choices)
 
 
-def _choices(given: Replacements | None, i: int, part: str) -> tuple[str, ...]:
-    if isinstance(given, Mapping):
-        choices = next((given[k] for k in (i, part, part.lower()) if k in given), ())
+def _choices(replacements: Replacements, i: int, part: str) -> tuple[str, ...]:
+    if isinstance(replacements, Mapping):
+        keys = [key for key in (i, part, part.lower()) if key in replacements]
+        choices = replacements[keys[0]] if keys else ()
     else:
-        choices = given[i] if given is not None and i < len(given) else ()
+        choices = replacements[i] if i < len(replacements) else ()
     texts = (choices,) if isinstance(choices, str) else tuple(choices)
     if not all(isinstance(text, str) for text in texts):
         raise InputError(f"replacements of {part!r} are {choices!r}, expected texts")

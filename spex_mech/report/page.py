@@ -116,7 +116,7 @@ def _sections(contents: Contents) -> list[tuple[str, list[tuple[str, Any]]]]:
     spec = contents.folder.spec.model_dump()
     explained = contents.input
     if explained is not None:
-        settings = [(k, v) for k, v in explained.asked.items() if v]
+        settings = [(k, v) for k, v in explained.settings.items() if v]
         names = ("design", "decode", "interactions")
         return [(explained.kind, settings), *((name, [*spec[name].items()]) for name in names)]
     flat = [(k, v) for k, v in spec.items() if not isinstance(v, dict)]

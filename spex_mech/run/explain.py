@@ -21,7 +21,7 @@ _AIMS = {"biased": "values", "stratified": "shapley"}
 def explain_folder(
     spec: RunSpec, out: str | Path, *, target_r2: float | None = None, progress: bool | None = None
 ) -> tuple[Explanation, Decoded]:
-    """Evaluate and decode in rounds into a run's folder; a folder of the same spec is taken up.
+    """Evaluate and decode in rounds into a run's folder; a folder of the same spec is continued.
 
     The masks are the first ones of the spec's design, so that what is decoded later from the folder is
     what was decoded here: ``design.first`` of the folder's spec says how many were spent.
@@ -39,11 +39,11 @@ def explain_folder(
     """
     _check(spec, target_r2)
     game, spec = _game(spec)
-    search_design(spec.design, game.players.n)  # refuses sizes and rates before anything is made
+    search_design(spec.design, game.players.n)  # refuses sizes and rates before the folder is made
     rate = spec.design.keep_rate
     folder = claim(out, spec)
     with folder.timed("explain"):
-        found = explain(
+        explanation = explain(
             game,
             budget=spec.design.budget,
             target_r2=target_r2,
@@ -54,18 +54,18 @@ def explain_folder(
             seed=spec.design.seed,
             progress=progress,
         )
-    return found, save_explained(folder, game, found, progress=progress)
+    return explanation, save_explained(folder, game, explanation, progress=progress)
 
 
 def save_explained(
-    folder: RunFolder, game: Any, found: Explanation, *, progress: bool | None = None
+    folder: RunFolder, game: Any, explanation: Explanation, *, progress: bool | None = None
 ) -> Decoded:
-    """Evaluate the held-out masks of what was explained into a run's folder, and write its files.
+    """Evaluate the held-out masks of an explained game into its run's folder, and write the folder's files.
 
     Args:
         folder: the folder, whose ``masks`` hold what was evaluated.
-        game: the game.
-        found: what was found out about it.
+        game: the game that was explained.
+        explanation: masks, values and spectrum.
         progress: see `evaluate`.
     """
     design = folder.spec.design
@@ -73,9 +73,9 @@ def save_explained(
     if check is not None:
         with folder.timed("check"):
             evaluate(game, check, store=folder.check, label="check", progress=progress)
-    used = design.model_copy(update={"first": len(found.run.design)})
+    used = design.model_copy(update={"first": len(explanation.run.design)})
     folder = replace(folder, spec=folder.spec.model_copy(update={"design": used}))
-    decoded = decode_folder(folder, found.spectrum)
+    decoded = decode_folder(folder, explanation.spectrum)
     save_spec(folder)
     save_decoded(decoded, folder)
     return decoded

@@ -16,6 +16,7 @@ from spex_mech.decoders.decode import decode, decoder
 from spex_mech.decoders.explain import Explanation, explain
 from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.features.game import FeatureGame
+from spex_mech.features.options import ExplainOptions
 from spex_mech.features.spans import Passage
 from spex_mech.features.view import View, view_of
 from spex_mech.run.designs import check_design, search_design
@@ -25,14 +26,14 @@ from spex_mech.run.folder import RunFolder, claim, open_folder
 from spex_mech.run.records import HeldOut
 from spex_mech.run.spec import RunSpec, with_settings
 
-_MASKS_A_PLAYER = 16
+_MASKS_PER_PLAYER = 16
 _FEWEST = 256
 _ALL = 12  # players all of whose masks are taken where the budget allows them
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureExplanation:
-    """What was found out about an input.
+    """An explained input.
 
     Attributes:
         game: the input as a game.
@@ -49,18 +50,18 @@ class FeatureExplanation:
     folder: Path | None
 
     def view(self, top: int = 8) -> View:
-        """What to look at, with so many of the strongest interactions; see `features.view`."""
+        """The input with at most ``top`` of its strongest interactions; see `features.view`."""
         game, spectrum = self.game, self.found.spectrum
         names, value = game.players.names, game.reading.label
         return view_of(game.subject, names, value, spectrum, self.interactions, top=top)
 
     def summary(self, width: int = 88, *, color: bool = False, top: int = 8) -> str:
         """What a terminal shows: the game, the text with its interactions, and how good the fit is."""
-        shown = self.view(top)
+        view = self.view(top)
         body = (
-            shown.terminal(width, color=color)
+            view.terminal(width, color=color)
             if isinstance(self.game.subject, Passage)
-            else str(shown)
+            else str(view)
         )
         lines = [repr(self.game), "", body, "", self.found.message]
         if self.held_out is not None:
@@ -75,105 +76,90 @@ def explain_features(
     *,
     budget: int | None = None,
     target_r2: float | None = None,
-    keep_rate: float | tuple[float, float] = 0.5,
-    check: int = 40,
     method: str = "auto",
-    index: str = "FBII",
-    order: int = 2,
     seed: int = 0,
-    command: str = "",
+    options: ExplainOptions | None = None,
     progress: bool | None = None,
 ) -> FeatureExplanation:
     """Explain an input, and leave a run's folder that `write_report` makes a page of.
 
     >>> game = sm.features.image("models/vit", "bird.jpg", level="superpixels")
     >>> sm.explain_features(game, "runs/bird").view()
-    >>> write_report("runs/bird")     # or: spex-mech report runs/bird
+    >>> sm.write_report("runs/bird")     # or: spex-mech report runs/bird
 
-    The folder is one of a run: ``spex-mech decode`` and ``report`` go on from it without the model, and
-    the input stands in ``input.json``. A folder of the same input and value is taken up, whatever the
-    settings: what was scored is not scored again.
+    The folder is that of a run: ``spex-mech decode`` and ``report`` continue from it without the model;
+    the input is in ``input.json``. A folder of the same input and value is continued, whatever the
+    settings: masks that were scored are not scored again.
 
     Args:
         game: the input, from `features.text`, `features.image` or `features.image_text`.
         out: the folder; None keeps nothing.
-        budget: masks to spend; by default 16 a part, at least 256. Where that is enough for all masks of
-            at most 12 parts, all are taken and the spectrum is exact.
-        target_r2: stop as soon as so good a fit is to be expected; see `explain`.
-        keep_rate: share of the parts that a mask keeps, or a range that each mask draws its own from.
-        check: masks evaluated on top and held out, to measure the fit; 0 for none. With all masks there
-            are none.
+        budget: masks to spend; by default 16 per part, at least 256. Where that is enough for all masks of
+            at most 12 parts, all are taken, the spectrum is exact, and no masks are held out.
+        target_r2: stop as soon as this R² is to be expected; see `explain`.
         method: decoder, see `decode`.
-        index: index of the interactions, see `interactions`.
-        order: largest number of parts of an interaction.
         seed: seed of masks and decoder.
-        command: what to call it in the report, where it was asked on a command line.
+        options: how masks are drawn, the fit checked and interactions read, see `ExplainOptions`.
         progress: see `evaluate`.
 
     Raises:
-        InputError: settings that make no sense, said before anything is evaluated; a model that fails.
+        InputError: settings that make no sense, refused before anything is evaluated; a model that fails.
         OutputExistsError: the folder holds something else, or another input.
     """
     if target_r2 is not None and not 0 < target_r2 <= 1:
         raise InputError(f"target_r2 is {target_r2}, expected a number above 0 and at most 1")
-    spec = _spec(game, budget, keep_rate, check, method, index, order, seed)
-    with _home(out) as home:
-        folder = _claimed(home, spec, game, command)
+    options = options or ExplainOptions()
+    spec = _spec(game, budget, method, seed, options)
+    with _run_path(out) as path:
+        folder = _claimed(path, spec, game, options.command)
         with folder.timed("explain"):
-            found = _explained(folder, game, target_r2, progress)
-        decoded = save_explained(folder, game, found, progress=progress)
-        folder.save(INPUT, input_to_json(game, command))
+            explanation = _explained(folder, game, target_r2, progress)
+        decoded = save_explained(folder, game, explanation, progress=progress)
+        folder.save(INPUT, input_to_json(game, options.command))
     kept = None if out is None else Path(out)
-    return FeatureExplanation(game, found, decoded.interactions, decoded.held_out, kept)
+    return FeatureExplanation(game, explanation, decoded.interactions, decoded.held_out, kept)
 
 
 def _spec(
-    game: FeatureGame,
-    budget: int | None,
-    keep_rate: float | tuple[float, float],
-    check: int,
-    method: str,
-    index: str,
-    order: int,
-    seed: int,
+    game: FeatureGame, budget: int | None, method: str, seed: int, options: ExplainOptions
 ) -> RunSpec:
-    """What is asked, checked."""
+    """The settings as a run's spec, checked."""
     n = game.players.n
-    usual = min(2 ** min(n, 40), max(_FEWEST, _MASKS_A_PLAYER * n))
+    usual = min(2 ** min(n, 40), max(_FEWEST, _MASKS_PER_PLAYER * n))
     spent = usual if budget is None else budget
-    rate = list(keep_rate) if isinstance(keep_rate, tuple) else keep_rate
-    counts = {"budget": spent, "check": check, "seed": seed}
+    rate = list(options.keep_rate) if isinstance(options.keep_rate, tuple) else options.keep_rate
+    counts = {"budget": spent, "check": options.check, "seed": seed}
     counts = {k: int(v) if isinstance(v, Integral) else v for k, v in counts.items()}  # NumPy's too
     design = {"kind": "biased", "keep_rate": rate, **counts}
     if every := n <= _ALL and spent >= 2**n:
         design |= {"kind": "uniform", "budget": 2**n, "check": 0}
-    asked = game.asked
-    levels = [asked[k] for k in ("image_level", "text_level", "level") if k in asked]
+    settings = game.settings
+    levels = [settings[k] for k in ("image_level", "text_level", "level") if k in settings]
     spec = with_settings(
         {
-            "model": asked.get("model", "unknown"),
+            "model": settings.get("model", "unknown"),
             "task": kind_of(game.subject),
             "players": " and ".join(levels),
             "design": design,
             "decode": {"method": "auto" if every else method, "seed": counts["seed"]},
-            "interactions": {"index": index, "order": min(order, n)},
+            "interactions": {"index": options.index, "order": min(options.order, n)},
         },
         (),
     )
     search_design(spec.design, n)
     check_design(spec.design, n)
     decoder(method)
-    interactions(Spectrum.from_supports([()], [0.0], n), index, spec.interactions.order)
+    interactions(Spectrum.from_supports([()], [0.0], n), options.index, spec.interactions.order)
     return spec
 
 
 @contextmanager
-def _home(out: str | Path | None) -> Iterator[Path]:
+def _run_path(out: str | Path | None) -> Iterator[Path]:
     if out is not None:
         yield Path(out)
         return
-    with TemporaryDirectory(prefix="spex-mech-") as made:
-        yield Path(made) / "run"
+    with TemporaryDirectory(prefix="spex-mech-") as temporary:
+        yield Path(temporary) / "run"
 
 
 def _claimed(path: Path, spec: RunSpec, game: FeatureGame, command: str) -> RunFolder:
@@ -188,7 +174,7 @@ def _claimed(path: Path, spec: RunSpec, game: FeatureGame, command: str) -> RunF
     if differing:
         raise OutputExistsError(
             f"{path} exists; choose a new folder (its run has another {', '.join(differing)}; a run is "
-            "taken up by the same model, input and value)"
+            "continued by the same model, input and value)"
         )
     return replace(folder, spec=spec)
 
@@ -197,13 +183,13 @@ def _explained(
     folder: RunFolder, game: FeatureGame, target_r2: float | None, progress: bool | None
 ) -> Explanation:
     """All masks where the spec has them, else rounds of random ones."""
-    asked, n = folder.spec.design, game.players.n
+    spec, n = folder.spec.design, game.players.n
     method, seed = folder.spec.decode.method, folder.spec.decode.seed
-    if asked.kind == "biased":
-        rate = asked.keep_rate
+    if spec.kind == "biased":
+        rate = spec.keep_rate
         return explain(
             game,
-            budget=asked.budget,
+            budget=spec.budget,
             target_r2=target_r2,
             keep_rate=tuple(rate) if isinstance(rate, list) else rate,
             method=method,
@@ -211,7 +197,7 @@ def _explained(
             seed=seed,
             progress=progress,
         )
-    design = search_design(asked, n)
+    design = search_design(spec, n)
     run = evaluate(game, design, store=folder.masks, progress=progress)
     spectrum = decode(design, run.values, method=method, seed=seed)
     message = f"all {2**n} masks: {spectrum.info.get('message', '')}"

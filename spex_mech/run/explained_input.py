@@ -1,4 +1,4 @@
-"""What a run's folder keeps of an explained input, as JSON: enough to show it again without its model."""
+"""The explained input in a run's folder, as JSON: enough to show it again without its model."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ class ExplainedInput:
 
     Attributes:
         subject: the input: a `Passage`, `Picture` or `Pair`.
-        value: what was read off the model.
+        value: name of the game's value.
         key: what decided the values, field by field.
-        asked: what was asked for, by keyword.
-        command: how it was asked on a command line; empty from Python.
+        settings: the game's settings by keyword.
+        command: the command line that asked for it; empty from Python.
     """
 
     subject: Passage | Picture | Pair
     value: str
     key: dict[str, str]
-    asked: dict[str, str]
+    settings: dict[str, str]
     command: str
 
     @property
     def kind(self) -> str:
-        """What it is, in words."""
+        """The kind of input, in words."""
         return kind_of(self.subject)
 
 
 def kind_of(subject: Any) -> str:
-    """An input in words: ``text``, ``image``, or ``image and text``."""
+    """The kind of an input in words: ``text``, ``image``, or ``image and text``."""
     kinds = {Passage: "text", Picture: "image", Pair: "image and text"}
     return kinds[type(subject)]
 
@@ -61,7 +61,7 @@ def input_to_json(game: FeatureGame, command: str = "") -> dict[str, Any]:
     if isinstance(picture, Picture):
         content["pixels"] = _packed(picture.pixels.astype("|u1"))
         content["regions"] = _packed(picture.regions.astype("<i4"))
-    return {**content, "key": dict(game.key), "asked": dict(game.asked), "command": command}
+    return {**content, "key": dict(game.key), "asked": dict(game.settings), "command": command}
 
 
 def input_from_json(content: Mapping[str, Any], n: int) -> ExplainedInput:
@@ -102,8 +102,8 @@ def input_from_json(content: Mapping[str, Any], n: int) -> ExplainedInput:
 
 def _regions(content: Mapping[str, Any]) -> npt.NDArray[np.int64]:
     regions = _unpacked(content["regions"], "<i4", 2).astype(np.int64)
-    there = np.unique(regions)
-    if not np.array_equal(there[there >= 0], np.arange(there.max(initial=-1) + 1)):
+    numbers = np.unique(regions)
+    if not np.array_equal(numbers[numbers >= 0], np.arange(numbers.max(initial=-1) + 1)):
         raise InputError("its regions are not numbered from 0 without gaps")
     return regions
 
@@ -123,5 +123,5 @@ def _unpacked(content: Mapping[str, Any], dtype: str, ndim: int) -> npt.NDArray[
     except zlib.error as error:
         raise InputError(f"an array cannot be unpacked: {error}") from None
     if len(data) != size:
-        raise InputError(f"an array of shape {shape} has other than {size} bytes")
+        raise InputError(f"an array of shape {shape} does not have {size} bytes")
     return np.frombuffer(data, dtype=dtype).reshape(shape)

@@ -114,7 +114,11 @@ def test_margins_from_the_first_tokens(serve):
     server = serve(reply)
     endpoint = features.Endpoint("m", base_url=server.url)
     game = features.text(
-        endpoint, TEXT, level="word", target=["Yes", "No"], system="Say yes or no."
+        endpoint,
+        TEXT,
+        level="word",
+        target=["Yes", "No"],
+        template=features.Chat(system="Say yes or no."),
     )
     design = sm.designs.exhaustive(5)
     values = sm.evaluate(game, design).values
@@ -286,17 +290,16 @@ def test_first_tokens_by_hand():
         ({"value": "margin"}, "needs target="),
         ({"value": "margin", "target": "a"}, "there is one answer"),
         ({"target": ["a", " a"]}, "the same answer twice"),
-        ({"target": 3}, "expected an answer"),
+        ({"target": [3]}, "expected an answer"),
         ({"removal": "mask"}, "which have no such token"),
         ({"value": "match"}, "needs target="),
-        ({"chat": True}, "an endpoint, which always chats"),
+        ({"text": features.TextPair("a", "b")}, "not for an endpoint"),
     ],
 )
 def test_bad_questions(options, message):
-    if options.get("target") == 3:
-        options = {**options, "target": [3]}
+    endpoint = features.Endpoint("m", base_url="http://x")
     with pytest.raises(InputError, match=message):
-        features.text(features.Endpoint("m", base_url="http://x"), TEXT, level="word", **options)
+        features.text(**{"model": endpoint, "text": TEXT, "level": "word", **options})
 
 
 def test_bad_endpoints(monkeypatch):

@@ -21,6 +21,7 @@ from spex_mech.cli.explain import read_source
 from spex_mech.core.errors import InputError, OutputExistsError
 from spex_mech.core.players import PlayerSet
 from spex_mech.features.game import FeatureGame
+from spex_mech.features.options import ExplainOptions as Options
 from spex_mech.features.spans import Pair, Picture
 from spex_mech.features.values import Reading
 from spex_mech.report import write_report
@@ -62,7 +63,7 @@ def word_game():
 def word_run(word_game, tmp_path_factory):
     """The folder of 14 words, explained with the masks of two rounds."""
     folder = tmp_path_factory.mktemp("words") / "run"
-    options = {"budget": 90, "method": "lasso", "check": 16, "seed": 1}
+    options = {"budget": 90, "method": "lasso", "options": Options(check=16), "seed": 1}
     return folder, explain_features(word_game, folder, **options), options
 
 
@@ -127,7 +128,7 @@ def test_a_run_from_the_command_line_and_its_report(tmp_path):
     assert [tuple(a["parts"]) for a in page.arcs][:2] == [s for s, _ in expected][:2]
     # everything inline: addresses are within the page or data
     assert all(a.startswith(("#", "data:")) for a in page.addresses)
-    assert "spex-mech explain --text" in page.text and "all masks" in page.text
+    assert "spex-mech explain text --text" in page.text and "all masks" in page.text
     assert not list(out.glob("*.part"))
     before = (out / "spectrum.json").read_text()
     ask("decode", out)
@@ -146,7 +147,9 @@ def test_the_folder_holds_what_was_explained(word_game, word_run):
     np.testing.assert_array_equal(told.held_out.measured, word_game(held.masks))
     np.testing.assert_allclose(told.held_out.predicted, told.found.spectrum(held.masks))
     # the same as explaining in memory, and the view that features.view gives
-    memory = explain_features(word_game, budget=90, method="lasso", check=16, seed=1)
+    memory = explain_features(
+        word_game, budget=90, method="lasso", options=Options(check=16), seed=1
+    )
     assert memory.folder is None
     np.testing.assert_array_equal(memory.found.run.values, told.found.run.values)
     plain = sm.explain(word_game, budget=90, method="lasso", seed=1)
@@ -154,7 +157,10 @@ def test_the_folder_holds_what_was_explained(word_game, word_run):
     shown = features.view(word_game, plain.spectrum)
     assert told.view().joint == shown.joint and told.view().effects == shown.effects
     wide = explain_features(
-        word_game, budget=np.int64(90), keep_rate=(0.2, 0.9), method="lasso", check=0
+        word_game,
+        budget=np.int64(90),
+        method="lasso",
+        options=Options(keep_rate=(0.2, 0.9), check=0),
     )
     assert np.ptp(wide.found.run.masks.sum(axis=1)) > np.ptp(told.found.run.masks.sum(axis=1))
     assert told.view(0).joint == () and "held-out masks" in told.summary()
@@ -204,8 +210,9 @@ print(sorted({{"torch", "transformers", "openai"}} & set(sys.modules)))
 
 def test_nothing_in_a_text_or_file_ends_the_page(tmp_path):
     game = features.text(length, EVIL, level="word")
-    game.asked["model"] = game.asked["note"] = EVIL
-    explain_features(game, tmp_path / "evil", budget=90, method="lasso", check=0, command=EVIL)
+    game.settings["model"] = game.settings["note"] = EVIL
+    options = Options(check=0, command=EVIL)
+    explain_features(game, tmp_path / "evil", budget=90, method="lasso", options=options)
     path = tmp_path / "evil" / "spectrum.json"
     saved = json.loads(path.read_text())
     saved["info"]["message"] = EVIL
@@ -232,7 +239,8 @@ class Flaky:
 
 def test_a_stopped_run_goes_on_with_what_was_scored(word_game, tmp_path):
     text, out = word_game.subject.text, tmp_path / "run"
-    options = {"budget": 150, "method": "lasso", "check": 8}
+    eight = Options(check=8)
+    options = {"budget": 150, "method": "lasso", "options": eight}
     flaky = Flaky(100)
     with pytest.raises(InputError, match="the line is dead"):
         explain_features(features.text(flaky, text, level="word"), out, **options)
@@ -250,13 +258,15 @@ def test_a_stopped_run_goes_on_with_what_was_scored(word_game, tmp_path):
     # other settings go on from the same masks, and everything is of the new ones
     more = Flaky(10**9)
     game = features.text(more, text, level="word")
-    told = explain_features(game, out, budget=200, method="lasso", check=8, index="Moebius")
+    told = explain_features(
+        game, out, budget=200, method="lasso", options=Options(check=8, index="Moebius")
+    )
     assert more.asked < 200 + 8 - 150 + 20
     assert open_folder(out).spec.design.first == 200
     assert open_folder(out).load("interactions.json")["index"] == "Moebius"
     idle = Flaky(0)
     explain_features(
-        features.text(idle, text, level="word"), out, budget=200, method="lasso", check=8
+        features.text(idle, text, level="word"), out, budget=200, method="lasso", options=eight
     )
     assert idle.asked == 0
 
@@ -285,15 +295,15 @@ def test_a_folder_of_something_else_is_left_alone(copy, tmp_path):
     ("options", "message"),
     [
         ({"target_r2": 2.0}, "target_r2 is 2.0"),
-        ({"keep_rate": 1.0}, "keep_rate is 1.0"),
-        ({"check": 1}, "design.check is 1"),
+        ({"options": Options(keep_rate=1.0)}, "keep_rate is 1.0"),
+        ({"options": Options(check=1)}, "design.check is 1"),
         ({"method": "magic"}, "method is 'magic'"),
-        ({"index": "XII"}, "index is 'XII'"),
-        ({"order": 0}, "order"),
+        ({"options": Options(index="XII")}, "index is 'XII'"),
+        ({"options": Options(order=0)}, "order"),
         ({"budget": 0}, "budget"),
         ({"budget": 90.0}, "'design.budget' is 90.0"),
-        ({"keep_rate": "auto"}, "design.keep_rate 'auto'"),
-        ({"keep_rate": (0.9, 0.2)}, "expected .low, high."),
+        ({"options": Options(keep_rate="auto")}, "design.keep_rate 'auto'"),
+        ({"options": Options(keep_rate=(0.9, 0.2))}, "expected .low, high."),
         ({"seed": None}, "'design.seed' is None"),
     ],
 )
@@ -366,7 +376,7 @@ def test_damaged_inputs_are_named(copy):
         ({**good, "spans": [[0, 999]]}, "runs out of the text"),
         ({k: v for k, v in good.items() if k != "key"}, "it has no 'key'"),
         ({k: v for k, v in good.items() if k != "text"}, "neither a text nor an image"),
-        ({**image, "pixels": bomb}, "has other than 3 bytes"),
+        ({**image, "pixels": bomb}, "does not have 3 bytes"),
         ({**image, "pixels": {**image["pixels"], "dtype": "|O"}}, r"expected \|u1"),
         ({**image, "regions": {**image["regions"], "zlib": "bm90IHpsaWI="}}, "cannot be unpacked"),
         ([], "input.json is not what this version writes"),
@@ -388,7 +398,8 @@ def test_a_pair_from_the_command_line(make, tmp_path):
     printed = ask("explain", *given, *told, "--out", out)
     assert premise in printed and hypothesis in printed and "held-out" not in printed
     run = sm.open_run(out / "masks")
-    game = features.text(hf, premise, pair=hypothesis, tokenizer=tokenizer, level="word", target=1)
+    pair = features.TextPair(premise, hypothesis)
+    game = features.text(hf, pair, tokenizer=tokenizer, level="word", target=1)
     np.testing.assert_allclose(run(run.masks), game(run.masks), atol=1e-5)
     page = Page(write_report(out))
     assert [page.parts[i] for i in range(12)] == f"{premise} {hypothesis}".split()
@@ -410,8 +421,22 @@ def test_where_texts_come_from(tmp_path, monkeypatch):
             read_source(source)
     with pytest.raises(InputError, match="which has no word"):
         ask("explain", "--text", "  ", "--model", "no such model")
-    with pytest.raises(InputError, match="--text has no spec"):
-        ask("explain", "--text", "x", "--set", "task=embedded/people")
-    for option in (("--level", "word"), ("--pair", "x"), ("--check", 3), ("--chat",)):
-        with pytest.raises(InputError, match=f"{option[0]} goes with --text; a spec has --set"):
-            ask("explain", *option, "--out", tmp_path / "new")
+
+
+def test_each_job_is_a_command_that_may_be_left_out(tmp_path):
+    run = CliRunner().invoke
+    for wrong in (
+        ["--text", "x", "--set", "task=embedded/people"],
+        ["--level", "word", "--out", str(tmp_path / "new")],
+        ["game", "--check", "3"],
+    ):
+        done = run(cli.app, ["explain", *wrong])
+        assert done.exit_code == 2 and "No such option" in done.output
+    assert not (tmp_path / "new").exists()
+    short, full = (
+        run(cli.app, ["explain", *name, "--text=one two", "--model", "nowhere"])
+        for name in ((), ("text",))
+    )
+    assert repr(short.exception) == repr(full.exception) and short.exception is not None
+    for name in ("game", "text"):
+        assert name in run(cli.app, ["explain", "--help"]).output

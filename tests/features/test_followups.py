@@ -67,9 +67,8 @@ def test_replacements_are_drawn_for_every_seed():
     def sees(texts):
         return [("x" in t.split()) - 0.5 for t in texts]
 
-    game = features.text(
-        sees, "k k", level="word", replacements=[["x", "y"], ["y", "z"]], removal="replace", seed=0
-    )
+    removal = features.Removal("replace", replacements=[["x", "y"], ["y", "z"]])
+    game = features.text(sees, "k k", level="word", removal=removal)
     found = {o.removed: o for o in features.remove_members(game, [0, 1], draws=200)}
     assert found[()].changed.mean == 0 and found[(1,)].changed.mean == 0
     expected = found[(0,)].changed

@@ -105,7 +105,8 @@ def test_what_was_scored_before_a_failure_is_not_scored_again():
 def test_games_travel_to_other_processes():
     import cloudpickle
 
-    game = features.text(count_words, TEXT, level="word", replacements=[["a", "b c"]] * 5, seed=2)
+    removal = features.Removal(replacements=[["a", "b c"]] * 5, seed=2)
+    game = features.text(count_words, TEXT, level="word", removal=removal)
     masks = sm.designs.exhaustive(5).masks
     far = cloudpickle.loads(cloudpickle.dumps(game))
     np.testing.assert_array_equal(far(masks), game(masks))
@@ -124,9 +125,13 @@ def test_games_travel_to_other_processes():
         (lambda texts: [1] * len(texts), {"value": "match", "target": "x"}, "expected a text"),
         (lambda texts: [1] * len(texts), {"value": "match"}, "needs target="),
         (lambda texts: [1] * len(texts), {"value": "logit"}, "expected 'number', 'match'"),
-        (lambda texts: [1] * len(texts), {"removal": "mask"}, "has no such token"),
+        (lambda texts: [1] * len(texts), {"removal": "mask"}, "have no such token"),
         (lambda texts: [1] * len(texts), {"level": "token"}, "'token' needs a tokenizer"),
-        (lambda texts: [1] * len(texts), {"chat": True}, "not for a function of texts"),
+        (
+            lambda texts: [1] * len(texts),
+            {"template": features.Chat()},
+            "not for a function of texts",
+        ),
     ],
 )
 def test_bad_functions(function, options, message):

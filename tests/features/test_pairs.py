@@ -12,12 +12,14 @@ from tokenizers import models, pre_tokenizers, processors
 import spex_mech as sm
 from spex_mech import features
 from spex_mech.core.errors import InputError
+from spex_mech.features.options import Removal, TextPair
+from spex_mech.features.parts import cut_texts, part_texts
 from spex_mech.features.tokenizing import tokenize_pair
-from spex_mech.features.wording import removal_of, wording_of
 
 PREMISE = "The trolley runs down the track. Pulling the lever moves it."
 HYPOTHESIS = "The lever moves the trolley"
 A, B = PREMISE.split(), HYPOTHESIS.split()
+BOTH = TextPair(PREMISE, HYPOTHESIS)
 
 
 def masks_of(n: int, count: int = 30) -> np.ndarray:
@@ -25,6 +27,11 @@ def masks_of(n: int, count: int = 30) -> np.ndarray:
     one_side = np.arange(n) < len(A)
     ends = [np.ones(n, bool), np.zeros(n, bool), one_side[:n], ~one_side[:n]]
     return np.concatenate([drawn, np.array(ends)])
+
+
+def words_of(first, second):
+    """Two texts whose words are parts that are deleted."""
+    return part_texts(cut_texts(TextPair(first, second), "word"), Removal())
 
 
 def joined(words, kept, gone=""):
@@ -79,7 +86,7 @@ FAMILIES = {
 @pytest.mark.parametrize("family", FAMILIES)
 def test_words_of_both_texts(make, family):
     hf, tokenizer = FAMILIES[family](make)
-    game = features.text(hf, PREMISE, pair=HYPOTHESIS, tokenizer=tokenizer, level="word", target=1)
+    game = features.text(hf, BOTH, tokenizer=tokenizer, level="word", target=1)
     n = game.players.n
     assert n == len(A) + len(B) and game.subject.text == f"{PREMISE}\n\n{HYPOTHESIS}"
     masks = masks_of(n)
@@ -103,7 +110,7 @@ def test_words_of_both_texts(make, family):
 
 def test_segment_ids_matter_and_are_those_of_the_tokenizer(make):
     hf, tokenizer = make.bert(), make.word_piece()
-    game = features.text(hf, PREMISE, pair=HYPOTHESIS, tokenizer=tokenizer, level="word")
+    game = features.text(hf, BOTH, tokenizer=tokenizer, level="word")
     found = tokenizer(PREMISE, HYPOTHESIS)
     row = game.source.full
     np.testing.assert_array_equal(row, [found["input_ids"], found["token_type_ids"]])
@@ -122,13 +129,9 @@ def test_segment_ids_matter_and_are_those_of_the_tokenizer(make):
 @pytest.mark.parametrize("side", ["first", "second"])
 def test_one_text_stays_whole(make, side):
     hf, tokenizer = make.bert(), make.word_piece()
-    levels = {
-        "first": {"level": "word", "pair_level": None},
-        "second": {"level": None, "pair_level": "word"},
-    }
-    game = features.text(
-        hf, PREMISE, pair=HYPOTHESIS, tokenizer=tokenizer, target=2, value="margin", **levels[side]
-    )
+    level, second = {"first": ("word", None), "second": (None, "word")}[side]
+    pair = TextPair(PREMISE, HYPOTHESIS, level=second)
+    game = features.text(hf, pair, level=level, tokenizer=tokenizer, target=2, value="margin")
     words = A if side == "first" else B
     assert game.players.n == len(words)
     assert [game.subject.text[s.start : s.stop] for s in game.subject.spans] == words
@@ -142,14 +145,12 @@ def test_one_text_stays_whole(make, side):
 @pytest.mark.parametrize("removal", ["mask", "filler", "replace"])
 def test_what_stands_in_has_the_segment_of_its_text(make, removal):
     hf, tokenizer = make.bert(), make.word_piece()
-    options = {
-        "mask": {"removal": "mask"},
-        "filler": {"removal": "filler", "filler": "a fruit"},
-        "replace": {"replacements": [["watermelon"]] * (len(A) + len(B))},
+    how = {
+        "mask": "mask",
+        "filler": Removal("filler", filler="a fruit"),
+        "replace": Removal(replacements=[["watermelon"]] * (len(A) + len(B))),
     }[removal]
-    game = features.text(
-        hf, PREMISE, pair=HYPOTHESIS, tokenizer=tokenizer, level="word", target=0, **options
-    )
+    game = features.text(hf, BOTH, tokenizer=tokenizer, level="word", target=0, removal=how)
     gone = {"filler": "a fruit", "replace": "watermelon"}.get(removal)
     masks = masks_of(game.players.n, 12)
     for x, value in zip(masks, game(masks), strict=True):
@@ -169,26 +170,27 @@ def test_what_stands_in_has_the_segment_of_its_text(make, removal):
 def test_levels_spans_templates_and_documents(make):
     hf, tokenizer = make.bert(), make.word_piece()
 
-    def game(text=PREMISE, **options):
-        return features.text(hf, text, pair=HYPOTHESIS, tokenizer=tokenizer, target=0, **options)
+    def game(text=PREMISE, second="same", **options):
+        pair = TextPair(text, HYPOTHESIS, level=second)
+        return features.text(hf, pair, tokenizer=tokenizer, target=0, **options)
 
     assert game().players.names == [
         "The trolley runs down the t…",
         "Pulling the lever moves it.",
         HYPOTHESIS,
     ]
-    assert game(pair_level="word").players.n == 2 + len(B)
+    assert game(second="word").players.n == 2 + len(B)
     spans = features.find_spans(HYPOTHESIS, ["lever", "trolley"])
-    chosen = game(level=None, pair_spans=spans)
+    chosen = game(level=None, second=spans)
     assert chosen.players.names == ["lever", "trolley"]
     values = chosen(np.array([[True, True], [True, False]]))
     assert values[1] == pytest.approx(
         by_hand(hf, tokenizer, PREMISE, "The lever moves the")[0], abs=2e-5
     )
-    around = game(template="It is said: {text}", level=None, pair_level="word")
+    around = game(template="It is said: {text}", level=None, second="word")
     whole = by_hand(hf, tokenizer, f"It is said: {PREMISE}", HYPOTHESIS)[0]
     assert around(np.ones((1, len(B)), bool))[0] == pytest.approx(whole, abs=2e-5)
-    documents = game(PREMISE.split(". "), level="document", pair_level=None)
+    documents = game(PREMISE.split(". "), level="document", second=None)
     given = by_hand(hf, tokenizer, "The trolley runs down the track", HYPOTHESIS)[0]
     assert documents(np.array([[True, False]]))[0] == pytest.approx(given, abs=2e-5)
     tokens = game(level="token")
@@ -200,7 +202,7 @@ def test_levels_spans_templates_and_documents(make):
 def test_encoders_compare_pairs_too(make):
     hf = make.seeded(lambda: transformers.BertModel(make.bert().config))
     tokenizer = make.word_piece()
-    game = features.text(hf, PREMISE, pair=HYPOTHESIS, tokenizer=tokenizer, level="word")
+    game = features.text(hf, BOTH, tokenizer=tokenizer, level="word")
 
     def embed(a, b):
         with torch.no_grad():
@@ -217,13 +219,7 @@ def test_encoders_compare_pairs_too(make):
 def test_a_tokenizer_that_does_not_tell_where_its_tokens_stand(maker):
     tokenizer = maker()
     texts = ("a b c", "d e")
-    spans = [features.split_text(t, "word") for t in texts]
-    how = removal_of(None, [w for t in texts for w in t.split()])
-    first, second = (
-        wording_of(t, s, [("",)] * len(s), first=k)
-        for t, s, k in zip(texts, spans, (0, 3), strict=True)
-    )
-    layout = tokenize_pair(tokenizer, first, second, how, 5, typed=True)
+    layout = tokenize_pair(tokenizer, words_of(*texts), typed=True)
     assert (layout.types is not None) == (maker is transformers.CanineTokenizer)
     for kept in (
         np.ones(5, bool),
@@ -252,12 +248,7 @@ def test_no_separator_is_needed():
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=level, model_input_names=["input_ids", "token_type_ids", "attention_mask"]
     )
-    first, second = (
-        wording_of(t, features.split_text(t, "word"), [("",)] * 2, first=k)
-        for t, k in (("a b", 0), ("b c", 2))
-    )
-    how = removal_of(None, ["a", "b", "b", "c"])
-    layout = tokenize_pair(tokenizer, first, second, how, 4, typed=True)
+    layout = tokenize_pair(tokenizer, words_of("a b", "b c"), typed=True)
     rows = layout.rows(np.array([[0, 0, 1, 0], [0, 1, 0, 0]]))
     np.testing.assert_array_equal(rows[0], [[2, 3, 4], [0, 0, 1]])
     np.testing.assert_array_equal(rows[1], [[2, 3, 4], [0, 1, 1]])
@@ -267,7 +258,9 @@ def test_no_separator_is_needed():
 def test_a_planted_pair_is_found_across_the_texts(make):
     """Which words of the question need which words of the passage."""
     hf, tokenizer = make.bert(), make.word_piece()
-    game = features.text(hf, "The key is red", pair="The basket", tokenizer=tokenizer, level="word")
+    game = features.text(
+        hf, TextPair("The key is red", "The basket"), tokenizer=tokenizer, level="word"
+    )
     found = sm.exact_spectrum(game(sm.designs.exhaustive(6).masks))
     shown = features.view(game, found, top=30)
     across = [m for m, _ in shown.joint if m[0] < 4 <= m[1]]
@@ -285,22 +278,27 @@ def test_bad_pairs(make):
     cases = [
         (
             {**gpt, "target": " a"},
-            "pair= is for sequence classifiers and encoders, this is a causal",
+            "a TextPair is for sequence classifiers and encoders, this is a causal",
         ),
         ({"model": len}, "not for a function of texts; put both texts into one"),
         ({"model": features.Endpoint("m", "http://localhost:1/v1")}, "not for an endpoint"),
         ({**bert, "level": None}, "both texts stay whole"),
-        ({**bert, "pair": " "}, "which has no word"),
-        ({**bert, "pair_level": None, "pair": " "}, "which has no word"),
-        ({**bert, "pair_level": "line"}, "level is 'line', expected one of"),
-        ({**bert, "pair": HYPOTHESIS * 30}, "tokens, the model's context holds 128"),
-        ({**bert, "pair": None, "level": None}, "that goes with pair="),
-        ({**bert, "pair_spans": [(0, 99)]}, "runs out of the text"),
+        ({**bert, "text": TextPair(PREMISE, " ")}, "which has no word"),
+        ({**bert, "text": TextPair(PREMISE, " ", level=None)}, "which has no word"),
+        (
+            {**bert, "text": TextPair(PREMISE, HYPOTHESIS, level="line")},
+            "level is 'line', expected one of",
+        ),
+        (
+            {**bert, "text": TextPair(PREMISE, HYPOTHESIS * 30)},
+            "tokens, the model's context holds 128",
+        ),
+        ({**bert, "text": PREMISE, "level": None}, "that goes with a TextPair"),
+        ({**bert, "text": TextPair(PREMISE, HYPOTHESIS, level=[(0, 99)])}, "runs out of the text"),
     ]
     for options, message in cases:
-        given = {"pair": HYPOTHESIS, **options}
         with pytest.raises(InputError, match=message):
-            features.text(given.pop("model"), PREMISE, **given)
+            features.text(**{"text": BOTH, **options})
 
 
 def test_segment_ids_within_one_text_are_refused(make):

@@ -87,15 +87,9 @@ def test_targets_by_number_and_label(make):
 def test_removals_by_hand(make, removal):
     hf, tokenizer = make.bert(), make.word_piece()
     words = TEXT.split()
-    options = {
-        "mask": {},
-        "unknown": {},
-        "filler": {"filler": "a fruit"},
-        "replace": {"replacements": [[w[::-1], "key"] for w in words]},
-    }[removal]
-    game = features.text(
-        hf, TEXT, tokenizer=tokenizer, level="word", removal=removal, seed=3, **options
-    )
+    replacements = [[w[::-1], "key"] for w in words] if removal == "replace" else None
+    how = features.Removal(removal, filler="a fruit", replacements=replacements, seed=3)
+    game = features.text(hf, TEXT, tokenizer=tokenizer, level="word", removal=how)
     token = {"mask": "[MASK]", "unknown": "[UNK]"}.get(removal)
     for x in masks_of(game.players.n, count=6):
         shown = game.shown(x).split()
@@ -129,7 +123,8 @@ def test_replacements_follow_seed_and_mask(make):
     hf, tokenizer = make.bert(), make.word_piece()
     words = {w: ["key", "fruit", "kitchen"] for w in ("trolley", "lever", "track")}
     spans = features.find_spans(TEXT, words)
-    game = features.text(hf, TEXT, tokenizer=tokenizer, spans=spans, replacements=words, seed=5)
+    removal = features.Removal(replacements=words, seed=5)
+    game = features.text(hf, TEXT, tokenizer=tokenizer, level=spans, removal=removal)
     masks = masks_of(game.players.n, count=40)
     found = game(masks)
     np.testing.assert_array_equal(game(masks), found)
@@ -212,7 +207,7 @@ def test_the_prefix_changes_nothing(tiny, family, answers):
     found = {}
     for reuse in (True, False):
         reader = CausalReader(TextModel(tiny.hf, None, "causal"))
-        reader.ask(full, answers, similarity=False, reuse=reuse)
+        reader.set_answers(full, answers, similarity=False, reuse=reuse)
         found[reuse] = reader.outputs(rows)
     np.testing.assert_allclose(found[True], found[False], atol=2e-4)
     for i in (0, 7, 20):
@@ -230,7 +225,7 @@ def test_the_prefix_spares_tokens(make):
     counts = {}
     for reuse in (True, False):
         reader = CausalReader(TextModel(hf, tokenizer, "causal"))
-        reader.ask(full, [(5,)], similarity=False, reuse=reuse)
+        reader.set_answers(full, [(5,)], similarity=False, reuse=reuse)
         reader.outputs(rows[:1])
         seen = []
         handle = hf.register_forward_pre_hook(
@@ -263,7 +258,9 @@ def test_an_encoder_decoder_by_hand(make):
 
 
 def test_what_the_model_says_itself_is_the_default_target(make):
-    causal = features.text(make.gpt2(), TEXT, tokenizer=make.byte_bpe(), max_new_tokens=3)
+    causal = features.text(
+        make.gpt2(), TEXT, tokenizer=make.byte_bpe(), target=features.Generated(3)
+    )
     hf, tokenizer = make.gpt2(), make.byte_bpe()
     ids = torch.tensor([tokenizer(TEXT)["input_ids"]])
     with torch.no_grad():
@@ -276,7 +273,9 @@ def test_what_the_model_says_itself_is_the_default_target(make):
         )
     expected = continuation(hf, ids[0].tolist(), said[0, ids.shape[1] :].tolist())
     assert causal(np.ones((1, 2), bool))[0] == pytest.approx(expected, abs=1e-4)
-    t5 = features.text(make.t5(), TEXT, tokenizer=transformers.ByT5Tokenizer(), max_new_tokens=4)
+    t5 = features.text(
+        make.t5(), TEXT, tokenizer=transformers.ByT5Tokenizer(), target=features.Generated(4)
+    )
     ids = torch.tensor([transformers.ByT5Tokenizer()(TEXT)["input_ids"]])
     with torch.no_grad():
         said = make.t5().generate(ids, max_new_tokens=4, do_sample=False)[0, 1:]
@@ -289,7 +288,7 @@ def test_what_the_model_says_ends_with_its_context(make):
     tokenizer = make.byte_bpe()
     size = len(tokenizer(TEXT)["input_ids"])
     hf = make.gpt2(positions=size + 2)
-    game = features.text(hf, TEXT, tokenizer=tokenizer, max_new_tokens=9)
+    game = features.text(hf, TEXT, tokenizer=tokenizer, target=features.Generated(9))
     (answer,) = json.loads(game.key["continuations"])
     assert 1 <= len(answer) <= 2
     expected = continuation(hf, tokenizer(TEXT)["input_ids"], answer)
@@ -322,9 +321,7 @@ def test_chats_put_the_text_into_the_template(make):
         hf,
         TEXT,
         tokenizer=tokenizer,
-        template="Read: {text} Answer.",
-        chat=True,
-        system="Be brief.",
+        template=features.Chat("Read: {text} Answer.", system="Be brief."),
         target="No",
     )
     assert game.shown([True, True]) == (
@@ -407,14 +404,14 @@ def test_fingerprints_follow_what_matters(make):
         ({"target": 7}, "target is 7, expected a class from 0 to 2"),
         ({"target": "joy"}, "target is 'joy', expected a class: LABEL_0"),
         ({"template": "no place"}, "expected a text with {text} in it"),
-        ({"chat": True}, "chat=True is for causal models"),
+        ({"template": features.Chat()}, "a Chat is for causal models, this is a classifier"),
         ({"text": TEXT * 20}, "tokens, the model's context holds 128"),
         (
-            {"removal": "filler", "filler": "fruit " * 80},
+            {"removal": features.Removal("filler", filler="fruit " * 80)},
             "with its longest replacements .* holds 128",
         ),
-        ({"spans": [(0, 2), (1, 4)]}, "overlap"),
-        ({"spans": [(1, 3)]}, "has no token of its own"),
+        ({"level": [(0, 2), (1, 4)]}, "overlap"),
+        ({"level": [(1, 3)]}, "has no token of its own"),
         ({"value": len}, "a function as value goes with functions"),
     ],
 )
@@ -431,7 +428,6 @@ def test_bad_input_of_causal_models(make):
         ({"target": []}, "expected an answer"),
         ({"target": [" a", " a"]}, "the same answer twice"),
         ({"target": " a", "value": "margin"}, "there is one answer"),
-        ({"system": "x"}, "pass chat=True with it"),
         ({"tokenizer": None}, "needs tokenizer="),
     ]
     for options, message in cases:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from spex_mech.core.errors import InputError
 from spex_mech.features.game import choose
+from spex_mech.features.options import Removal
 from spex_mech.features.spans import Span, split_text
-from spex_mech.features.wording import removal_of, wording_of
+from spex_mech.features.wording import stand_ins, wording_of
 
 
 def compose(text, spans, mask, choices=None, **around):
@@ -74,24 +75,22 @@ def test_choices_are_even_and_independent():
 
 def test_replacements_by_text_number_or_place():
     parts = ["Big", "dog", "big"]
-    by_text = removal_of(None, parts, replacements={"big": ["large", "huge"], "dog": "cat"})
+    by_text = stand_ins(Removal(replacements={"big": ["large", "huge"], "dog": "cat"}), parts)
     assert by_text.texts == (("large", "huge"), ("cat",), ("large", "huge"))
-    assert by_text.random
-    by_number = removal_of("replace", parts, replacements={0: "a", 1: "b", 2: "c"})
-    assert by_number.texts == removal_of(None, parts, replacements=["a", "b", "c"]).texts
-    assert not by_number.random
+    by_number = stand_ins(Removal("replace", replacements={0: "a", 1: "b", 2: "c"}), parts)
+    assert by_number.texts == stand_ins(Removal(replacements=["a", "b", "c"]), parts).texts
 
 
 @pytest.mark.parametrize(
     ("kind", "given", "message"),
     [
         ("drop", None, "removal is 'drop', expected one of delete, mask"),
-        ("replace", None, "replacements are not given"),
-        ("delete", {"a": "b"}, "replacements are given"),
+        ("replace", None, "which needs replacements"),
+        ("delete", {"a": "b"}, "but there are replacements"),
         (None, {"a": "b"}, r"1 of 2 parts have no replacement \('c'\)"),
         (None, {"a": "b", "c": [3]}, "expected texts"),
     ],
 )
 def test_bad_removals(kind, given, message):
     with pytest.raises(InputError, match=message):
-        removal_of(kind, ["a", "c"], replacements=given)
+        stand_ins(Removal(kind, replacements=given), ["a", "c"])

@@ -225,18 +225,21 @@ def test_an_explained_text_goes_on(copy, ask):
             1.5 * ("not" in w and "bad" in w) - 0.5 * ("long" in w) + 0.125 * len(w) for w in found
         ]
 
+    worth.fingerprint = "worth, version 1"
     game = sm.features.text(
         worth,
         "the film was not bad but far too long",
         level="word",
         template="They said: {text}!",
-        fingerprint="worth, version 1",
-        replacements=["a", "play", "is", "never", "good", "and", "much", "very", "short"],
+        removal=sm.features.Removal(
+            replacements=["a", "play", "is", "never", "good", "and", "much", "very", "short"]
+        ),
     )
     check_stored(folder / "masks", expected["stored"])
     check_stored(folder / "check", expected["check"])
     before = shards(folder)
-    found = sm.explain_features(game, folder, budget=64, check=8, method="walsh_gp", seed=2)
+    eight = sm.features.ExplainOptions(check=8)
+    found = sm.explain_features(game, folder, budget=64, method="walsh_gp", seed=2, options=eight)
     assert asked == [] and shards(folder) == before
     check_terms(found.found.spectrum, expected["terms"], rtol=1e-4, atol=1e-6)
     every = sm.designs.exhaustive(9)

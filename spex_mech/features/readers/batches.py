@@ -27,14 +27,14 @@ def pack_rows(
     batch: list[int] = []
     real = 0
     for row in np.argsort(np.asarray(lengths), kind="stable").tolist():
-        own = int(lengths[row])
-        padded = (len(batch) + 1) * own
-        wasteful = real >= 256 and 8 * padded > 9 * (real + own)
+        length = int(lengths[row])
+        padded = (len(batch) + 1) * length
+        wasteful = real >= 256 and 8 * padded > 9 * (real + length)
         if batch and (padded > most or wasteful):
             batches.append(batch)
             batch, real = [], 0
         batch.append(row)
-        real += own
+        real += length
     return [*batches, batch] if batch else batches
 
 

@@ -13,16 +13,16 @@ from jaxtyping import Float64
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from spex_mech.features.readers.answers import (
-    Answer,
+    AnswerIds,
     answer_scores,
     answers_key,
-    at_once,
     checked_answers,
     greedy,
+    rows_that_fit,
 )
 from spex_mech.features.readers.batches import pack_rows, padded
 from spex_mech.features.readers.model import TextModel
-from spex_mech.features.tokens import Row
+from spex_mech.features.tokens import TokenRow
 
 _STEPS = 16  # lengths of prefix that are told apart
 _FEW = 8  # rows that are not worth a batch of their own
@@ -41,7 +41,7 @@ class CausalReader:
 
     def __init__(self, model: TextModel) -> None:
         self._model, self._hf = model, model.hf
-        self._answers: list[Answer] = []
+        self._answers: list[AnswerIds] = []
         self._prefix: Prefix | None = None
         self._reference: torch.Tensor | None = None
 
@@ -50,16 +50,21 @@ class CausalReader:
         """Weights, dtype, and the continuations."""
         return {**self._model.key, **answers_key(self._answers, self._reference is not None)}
 
-    def ask(
-        self, full: Row, answers: Sequence[Sequence[int]], *, similarity: bool, reuse: bool = True
+    def set_answers(
+        self,
+        full: TokenRow,
+        answers: Sequence[Sequence[int]],
+        *,
+        similarity: bool,
+        reuse: bool = True,
     ) -> None:
-        """Say what is to be answered.
+        """Set the continuations whose log-probabilities are the outputs.
 
         Args:
             full: the whole text's row, whose beginning is kept for the others.
             answers: token ids of the continuations.
             similarity: output minus the divergence KL(whole text || row) of the next-token
-                distributions along the first continuation, in nats a token, rather than
+                distributions along the first continuation, in nats per token, rather than
                 log-probabilities.
             reuse: keep the keys and values of the whole text.
 
@@ -73,29 +78,29 @@ class CausalReader:
             with torch.inference_mode():
                 self._reference = self._logits([full], self._answers[0], 0)[0].log_softmax(-1)
 
-    def continue_text(self, full: Row, most: int) -> Answer:
-        """What the model itself says next: up to ``most`` tokens, each the likeliest."""
+    def continue_text(self, full: TokenRow, most: int) -> AnswerIds:
+        """What the model itself writes next: up to ``most`` tokens, each the likeliest."""
         tokenizer = self._model.tokenizer
         return greedy(lambda row: self._logits([row], (0,), 0)[0, -1], full, most, tokenizer)
 
-    def outputs(self, rows: Sequence[Row]) -> Float64[np.ndarray, "u k"]:
+    def outputs(self, rows: Sequence[TokenRow]) -> Float64[np.ndarray, "u k"]:
         """Log-probabilities (u, answers), or minus divergences (u, 1), of rows of token ids."""
         out = np.empty((len(rows), 1 if self._reference is not None else len(self._answers)))
         single = all(len(answer) == 1 for answer in self._answers) and self._reference is None
         with torch.inference_mode():
             for batch, skip in self._batches(rows):
-                mine = [rows[i] for i in batch]
+                in_batch = [rows[i] for i in batch]
                 if single:  # one reading serves all
-                    logits = self._logits(mine, self._answers[0], skip)[:, 0].log_softmax(-1)
+                    logits = self._logits(in_batch, self._answers[0], skip)[:, 0].log_softmax(-1)
                     picked = logits[:, [answer[0] for answer in self._answers]]
                     out[batch] = picked.double().cpu().numpy()
                     continue
                 for k in range(out.shape[1]):
-                    logits = self._logits(mine, self._answers[k], skip)
+                    logits = self._logits(in_batch, self._answers[k], skip)
                     out[batch, k] = answer_scores(logits, self._answers[k], self._reference)
         return out
 
-    def _batches(self, rows: Sequence[Row]) -> Iterator[tuple[list[int], int]]:
+    def _batches(self, rows: Sequence[TokenRow]) -> Iterator[tuple[list[int], int]]:
         """Rows in batches, each with the number of tokens that it takes from the cache."""
         added = max(len(answer) for answer in self._answers) - 1
         for skip, group in self._groups(rows):
@@ -103,13 +108,13 @@ class CausalReader:
             for batch in pack_rows(
                 [len(rows[i]) - skip + added for i in group], self._model.tokens
             ):
-                mine = [group[i] for i in batch]
-                widths = [len(rows[i]) for i in mine]
-                size = at_once(max(widths) - min(widths) + 1 + added, vocabulary)
-                for start in range(0, len(mine), size):
-                    yield mine[start : start + size], skip
+                numbers = [group[i] for i in batch]
+                widths = [len(rows[i]) for i in numbers]
+                size = rows_that_fit(max(widths) - min(widths) + 1 + added, vocabulary)
+                for start in range(0, len(numbers), size):
+                    yield numbers[start : start + size], skip
 
-    def _groups(self, rows: Sequence[Row]) -> list[tuple[int, list[int]]]:
+    def _groups(self, rows: Sequence[TokenRow]) -> list[tuple[int, list[int]]]:
         """Rows by how much of the whole text's beginning they can take over."""
         if self._prefix is None or not self._prefix.usable:
             return [(0, list(range(len(rows))))]
@@ -126,7 +131,7 @@ class CausalReader:
                 waiting = []
         return groups
 
-    def _logits(self, rows: Sequence[Row], answer: Answer, skip: int) -> torch.Tensor:
+    def _logits(self, rows: Sequence[TokenRow], answer: AnswerIds, skip: int) -> torch.Tensor:
         """Logits (b, len(answer), vocabulary), float32, that predict the answer after each row."""
         tail = np.array(answer[:-1], dtype=np.int32)
         ids = torch.from_numpy(
@@ -136,16 +141,16 @@ class CausalReader:
         places = ends[:, None] + torch.arange(len(answer))  # (b, a)
         wanted = torch.arange(int(places.min()), int(places.max()) + 1)
         past = self._prefix.take(skip, len(rows)) if skip and self._prefix is not None else None
-        found = self._hf(
+        logits = self._hf(
             input_ids=ids.to(self._hf.device),
             past_key_values=past,
             use_cache=past is not None,
             logits_to_keep=wanted.to(self._hf.device),
         ).logits
-        if found.shape[1] != len(wanted):  # a model that does not know logits_to_keep
-            found = found[:, wanted]
-        index = (places - wanted[0]).to(found.device)[:, :, None].expand(-1, -1, found.shape[2])
-        return found.gather(1, index).float()
+        if logits.shape[1] != len(wanted):  # a model that does not know logits_to_keep
+            logits = logits[:, wanted]
+        index = (places - wanted[0]).to(logits.device)[:, :, None].expand(-1, -1, logits.shape[2])
+        return logits.gather(1, index).float()
 
 
 _SHORTEST = 4  # tokens that are not worth a cache

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from spex_mech.features.readers.batches import pack_rows, padded
 from spex_mech.features.readers.model import TextModel
-from spex_mech.features.tokens import Row
+from spex_mech.features.tokens import TokenRow
 
 
 class ClassifierReader:
@@ -30,7 +30,7 @@ class ClassifierReader:
         """Names of the classes."""
         return {int(c): str(label) for c, label in self._model.hf.config.id2label.items()}
 
-    def outputs(self, rows: Sequence[Row]) -> Float64[np.ndarray, "u k"]:
+    def outputs(self, rows: Sequence[TokenRow]) -> Float64[np.ndarray, "u k"]:
         """Logits (u, classes) of rows of token ids (r,), or of ids with segment ids below, (2, r)."""
         # A causal classifier without a padding token cannot find the last token of padded rows.
         config = self._model.hf.config
@@ -51,18 +51,18 @@ class EmbeddingReader:
         self.key = {**model.key, "output": "cosine of mean last hidden state, v1"}
         self._whole: Float64[np.ndarray, " d"] | None = None
 
-    def compare_with(self, row: Row) -> None:
-        """Say what the whole text is."""
+    def compare_with(self, row: TokenRow) -> None:
+        """Set the whole text."""
         self._whole = self._embed([row])[0]
 
-    def outputs(self, rows: Sequence[Row]) -> Float64[np.ndarray, "u 1"]:
+    def outputs(self, rows: Sequence[TokenRow]) -> Float64[np.ndarray, "u 1"]:
         """Cosine (u, 1) of each row's embedding with the whole text's; rows as for a classifier."""
-        found = self._embed(rows)
-        whole = found[0] if self._whole is None else self._whole
-        norms = np.linalg.norm(found, axis=1) * np.linalg.norm(whole)
-        return (found @ whole / norms)[:, None]
+        states = self._embed(rows)
+        whole = states[0] if self._whole is None else self._whole
+        norms = np.linalg.norm(states, axis=1) * np.linalg.norm(whole)
+        return (states @ whole / norms)[:, None]
 
-    def _embed(self, rows: Sequence[Row]) -> Float64[np.ndarray, "u d"]:
+    def _embed(self, rows: Sequence[TokenRow]) -> Float64[np.ndarray, "u d"]:
         def mean(out: Any, mask: torch.Tensor) -> torch.Tensor:
             states = out.last_hidden_state.float() * mask[:, :, None]
             return states.sum(1) / mask.sum(1, keepdim=True)
@@ -72,7 +72,7 @@ class EmbeddingReader:
 
 def _in_batches(
     model: TextModel,
-    rows: Sequence[Row],
+    rows: Sequence[TokenRow],
     most: int,
     read: Callable[[Any, torch.Tensor], torch.Tensor],
 ) -> Float64[np.ndarray, "u k"]:
@@ -81,14 +81,14 @@ def _in_batches(
     sizes = [row.shape[-1] for row in rows]
     with torch.inference_mode():
         for batch in pack_rows(sizes, most):
-            mine = [np.atleast_2d(rows[i]) for i in batch]
-            ids = torch.from_numpy(padded([row[0] for row in mine], model.pad)).to(hf.device)
+            in_batch = [np.atleast_2d(rows[i]) for i in batch]
+            ids = torch.from_numpy(padded([row[0] for row in in_batch], model.pad)).to(hf.device)
             lengths = torch.tensor([sizes[i] for i in batch], device=hf.device)
             mask = (torch.arange(ids.shape[1], device=hf.device) < lengths[:, None]).long()
-            given = {"input_ids": ids, "attention_mask": mask}
+            inputs = {"input_ids": ids, "attention_mask": mask}
             if typed:
-                types = padded([row[1] for row in mine], 0)
-                given["token_type_ids"] = torch.from_numpy(types).to(hf.device)
-            found = read(hf(**given), mask)
-            parts.update(zip(batch, found.double().cpu().numpy(), strict=True))
+                types = padded([row[1] for row in in_batch], 0)
+                inputs["token_type_ids"] = torch.from_numpy(types).to(hf.device)
+            outputs = read(hf(**inputs), mask)
+            parts.update(zip(batch, outputs.double().cpu().numpy(), strict=True))
     return np.stack([parts[i] for i in range(len(rows))])

@@ -73,11 +73,11 @@ class PairSource:
         return self.outputs(self.inputs(np.zeros((1, len(self.counts)), dtype=np.int64)))[0]
 
     def inputs(self, choices: Int64[np.ndarray, "m n"]) -> list[Input]:
-        """Which regions are there, and the text's tokens, as bytes."""
-        there = np.ones((len(choices), self.canvas.n), dtype=bool)
-        there[:, : self._regions] = choices[:, : self._regions] == 0
+        """Which regions are present, and the text's tokens, as bytes."""
+        present = np.ones((len(choices), self.canvas.n), dtype=bool)
+        present[:, : self._regions] = choices[:, : self._regions] == 0
         rows = self.layout.rows(choices[:, self._regions :])
-        return [(a.tobytes(), b.tobytes()) for a, b in zip(there, rows, strict=True)]
+        return [(a.tobytes(), b.tobytes()) for a, b in zip(present, rows, strict=True)]
 
     def outputs(self, inputs: Sequence[Input]) -> Float64[np.ndarray, "u k"]:
         """Scores (u, 1 + others): cosines times the model's scale, plus its bias if it has one."""
@@ -85,18 +85,18 @@ class PairSource:
         texts, text_of = _different([text for _, text in inputs])
         seen = _unit(in_batches(self.canvas, images, self.hf, self._embed_images))
         read = _unit(self._embed_texts([np.frombuffer(t, dtype=np.int32) for t in texts]))
-        own = (seen[image_of] * read[text_of]).sum(axis=1, keepdims=True)
+        cosines = (seen[image_of] * read[text_of]).sum(axis=1, keepdims=True)
         if self._others:
-            own = np.concatenate([own, seen[image_of] @ self._other_texts.T], axis=1)
+            cosines = np.concatenate([cosines, seen[image_of] @ self._other_texts.T], axis=1)
         scale = getattr(self.hf, "logit_scale", None)
         bias = getattr(self.hf, "logit_bias", None)
-        scaled = own if scale is None else own * float(scale.detach().exp())
+        scaled = cosines if scale is None else cosines * float(scale.detach().exp())
         return scaled if bias is None else scaled + float(bias.detach())
 
-    def show(self, given: Input) -> tuple[Any, str]:
+    def show(self, pair: Input, /) -> tuple[Any, str]:
         """The image's pixel values, and the tokens as text."""
-        mask = np.frombuffer(given[0], dtype=bool)
-        ids = np.frombuffer(given[1], dtype=np.int32)
+        mask = np.frombuffer(pair[0], dtype=bool)
+        ids = np.frombuffer(pair[1], dtype=np.int32)
         return self.canvas.compose(mask[None])[0], self.tokenizer.decode(ids.tolist())
 
     @cached_property
@@ -118,11 +118,11 @@ class PairSource:
                     ids = np.pad(ids, ((0, 0), (0, more)), constant_values=self._pad)
                 lengths = np.array([len(rows[i]) for i in batch])
                 mask = (np.arange(ids.shape[1]) < lengths[:, None]) | filled
-                found = self.hf.get_text_features(
+                states = self.hf.get_text_features(
                     input_ids=torch.from_numpy(ids).to(self.hf.device),
                     attention_mask=torch.from_numpy(mask.astype(np.int64)).to(self.hf.device),
                 )
-                parts.update(zip(batch, _pooled(found).double().cpu().numpy(), strict=True))
+                parts.update(zip(batch, _pooled(states).double().cpu().numpy(), strict=True))
         return np.stack([parts[i] for i in range(len(rows))])
 
 
@@ -157,8 +157,8 @@ def _different(items: Sequence[bytes]) -> tuple[list[bytes], Int64[np.ndarray, "
     return list(place), np.array([place[item] for item in items], dtype=np.int64)
 
 
-def _pooled(found: Any) -> torch.Tensor:
-    return found if isinstance(found, torch.Tensor) else found.pooler_output
+def _pooled(states: Any) -> torch.Tensor:
+    return states if isinstance(states, torch.Tensor) else states.pooler_output
 
 
 def _unit(rows: Float64[np.ndarray, "u d"]) -> Float64[np.ndarray, "u d"]:

@@ -40,7 +40,7 @@ class ImageSource:
         return self.outputs(self.inputs(np.zeros((1, self.size), dtype=np.int64)))[0]
 
     def inputs(self, choices: Int64[np.ndarray, "m n"]) -> list[bytes]:
-        """Which regions are there, as bytes."""
+        """Which regions are present, as bytes."""
         return [row.tobytes() for row in choices == 0]
 
     def outputs(self, inputs: Sequence[bytes]) -> Float64[np.ndarray, "u k"]:
@@ -49,9 +49,9 @@ class ImageSource:
             self.canvas, inputs, self.hf, lambda pixels: self.hf(pixel_values=pixels).logits
         )
 
-    def show(self, given: bytes) -> Any:
+    def show(self, regions: bytes, /) -> Any:
         """The image's pixel values, float32 (c, h, w)."""
-        return self.canvas.compose(np.frombuffer(given, dtype=bool)[None])[0]
+        return self.canvas.compose(np.frombuffer(regions, dtype=bool)[None])[0]
 
 
 def in_batches(
@@ -64,8 +64,8 @@ def in_batches(
         for start in range(0, len(inputs), size):
             rows = [np.frombuffer(row, dtype=bool) for row in inputs[start : start + size]]
             pixels = torch.from_numpy(canvas.compose(np.stack(rows)))
-            found = read(pixels.to(device=hf.device, dtype=hf.dtype))
-            parts.append(found.double().cpu().numpy())
+            outputs = read(pixels.to(device=hf.device, dtype=hf.dtype))
+            parts.append(outputs.double().cpu().numpy())
     return np.concatenate(parts)
 
 

@@ -63,9 +63,9 @@ def context_of(config: Any, tokenizer: Any) -> int | None:
         # RoBERTa's positions begin after the padding token's number.
         offset = (text.pad_token_id or 0) + 1 if "roberta" in text.model_type else 0
         limits.append(int(most) - offset)
-    told = getattr(tokenizer, "model_max_length", None)
-    if told is not None and told < _NO_LIMIT:
-        limits.append(int(told))
+    limit = getattr(tokenizer, "model_max_length", None)
+    if limit is not None and limit < _NO_LIMIT:
+        limits.append(int(limit))
     return min(limits, default=None)
 
 
