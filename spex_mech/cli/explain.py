@@ -1,4 +1,4 @@
-"""``spex-mech explain``: evaluate in rounds until the surrogate is faithful enough; or explain a text."""
+"""``spex-mech explain``: a game or a model in rounds until the surrogate is good enough, or a text."""
 
 from __future__ import annotations
 
@@ -10,133 +10,153 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from spex_mech.cli.options import Settings, SpecFile, as_settings
 from spex_mech.cli.printing import print_decoded
 from spex_mech.core.errors import InputError, MissingFileError
 
-_OUT = Path("runs/explained")
-# what the options of --text are when they are not given; others are None
-_USUAL = {
-    "model": "embedded",
-    "level": "sentence",
-    "target": [],
-    "template": "{text}",
-    "chat": False,
-}
+
+class _ExplainGroup(TyperGroup):
+    """Inserts the sub-command where it is left out: ``text`` where ``--text`` is given, else ``game``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or args[0] not in (*self.commands, "--help"):
+            text = any(arg.split("=")[0] == "--text" for arg in args)
+            args = ["text" if text else "game", *args]
+        return super().parse_args(ctx, args)
 
 
-def explain(
+app = typer.Typer(
+    cls=_ExplainGroup,
+    help="Evaluate and decode until the spectrum is faithful enough: a model or a game, or a text.\n\n"
+    "Without game or text, it is text where --text is given and else game.",
+)
+
+TargetR2 = Annotated[
+    float | None,
+    typer.Option(help="Stop at this cross-validated R²; by default spend the whole budget."),
+]
+Budget = Annotated[int | None, typer.Option(min=2, help="Most masks to spend.")]
+Method = Annotated[str | None, typer.Option(help="Decoder, as in decode.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of masks and decoder.")]
+Top = Annotated[int, typer.Option(min=1, help="Interactions to print.")]
+
+
+@app.command()
+def game(
     spec: SpecFile = None,
     settings: Settings = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help=f"Folder of the run; by default {_OUT}, and none for a text, which is only printed."
-        ),
-    ] = None,
-    target_r2: Annotated[
-        float | None,
-        typer.Option(help="Stop at this cross-validated R²; by default spend the whole budget."),
-    ] = None,
-    budget: Annotated[int | None, typer.Option(min=2, help="Most masks to spend.")] = None,
-    method: Annotated[str | None, typer.Option(help="Decoder, as in decode.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of masks and decoder.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="Interactions to print.")] = 8,
-    text: Annotated[
-        str | None,
-        typer.Option(help="Explain a text: the text, @FILE, or - for standard input."),
-    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/explained"),
+    target_r2: TargetR2 = None,
+    budget: Budget = None,
+    method: Method = None,
+    seed: Seed = None,
+    top: Top = 8,
+) -> None:
+    """Evaluate and decode in rounds until the spectrum is faithful enough.
+
+    The spec's task may be a synthetic game (games/peak). The folder is that of a run: decode, prune,
+    circuit and report continue from it.
+    """
+    from spex_mech.run.explain import explain_folder
+    from spex_mech.run.spec import read_spec
+
+    changes = as_settings(settings, design__budget=budget, decode__method=method)
+    if seed is not None:
+        changes += as_settings(None, design__seed=seed, decode__seed=seed)
+    explanation, decoded = explain_folder(read_spec(spec, changes), out, target_r2=target_r2)
+    for step in explanation.rounds:
+        typer.echo(f"{step.masks:>8} masks  expected R² {step.r2:.3f}")
+    typer.echo(explanation.message)
+    print_decoded(decoded, top, message=False)
+    typer.echo(f"written: {out / 'spectrum.json'}, {out / 'interactions.json'}")
+
+
+@app.command(help="Explain a text: its words, sentences or other parts are the players.")
+def text(
+    context: typer.Context,
+    text: Annotated[str, typer.Option(help="The text, @FILE, or - for standard input.")],
     model: Annotated[
-        str,
-        typer.Option(help="--text: 'embedded', a folder, a hub id, or with --url the name there."),
+        str, typer.Option(help="'embedded', a folder, a hub id, or with --url the name there.")
     ] = "embedded",
     pair: Annotated[
         str | None,
         typer.Option(
-            help="--text: a second text, or @FILE, for models that read pairs (premise, hypothesis)."
+            help="A second text, or @FILE, for models that read pairs (premise, hypothesis)."
         ),
     ] = None,
-    level: Annotated[
-        str, typer.Option(help="--text: token, word, sentence or paragraph.")
-    ] = "sentence",
+    level: Annotated[str, typer.Option(help="token, word, sentence or paragraph.")] = "sentence",
     target: Annotated[
         list[str] | None,
-        typer.Option(
-            help="--text: a class, or an answer; several are compared, the first is asked about."
-        ),
+        typer.Option(help="A class, or an answer; several are compared, the first is asked about."),
     ] = None,
     value: Annotated[
         str | None,
-        typer.Option(help="--text: logit, margin, logprob, logodds, probability or similarity."),
+        typer.Option(help="logit, margin, logprob, logodds, probability or similarity."),
     ] = None,
-    removal: Annotated[
-        str | None, typer.Option(help="--text: delete, mask, unknown or filler.")
-    ] = None,
+    removal: Annotated[str | None, typer.Option(help="delete, mask, unknown or filler.")] = None,
     template: Annotated[
-        str, typer.Option(help="--text: what stands around it, as in '{text}\\nAnswer:'.")
+        str, typer.Option(help="What stands around the text, as in '{text}\\nAnswer:'.")
     ] = "{text}",
-    chat: Annotated[bool, typer.Option("--chat", help="--text: use the chat template.")] = False,
+    chat: Annotated[bool, typer.Option("--chat", help="Use the chat template.")] = False,
     url: Annotated[
-        str | None, typer.Option(help="--text: an OpenAI-compatible endpoint's address.")
+        str | None, typer.Option(help="An OpenAI-compatible endpoint's address.")
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the run; by default none, and it is only printed."),
+    ] = None,
+    target_r2: TargetR2 = None,
+    budget: Budget = None,
+    method: Method = None,
     check: Annotated[
         int | None,
-        typer.Option(help="--text: masks held out on top, to measure R²; 40 by default."),
+        typer.Option(help="Masks held out on top, to measure R²; 40 by default."),
     ] = None,
+    seed: Seed = None,
+    top: Top = 8,
 ) -> None:
-    """Evaluate and decode in rounds until the spectrum is faithful enough: a model, a game or a text.
+    """Explain a text; one parameter per option, since the options of a command are its interface."""
+    from spex_mech.features import Chat, Endpoint, ExplainOptions, Removal, TextPair, split_text
+    from spex_mech.features import text as text_game
+    from spex_mech.run.explain_features import explain_features
 
-    The spec's task may be a synthetic game (games/peak). The folder is one of a run: decode, prune,
-    circuit and report go on from it. With --text, the parts of a text are the players, and the options
-    marked so apply.
-    """
-    asked = {
-        "text": text,
-        "pair": pair,
-        "model": model,
-        "level": level,
-        "target": target or [],
-        "value": value,
-        "removal": removal,
-        "template": template,
-        "chat": chat,
-        "url": url,
-    }
-    if text is not None:
-        if spec is not None or settings:
-            raise InputError("--text has no spec and no --set; leave them out")
-        how = {
-            "budget": budget,
-            "target_r2": target_r2,
-            "method": method,
-            "check": check,
-            "seed": seed,
-        }
-        _explain_text(asked, {k: v for k, v in how.items() if v is not None}, out, top)
-        return
-    if alone := [name for name, v in {**asked, "check": check}.items() if v != _USUAL.get(name)]:
-        raise InputError(f"--{alone[0]} goes with --text; a spec has --set KEY=VALUE")
-    home = out or _OUT
-    from spex_mech.run import explain as explaining
-    from spex_mech.run.spec import read_spec
-
-    given = as_settings(settings, design__budget=budget, decode__method=method)
-    if seed is not None:
-        given += as_settings(None, design__seed=seed, decode__seed=seed)
-    found, decoded = explaining.explain_folder(read_spec(spec, given), home, target_r2=target_r2)
-    for one in found.rounds:
-        typer.echo(f"{one.masks:>8} masks  R² {one.r2:.3f} to expect")
-    typer.echo(found.message)
-    print_decoded(decoded, top, message=False)
-    typer.echo(f"written: {home / 'spectrum.json'}, {home / 'interactions.json'}")
+    command = _command(context)
+    whole = read_source(text)
+    split_text(whole, "word")  # refuses an empty text before a model is loaded
+    around = template.replace("\\n", "\n")
+    answers = target or []
+    explained_game = text_game(
+        model if url is None else Endpoint(model, base_url=url),
+        whole if pair is None else TextPair(whole, read_source(pair)),
+        level=level,
+        target=answers[0] if len(answers) == 1 else answers or None,
+        value=value,
+        template=Chat(around) if chat else around,
+        removal=Removal(removal, seed=seed or 0),
+    )
+    explained = explain_features(
+        explained_game,
+        out,
+        budget=budget,
+        target_r2=target_r2,
+        method=method or "auto",
+        seed=seed or 0,
+        options=ExplainOptions(check=40 if check is None else check, command=command),
+    )
+    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    width = shutil.get_terminal_size().columns if color else 88
+    typer.echo(explained.summary(width, color=color, top=top))
+    if out is not None:
+        typer.echo(f"written: {out}; next: spex-mech report {out}")
 
 
 def read_source(source: str) -> str:
     """A text as the command line gives it: itself, ``@FILE``, or ``-`` for standard input.
 
     Raises:
-        MissingFileError: a file that is not there.
+        MissingFileError: a file that does not exist.
         InputError: a file that is not UTF-8 text.
     """
     if source == "-":
@@ -152,38 +172,14 @@ def read_source(source: str) -> str:
         raise InputError(f"{path} is not UTF-8 text ({error.reason}); convert it") from error
 
 
-def _explain_text(asked: dict[str, Any], how: dict[str, Any], out: Path | None, top: int) -> None:
-    """Explain a text and print it; the command is kept as it was asked, for the report."""
-    from spex_mech.features import Endpoint, split_text
-    from spex_mech.features import text as text_game
-    from spex_mech.run.explain_features import explain_features
-
-    given = dict(asked)
-    whole, url, target = read_source(given.pop("text")), given.pop("url"), given.pop("target")
-    split_text(whole, "word")  # refuses an empty text before a model is loaded
-    name, pair = given.pop("model"), given.pop("pair")
-    game = text_game(
-        name if url is None else Endpoint(name, base_url=url),
-        whole,
-        pair=None if pair is None else read_source(pair),
-        target=target[0] if len(target) == 1 else target or None,
-        **{**given, "template": given["template"].replace("\\n", "\n")},
-        seed=how.get("seed", 0),
-    )
-    options = {k: v for k, v in {**asked, **how}.items() if v != _USUAL.get(k)}
-    told = explain_features(game, out, **how, command=_command(options))
-    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    width = shutil.get_terminal_size().columns if color else 88
-    typer.echo(told.summary(width, color=color, top=top))
-    if out is not None:
-        typer.echo(f"written: {out}; next: spex-mech report {out}")
-
-
-def _command(options: dict[str, Any]) -> str:
-    """The command with these options."""
-    line = ["spex-mech", "explain"]
-    for name, value in options.items():
-        flag = f"--{name.replace('_', '-')}"
-        for one in value if isinstance(value, list) else [value]:
-            line += [flag] if one is True else [flag, str(one)]
+def _command(context: typer.Context) -> str:
+    """The command line with the options that differ from their defaults, for the report."""
+    line = ["spex-mech", "explain", "text"]
+    for option in context.command.params:
+        value = context.params.get(option.name)
+        if option.name in ("out", "top") or value in (None, [], option.default):
+            continue
+        flag = option.opts[0]
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            line += [flag] if item is True else [flag, str(item)]
     return shlex.join(line)

@@ -6,8 +6,7 @@ import sys
 
 import typer
 
-from spex_mech.cli import steps
-from spex_mech.cli.explain import explain
+from spex_mech.cli import explain, steps
 from spex_mech.cli.options import ExecutorCommand
 from spex_mech.cli.run import plan, run, status
 from spex_mech.cli.tasks import players, tasks
@@ -31,7 +30,7 @@ app.command(cls=ExecutorCommand)(steps.prune)
 app.command()(steps.export)
 app.command(cls=ExecutorCommand)(steps.circuit)
 app.command()(steps.report)
-app.command()(explain)
+app.add_typer(explain.app, name="explain")
 app.command()(tasks)
 app.command()(players)
 
