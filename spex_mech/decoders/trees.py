@@ -13,7 +13,6 @@ a node are added up on the way: a full tree of depth d costs d 2^d terms instead
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,8 +26,7 @@ from spex_mech.core.spectrum import Spectrum
 if TYPE_CHECKING:
     import xgboost
 
-_NONE = np.iinfo(np.int32).max  # the parent of a root
-_TYPES = {b"l": ">i4", b"L": ">i8", b"d": ">f4"}
+_ROOT = np.iinfo(np.int32).max  # stands for the parent of a root
 
 
 @dataclass(frozen=True)
@@ -66,18 +64,25 @@ def tree_spectrum(booster: xgboost.Booster, n: int) -> Spectrum:
 
 
 def read_forest(booster: xgboost.Booster) -> Forest:
-    """Read the trees of an XGBoost model (see `tree_spectrum`)."""
-    config = json.loads(booster.save_config())["learner"]
-    name = config["gradient_booster"]["name"]
+    """Read the trees of an XGBoost model (see `tree_spectrum`) from its JSON format.
+
+    The format: https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html.
+    """
+    learner = json.loads(booster.save_raw("json"))["learner"]
+    name = learner["gradient_booster"]["name"]
     if name != "gbtree":
         raise InputError(f"booster {name!r} is not a plain tree ensemble; use booster='gbtree'")
-    model = bytes(booster.save_raw("ubj"))
-    parents, sizes = _column(model, "parents")
-    (left, right, players, conditions) = (
-        _column(model, key)[0]
-        for key in ("left_children", "right_children", "split_indices", "split_conditions")
-    )
+    trees = learner["gradient_booster"]["model"]["trees"]
+
+    def column(key: str, dtype: type) -> np.ndarray:
+        """An attribute of all nodes of all trees."""
+        return np.concatenate([np.asarray(tree[key], dtype) for tree in trees])
+
+    sizes = np.array([len(tree["parents"]) for tree in trees])
     shift = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    parents, left = column("parents", np.int64), column("left_children", np.int64)
+    right = column("right_children", np.int64)
+    conditions = column("split_conditions", np.float32)  # as XGBoost keeps them
     is_leaf = left < 0
     present = np.zeros(len(is_leaf), dtype=bool)
     present[(right + shift)[~is_leaf]] = True
@@ -85,29 +90,13 @@ def read_forest(booster: xgboost.Booster) -> Forest:
     if np.any((conditions <= 0) | (conditions > 1), where=~is_leaf):
         raise InputError("a tree splits outside of 0..1; train on 0/1 features, 1 = present")
     return Forest(
-        base=float(config["learner_model_param"]["base_score"].strip("[]")),
-        parents=np.where(parents == _NONE, -1, parents + shift),
+        base=float(learner["learner_model_param"]["base_score"].strip("[]")),
+        parents=np.where(parents == _ROOT, -1, parents + shift),
         is_leaf=is_leaf,
         values=np.where(is_leaf, conditions, 0.0).astype(np.float64),
-        players=players.astype(np.int64),
+        players=column("split_indices", np.int64),
         present=present,
     )
-
-
-def _column(model: bytes, key: str) -> tuple[np.ndarray, Int64[np.ndarray, " trees"]]:
-    """An attribute of all nodes of all trees, and the number of nodes of each tree.
-
-    In Universal Binary JSON (https://ubjson.org) each tree's array stands after its name as type,
-    length and big-endian numbers; to find them so is ten times as fast as to parse the model.
-    """
-    head = re.escape(b"L" + len(key).to_bytes(8, "big") + key.encode()) + rb"\[\$([lLd])#L(.{8})"
-    arrays = [
-        np.frombuffer(model, _TYPES[found[1]], int.from_bytes(found[2], "big"), found.end())
-        for found in re.finditer(head, model, re.DOTALL)
-    ]
-    sizes = np.array([len(array) for array in arrays], dtype=np.int64)
-    joined = np.concatenate(arrays)
-    return joined.astype(joined.dtype.newbyteorder("=")), sizes
 
 
 def forest_spectrum(forest: Forest, n: int) -> Spectrum:
