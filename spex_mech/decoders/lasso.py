@@ -8,13 +8,14 @@ from math import comb
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float64, Int64, UInt64
+from jaxtyping import Float64, Int64, UInt64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.packed import pack_supports
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.checks import check_values, constant_spectrum
 from spex_mech.decoders.ridge import parities
+from spex_mech.decoders.samples import Samples
 from spex_mech.designs.design import MaskDesign
 
 MAX_ENTRIES = 1 << 28
@@ -62,7 +63,8 @@ def lasso(
     for k, (_, test) in enumerate(KFold(folds, shuffle=True, random_state=seed).split(y)):
         fold[test] = k
     shift, scale = float(y.mean()), float(y.std())
-    standard, _, r2 = lasso_folds(design.masks, (y - shift) / scale, np.ones(m), fold, order=order)
+    data = Samples(design.masks, (y - shift) / scale, np.ones(m))
+    standard, _, r2 = lasso_folds(data, fold, order=order)
     kept = int(standard.words.any(axis=1).sum())
     constant_term = np.where(standard.words.any(axis=1), 0.0, shift)
     message = f"LASSO kept {kept} of {count} terms of order <= {order}; expect R² {r2:.3f}"
@@ -71,12 +73,7 @@ def lasso(
 
 
 def lasso_folds(
-    masks: Bool[np.ndarray, "m n"],
-    values: Float64[np.ndarray, " m"],
-    weights: Float64[np.ndarray, " m"],
-    fold: Int64[np.ndarray, " m"],
-    *,
-    order: int,
+    data: Samples, fold: Int64[np.ndarray, " m"], *, order: int
 ) -> tuple[Spectrum, Float64[np.ndarray, " m"], float]:
     """LASSO on all terms of at most ``order`` players, and its predictions of each fold from the others.
 
@@ -85,17 +82,16 @@ def lasso_folds(
     first: small ones take longest to converge and are seldom the best.
 
     Args:
-        masks: bool (m, n), distinct.
-        values: float64 (m,), standardised.
-        weights: float64 (m,).
+        data: samples with standardised values.
         fold: int64 (m,), each mask's fold, 0, 1, ...
         order: largest number of players in a term.
 
     Returns:
         The spectrum of all masks, the predictions (m,), and the cross-validated R² at the penalty.
     """
-    words = _low_order(masks.shape[1], order)
-    columns = parities(masks, words)
+    values, weights, n = data.values, data.counts, data.masks.shape[1]
+    words = _low_order(n, order)
+    columns = parities(data.masks, words)
     share = weights / weights.sum()
     centred = values - share @ values
     largest = float(np.abs((columns - share @ columns).T @ (share * centred)).max())
@@ -123,7 +119,7 @@ def lasso_folds(
     kept = np.flatnonzero(slopes[:, -1])
     constant = np.zeros((1, words.shape[1]), dtype=np.uint64)
     coefficients = np.append(slopes[kept, -1], intercepts[-1])
-    spectrum = Spectrum(np.vstack([words[kept], constant]), coefficients, masks.shape[1])
+    spectrum = Spectrum(np.vstack([words[kept], constant]), coefficients, n)
     return spectrum, predicted, 1.0 - float(total[best] / (weights @ centred**2))
 
 

@@ -19,18 +19,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
 from spex_mech.decoders.ridge import parities, ridge
+from spex_mech.decoders.samples import Samples
 from spex_mech.decoders.trees import tree_spectrum
 from spex_mech.designs.design import MaskDesign
 
 if TYPE_CHECKING:
     import xgboost
 
+_FOLDS, _RATE = 5, 0.1  # of the cross-validation; the trees' learning rate
 _SMALLEST = 16  # terms kept at the least
 _LOSS = 0.0025  # share of the values' variance that the terms left out may make up
 _REFIT = (16, 64, 256)  # numbers of terms to refit
@@ -41,22 +43,7 @@ _STRIDE = 10  # rounds between two looks at the held-out error
 _PATIENCE = 50  # rounds without improvement after which boosting stops
 
 
-@dataclass(frozen=True)
-class _Data:
-    """Distinct masks with the mean and the number of their values."""
-
-    masks: Bool[np.ndarray, "m n"]
-    values: Float64[np.ndarray, " m"]
-    weights: Float64[np.ndarray, " m"]
-
-    def rows(self, chosen: Bool[np.ndarray, " m"]) -> _Data:
-        return _Data(self.masks[chosen], self.values[chosen], self.weights[chosen])
-
-    def error(self, predicted: Float64[np.ndarray, " m"]) -> float:
-        return float(self.weights @ (self.values - predicted) ** 2)
-
-
-_Split = tuple[_Data, _Data]  # what is trained on, and what is held out
+_Fold = tuple[Samples, Samples]  # what is trained on, and what is held out
 
 
 def proxyspex(
@@ -65,9 +52,7 @@ def proxyspex(
     *,
     seed: int = 0,
     depth: int = 5,
-    rate: float = 0.1,
     rounds: int = 200,
-    folds: int = 5,
     nthread: int = 1,
 ) -> Spectrum:
     """Fit boosted trees to the values and return the Fourier terms of theirs that matter.
@@ -77,9 +62,7 @@ def proxyspex(
         values: float64 (m,).
         seed: seed of the folds and of the trees' subsampling.
         depth: largest number of players of a term.
-        rate: learning rate of the boosting.
-        rounds: most trees a fold.
-        folds: number of folds.
+        rounds: most trees per fold.
         nthread: threads of XGBoost.
 
     Returns:
@@ -87,7 +70,7 @@ def proxyspex(
         ``refit``.
 
     Raises:
-        InputError: values that do not fit the design, or fewer than 2 masks a fold.
+        InputError: values that do not fit the design, or fewer than 2 masks per fold.
     """
     y = check_values(design, values)
     if constant := constant_spectrum(design, y, "proxyspex"):
@@ -95,107 +78,94 @@ def proxyspex(
     first, means, counts = distinct(design, y)
     if constant := constant_spectrum(design, means, "proxyspex"):
         return constant
-    if folds < 2 or len(first) < 2 * folds:
+    if len(first) < 2 * _FOLDS:
         raise InputError(
-            f"{len(first)} distinct masks in {folds} folds; proxyspex needs at least 2 folds of "
-            "2 masks, so give it more masks"
+            f"{len(first)} distinct masks in {_FOLDS} folds; proxyspex needs at least 2 masks per "
+            "fold, so give it more masks"
         )
     shift, scale = float(y.mean()), float(y.std())
-    data = _Data(design.masks[first], (means - shift) / scale, counts)
-    fold = np.random.default_rng(seed).permutation(len(first)) % folds
-    params = {"max_depth": depth, "eta": rate, "nthread": nthread, "seed": seed}
-    splits = [(data.rows(fold != k), data.rows(fold == k)) for k in range(folds)]
-    found = _fit(data, splits, params, rounds, refit=True)
-    best, terms = found.spectrum, "refit" if found.refitted else "trees"
-    total = data.error(np.full(len(first), np.average(data.values, weights=counts)))
-    if not found.refitted:
-        best = _sparsify(best, data, total)
-    words, coefficients = best.words, best.coefficients
-    r2 = 1.0 - _error(found.predicted, splits) / total
-    constant_term = np.where(words.any(axis=1), 0.0, shift)
+    data = Samples(design.masks[first], (means - shift) / scale, counts)
+    fold = np.random.default_rng(seed).permutation(len(first)) % _FOLDS
+    boosted = boosted_folds(
+        data, fold, seed=seed, depth=depth, rounds=rounds, nthread=nthread, refit=True
+    )
+    spectrum, total = boosted.spectrum, data.error(data.values - data.moments()[0])
+    if not boosted.refitted:
+        spectrum = _sparsify(spectrum, data, total)
+    r2 = 1.0 - boosted.error / total
+    constant_term = np.where(spectrum.words.any(axis=1), 0.0, shift)
     message = (
-        f"{folds} x {found.trees} trees of depth {depth}, {len(words)} terms "
-        f"({'refitted by ridge' if terms == 'refit' else 'as the trees have them'}); "
+        f"{_FOLDS} x {boosted.trees} trees of depth {depth}, {len(spectrum)} terms "
+        f"({'refitted by ridge' if boosted.refitted else 'as the trees have them'}); "
         f"expect R² {r2:.3f} on masks like these"
     )
+    terms = "refit" if boosted.refitted else "trees"
     info = {"method": "proxyspex", "r2_cv": r2, "terms": terms, "message": message}
-    return Spectrum(words, scale * coefficients + constant_term, design.n, info)
+    return Spectrum(spectrum.words, scale * spectrum.coefficients + constant_term, design.n, info)
+
+
+@dataclass(frozen=True, eq=False)
+class Boosted:
+    """Fourier terms of boosted trees.
+
+    Attributes:
+        spectrum: the average of all folds' trees, or the refit of its largest terms.
+        refitted: whether it is the latter.
+        held_out: float64 (m,), each sample as predicted by the same, made without its fold.
+        error: sum of squared errors of these predictions.
+        trees: number of trees per fold.
+    """
+
+    spectrum: Spectrum
+    refitted: bool
+    held_out: Float64[np.ndarray, " m"]
+    error: float
+    trees: int
 
 
 def boosted_folds(
-    masks: Bool[np.ndarray, "m n"],
-    values: Float64[np.ndarray, " m"],
-    weights: Float64[np.ndarray, " m"],
+    data: Samples,
     fold: Int64[np.ndarray, " m"],
     *,
     seed: int,
     depth: int = 5,
-    rate: float = 0.1,
     rounds: int = 200,
     nthread: int = 1,
     refit: bool = False,
-) -> tuple[Spectrum, Float64[np.ndarray, " m"]]:
+) -> Boosted:
     """The average of the trees grown without each fold, and what those trees predict of that fold.
 
     The predictions are of one fold's trees: the average of all does a little better on new masks.
 
     Args:
-        masks: bool (m, n), distinct.
-        values: float64 (m,), standardised.
-        weights: float64 (m,).
+        data: samples with standardised values.
         fold: int64 (m,), each mask's fold, 0, 1, ...
         seed: seed of the trees' subsampling.
-        depth: as in `proxyspex`, like those that follow.
-        rate: learning rate of the boosting.
-        rounds: most trees a fold.
+        depth: as in `proxyspex`, like ``rounds`` and ``nthread``.
+        rounds: most trees per fold.
         nthread: threads of XGBoost.
-        refit: as in `proxyspex`, take the largest terms, refitted, where that is clearly better.
+        refit: whether to take the largest terms, refitted by ridge regression, where that predicts
+            clearly better.
     """
-    data = _Data(masks, values, weights)
-    folds = int(fold.max()) + 1
-    params = {"max_depth": depth, "eta": rate, "nthread": nthread, "seed": seed}
-    splits = [(data.rows(fold != k), data.rows(fold == k)) for k in range(folds)]
-    found = _fit(data, splits, params, rounds, refit=refit)
-    held_out = np.empty(len(values))
-    for k, part in enumerate(found.predicted):
-        held_out[fold == k] = part
-    return found.spectrum, held_out
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Terms from boosted trees.
-
-    Attributes:
-        spectrum: the average of all folds' trees, or the refit of its largest terms.
-        refitted: whether it is the latter.
-        predicted: what the same, made without each fold, predicts of the fold.
-        trees: trees in each fold.
-    """
-
-    spectrum: Spectrum
-    refitted: bool
-    predicted: list[Float64[np.ndarray, " t"]]
-    trees: int
-
-
-def _fit(
-    data: _Data, splits: list[_Split], params: dict[str, float], rounds: int, *, refit: bool
-) -> _Found:
-    """Grow trees, average them, and with ``refit`` take that where it predicts clearly better."""
     n = data.masks.shape[1]
-    spectra, predicted, trees = _grow(splits, params, rounds, n)
-    bag = _average(spectra)
+    folds = [(data.rows(fold != k), data.rows(fold == k)) for k in range(int(fold.max()) + 1)]
+    params = {"max_depth": depth, "nthread": nthread, "seed": seed}
+    spectra, predicted, trees = _grow(folds, params, rounds)
+    spectrum, refitted = _average(spectra), False
     if refit:
-        size, again = _choose_refit(spectra, splits)
-        if _error(again, splits) < _CLEARLY * _error(predicted, splits):
-            return _Found(Spectrum(*_refit(bag, size, data), n), True, again, trees)
-    return _Found(bag, False, predicted, trees)
+        size, again = _choose_refit(spectra, folds)
+        if _error(again, folds) < _CLEARLY * _error(predicted, folds):
+            spectrum = Spectrum(*_refit(spectrum, size, data), n)
+            predicted, refitted = again, True
+    held_out = np.empty(len(data.values))
+    for k, part in enumerate(predicted):
+        held_out[fold == k] = part
+    return Boosted(spectrum, refitted, held_out, _error(predicted, folds), trees)
 
 
-def _error(predicted: list[Float64[np.ndarray, " t"]], splits: list[_Split]) -> float:
-    """Of predictions of all held-out masks."""
-    return sum(test.error(p) for (_, test), p in zip(splits, predicted, strict=True))
+def _error(predicted: list[Float64[np.ndarray, " t"]], folds: list[_Fold]) -> float:
+    """Sum of squared errors of predictions of all held-out masks."""
+    return sum(test.error(test.values - p) for (_, test), p in zip(folds, predicted, strict=True))
 
 
 def _average(spectra: list[Spectrum]) -> Spectrum:
@@ -205,7 +175,7 @@ def _average(spectra: list[Spectrum]) -> Spectrum:
 
 
 def _grow(
-    splits: list[_Split], params: dict[str, float], rounds: int, n: int
+    folds: list[_Fold], params: dict[str, int], rounds: int
 ) -> tuple[list[Spectrum], list[Float64[np.ndarray, " t"]], int]:
     """Grow trees on each fold's training masks, up to the least pooled held-out error.
 
@@ -215,6 +185,7 @@ def _grow(
     import xgboost as xgb
 
     fixed = {
+        "eta": _RATE,
         "tree_method": "hist",
         "max_bin": 2,  # players are binary
         "subsample": 0.8,
@@ -224,18 +195,18 @@ def _grow(
         **params,
     }
 
-    def matrix(data: _Data, ref: xgboost.DMatrix | None = None) -> xgboost.DMatrix:
+    def matrix(data: Samples, ref: xgboost.DMatrix | None = None) -> xgboost.DMatrix:
         return xgb.QuantileDMatrix(
             data.masks.astype(np.float32),
             data.values,
-            weight=data.weights,
+            weight=data.counts,
             max_bin=2,
             ref=ref,
-            nthread=int(params["nthread"]),
+            nthread=params["nthread"],
         )
 
-    trains = [matrix(train) for train, _ in splits]
-    tests = [matrix(test, train) for (_, test), train in zip(splits, trains, strict=True)]
+    trains = [matrix(train) for train, _ in folds]
+    tests = [matrix(test, train) for (_, test), train in zip(folds, trains, strict=True)]
     boosters = [xgb.Booster(fixed, [train]) for train in trains]
     best, best_error, predicted = 0, np.inf, []
     for grown in range(0, rounds, _STRIDE):
@@ -244,15 +215,16 @@ def _grow(
             for k in range(grown, min(grown + _STRIDE, rounds)):
                 booster.update(train, k)
             now.append(booster.predict(test).astype(np.float64))
-        error = _error(now, splits)
+        error = _error(now, folds)
         if error < best_error:
             best, best_error, predicted = min(grown + _STRIDE, rounds), error, now
         elif grown + _STRIDE - best >= _PATIENCE:
             break
+    n = folds[0][0].masks.shape[1]
     return [tree_spectrum(booster[:best], n) for booster in boosters], predicted, best
 
 
-def _sparsify(bag: Spectrum, data: _Data, total: float) -> Spectrum:
+def _sparsify(bag: Spectrum, data: Samples, total: float) -> Spectrum:
     """The largest terms that together say what all terms say about the design's masks."""
     ranked = bag.truncate(len(bag))  # the constant stands first
     left = bag(data.masks)
@@ -262,30 +234,30 @@ def _sparsify(bag: Spectrum, data: _Data, total: float) -> Spectrum:
         part = Spectrum(ranked.words[start:stop], ranked.coefficients[start:stop], bag.n)
         left = left - part(data.masks)
         start, size = stop, size * 5 // 4
-        if data.weights @ left**2 <= _LOSS * total:
+        if data.counts @ left**2 <= _LOSS * total:
             break
     return bag.truncate(start - 1)
 
 
 def _choose_refit(
-    spectra: list[Spectrum], splits: list[_Split]
+    spectra: list[Spectrum], folds: list[_Fold]
 ) -> tuple[int, list[Float64[np.ndarray, " t"]]]:
     """The number of terms whose ridge refit predicts held-out masks best, and its predictions."""
     predicted: dict[int, list[Float64[np.ndarray, " t"]]] = {size: [] for size in _REFIT}
-    for spectrum, (train, test) in zip(spectra, splits, strict=True):
+    for spectrum, (train, test) in zip(spectra, folds, strict=True):
         for size, parts in predicted.items():
             words, coefficients = _refit(spectrum, size, train)
             parts.append(parities(test.masks, words) @ coefficients)
-    best = min(_REFIT, key=lambda size: _error(predicted[size], splits))
+    best = min(_REFIT, key=lambda size: _error(predicted[size], folds))
     return best, predicted[best]
 
 
 def _refit(
-    spectrum: Spectrum, size: int, data: _Data
+    spectrum: Spectrum, size: int, data: Samples
 ) -> tuple[np.ndarray, Float64[np.ndarray, " s"]]:
     """Ridge coefficients of the ``size`` largest terms; the first term is the constant."""
     words = spectrum.truncate(size).words
     words = words[words.any(axis=1)]
-    fit = ridge(parities(data.masks, words), data.values, weights=data.weights)
+    fit = ridge(parities(data.masks, words), data.values, weights=data.counts)
     constant = np.zeros((1, words.shape[1]), dtype=np.uint64)
     return np.vstack([constant, words]), np.append(fit.intercept, fit.coefficients)

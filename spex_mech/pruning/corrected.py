@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from spex_mech.decoders.gp.fit import Samples, condition_on, learn_in_stages
+from spex_mech.decoders.gp.fit import condition_on, learn_in_stages
 from spex_mech.decoders.gp.kernel import signs
 from spex_mech.decoders.gp.likelihood import Prior, factorise, inverse_from
 from spex_mech.decoders.gp.posterior import WalshPosterior
+from spex_mech.decoders.samples import Samples
 
 Surrogate = Callable[[Bool[np.ndarray, "m n"]], Float64[np.ndarray, " m"]]
 

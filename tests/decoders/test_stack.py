@@ -10,13 +10,14 @@ from spex_mech.core.faithfulness import faithfulness
 from spex_mech.core.masks import all_masks
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import exact_spectrum
-from spex_mech.decoders.gp.fit import Samples, condition_on
+from spex_mech.decoders.gp.fit import condition_on
 from spex_mech.decoders.gp.likelihood import Prior
 from spex_mech.decoders.gp.posterior import condition
 from spex_mech.decoders.gp.warp import rank_gaussian
 from spex_mech.decoders.lasso import lasso_folds
 from spex_mech.decoders.proxyspex import boosted_folds, proxyspex
 from spex_mech.decoders.ridge import parities
+from spex_mech.decoders.samples import Samples
 from spex_mech.decoders.stack.decode import default_members, r2_of, stack
 from spex_mech.decoders.stack.gp import Process, leave_out
 from spex_mech.decoders.stack.members import Lasso, Trees
@@ -304,7 +305,8 @@ def test_given_folds_and_members_are_used():
     predicted = spectrum.predictor.members[0].held_out
     order = np.random.default_rng(0).permutation(60)
     standard = (values - values.mean()) / values.std()
-    _, own, _ = lasso_folds(design.masks, standard, np.ones(60), (fold == 9).astype(int), order=2)
+    data = Samples(design.masks, standard, np.ones(60))
+    _, own, _ = lasso_folds(data, (fold == 9).astype(int), order=2)
     np.testing.assert_allclose(predicted, (own * values.std() / np.ptp(values))[order], atol=5e-3)
     with pytest.raises(InputError, match="all masks are in one fold"):
         stack(design, values, fold=np.zeros(60, dtype=int))
@@ -329,7 +331,8 @@ def test_too_little_is_refused():
 def test_boosted_folds_average_trees_that_have_not_seen_the_fold():
     data = samples(m=150)
     standard = (data.values - data.values.mean()) / data.values.std()
-    spectrum, held_out = boosted_folds(data.masks, standard, data.counts, FOLD, seed=0)
+    boosted = boosted_folds(Samples(data.masks, standard, data.counts), FOLD, seed=0)
+    spectrum, held_out = boosted.spectrum, boosted.held_out
     test = all_masks(12)
     assert (
         faithfulness(spectrum, test, (TRUTH(test) - data.values.mean()) / data.values.std()) > 0.8
@@ -347,15 +350,15 @@ def test_a_refit_of_the_trees_is_that_of_proxyspex():
     shift, scale = values.mean(), values.std()
     fold = np.random.default_rng(0).permutation(400) % 5
     standard = (values - shift) / scale
-    spectrum, held_out = boosted_folds(
-        design.masks, standard, np.ones(400), fold, seed=0, refit=True
-    )
+    data = Samples(design.masks, standard, np.ones(400))
+    boosted = boosted_folds(data, fold, seed=0, refit=True)
+    spectrum, held_out = boosted.spectrum, boosted.held_out
     assert own.info["r2_cv"] == pytest.approx(1 - np.sum((standard - held_out) ** 2) / 400)
     terms = dict(own)
     assert terms.keys() == dict(spectrum).keys()
     for support in terms.keys() - {()}:
         assert scale * spectrum[support] == pytest.approx(terms[support])
-    _, of_trees = boosted_folds(design.masks, standard, np.ones(400), fold, seed=0)
+    of_trees = boosted_folds(data, fold, seed=0).held_out
     assert np.sum((standard - of_trees) ** 2) * 0.9 > np.sum((standard - held_out) ** 2)
 
 
@@ -366,7 +369,7 @@ def test_lasso_path_matches_sklearn():
     weights = np.random.default_rng(0).uniform(0.5, 2, 150)
     standard = (data.values - data.values.mean()) / data.values.std()
     standard = standard + 0.3 * np.random.default_rng(1).normal(size=150)
-    spectrum, _, _ = lasso_folds(data.masks, standard, weights, FOLD, order=1)
+    spectrum, _, _ = lasso_folds(Samples(data.masks, standard, weights), FOLD, order=1)
     columns = parities(data.masks, np.array([[1 << i] for i in range(12)], dtype=np.uint64))
     slopes = np.array([spectrum[(i,)] for i in range(12)])
     left = standard - spectrum[()] - columns @ slopes

@@ -15,7 +15,6 @@ from spex_mech.core.faithfulness import faithfulness
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
 from spex_mech.decoders.gp.fit import (
-    Samples,
     condition_on,
     expected_r2,
     learn_in_stages,
@@ -23,6 +22,7 @@ from spex_mech.decoders.gp.fit import (
 )
 from spex_mech.decoders.gp.kernel import signs
 from spex_mech.decoders.gp.readout import read_out
+from spex_mech.decoders.samples import Samples
 from spex_mech.designs.design import MaskDesign
 
 _FRESH = 2000  # random masks on which the readout is compared with the posterior
@@ -42,7 +42,7 @@ def walsh_gp(
     """Fit a Gaussian process with a Walsh kernel and read out the largest terms of its mean.
 
     The relevances are learnt by L-BFGS, first on 400 random masks, then, starting there, on twice as
-    many until ``rows`` are used (see `walsh_likelihood` for the priors). The posterior is exact for all
+    many until ``rows`` are used (see `gp.likelihood` for the priors). The posterior is exact for all
     distinct masks up to ``max_rows``, and that of a random part of them beyond.
 
     Args:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
 from spex_mech.decoders.gp.kernel import signs
 from spex_mech.decoders.gp.likelihood import TIE, Prior, learn
 from spex_mech.decoders.gp.posterior import WalshPosterior, condition
+from spex_mech.decoders.samples import Samples
 
 _ROWS = (400, 2000)  # fewest and most masks to learn the relevances from
 _ROWS_PER_PLAYER = 16
@@ -18,28 +16,6 @@ _STEPS = (60, 40)  # of L-BFGS, on the first masks and on more
 _CLIP = 2.0
 _HELD_OUT = 100  # masks that make a fair test of one solve
 _FOLDS = 5
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Distinct masks, in random order, with the mean and the number of their values."""
-
-    masks: Bool[np.ndarray, "m n"]
-    values: Float64[np.ndarray, " m"]
-    counts: Float64[np.ndarray, " m"]
-
-    def rows(self, chosen: Any) -> Samples:
-        """The samples at some indices."""
-        return Samples(self.masks[chosen], self.values[chosen], self.counts[chosen])
-
-    def moments(self) -> tuple[float, float]:
-        """Mean and standard deviation; 1.0 for values that do not differ."""
-        mean = float(np.average(self.values, weights=self.counts))
-        return mean, float(np.average((self.values - mean) ** 2, weights=self.counts)) ** 0.5 or 1.0
-
-    def error(self, residuals: Float64[np.ndarray, " m"]) -> float:
-        """Sum of squares, every evaluation counted."""
-        return float(self.counts @ residuals**2)
 
 
 def rows_to_learn(m: int, n: int) -> int:

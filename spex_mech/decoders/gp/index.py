@@ -1,7 +1,7 @@
 r"""What a Walsh-kernel posterior knows of Fourier coefficients and of every linear interaction index.
 
 An index of the form I(T) = sum_{S ⊇ T} w(|S|, |T|) F(S) is Gaussian under the posterior. With the
-prior's independent F(S) of variance lambda_S (see `walsh_kernel`), its prior variance and its covariance
+prior's independent F(S) of variance lambda_S (see `gp.kernel`), its prior variance and its covariance
 with f at a coalition x are
 
     p(T) = sum_{S ⊇ T} w(|S|, |T|)^2 lambda_S,      v(T, x) = sum_{S ⊇ T} w(|S|, |T|) lambda_S (-1)^{|S ∩ x|},
@@ -35,7 +35,7 @@ def covariances(
 
     Args:
         kernel: the prior.
-        rows: float64 (m, n), the coalitions x as `walsh_kernel.signs`.
+        rows: float64 (m, n), the coalitions x as `gp.kernel.signs`.
         sets: int64 (k, t), the players of each T; (1, 0) for the empty set.
         weight: w(|S|, |T|).
 

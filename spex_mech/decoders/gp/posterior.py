@@ -88,7 +88,7 @@ class WalshPosterior:
         """Posterior mean and standard deviation of sum_{S ⊇ T} weight(|S|, |T|) F(S), for each T.
 
         Args:
-            words: uint64 (k, w), the sets T as `terms.pack_supports` packs them.
+            words: uint64 (k, w), the sets T as `packed.pack_supports` packs them.
             weight: from the sizes of S and T to a number; 1.0 for equal sizes and 0.0 otherwise asks
                 for F(T) itself.
 

@@ -22,21 +22,24 @@ from spex_mech.decoders.gp.search import search
 TABLE_PLAYERS = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Readout:
-    """Plain Fourier terms, the constant among them.
+    """The largest terms of a function as plain Fourier terms, the constant among them.
 
     Attributes:
         words: uint64 (s, w).
         coefficients: float64 (s,).
         ranked: number of orthogonal terms they expand, without the constant.
         exact: whether no larger orthogonal term can have been missed.
+        loss: the part of the function's variance that they miss, at the keep rates they were ranked
+            at; NaN where that has not been measured.
     """
 
     words: UInt64[np.ndarray, "s w"]
     coefficients: Float64[np.ndarray, " s"]
     ranked: int
     exact: bool
+    loss: float = float("nan")
 
 
 def read_out(

@@ -1,6 +1,6 @@
 r"""Best-first search for the largest orthogonal terms of a Walsh-kernel function.
 
-In the basis of `walsh_readout` the product part of the kernel gives
+In the basis of `gp.readout` the product part of the kernel gives
 
     G(S) = sum_j beta_j prod_{i in S} r_ij,   r_ij = sigma_i t_i s_ij / (1 + mu_i t_i s_ij),  t = tanh(theta),
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from spex_mech.decoders.gp.fit import Samples
+from spex_mech.decoders.samples import Samples
 
 _LATENT_RANGE = 4.0
 _PENALTY = 1e-3  # on the link's coefficients, for each mask

@@ -14,12 +14,13 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
 from spex_mech.decoders.gp.decode import product_rates
-from spex_mech.decoders.gp.fit import Samples
+from spex_mech.decoders.gp.readout import Readout
 from spex_mech.decoders.gp.warp import logistic, rank_gaussian
+from spex_mech.decoders.samples import Samples
 from spex_mech.decoders.stack.gp import Process
 from spex_mech.decoders.stack.members import Fitted, Lasso, Member, Trees
 from spex_mech.decoders.stack.predictor import StackPredictor
-from spex_mech.decoders.stack.readout import Readout, read_samples, read_table
+from spex_mech.decoders.stack.readout import read_samples, read_table
 from spex_mech.decoders.stack.weights import Blend, blend_held_out
 from spex_mech.designs.design import MaskDesign
 
@@ -54,7 +55,7 @@ def stack(
 
     - ``gp`` and ``tied``: the Gaussian process of `walsh_gp` with relevances that are loosely and tightly
       tied to each other,
-    - ``ranks`` and ``logits``: the same on warped values (see `walsh_warp`), if there are 5 different
+    - ``ranks`` and ``logits``: the same on warped values (see `gp.warp`), if there are 5 different
       values,
     - ``lasso``: all terms of 1 or 2 players (1 alone where masks x terms exceed 2^23),
     - ``trees``: the boosted trees of `proxyspex`, with more than 32 players the whole of it: a refit of

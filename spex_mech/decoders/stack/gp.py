@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float64, Int64, UInt64
 
 from spex_mech.core.transform import walsh_hadamard
 from spex_mech.decoders.gp.fit import (
-    Samples,
     condition_on,
     learn_from,
     learn_in_stages,
@@ -21,6 +20,7 @@ from spex_mech.decoders.gp.likelihood import Prior, factorise, inverse_from
 from spex_mech.decoders.gp.posterior import WalshPosterior
 from spex_mech.decoders.gp.readout import read_out, walsh_table
 from spex_mech.decoders.gp.warp import Link
+from spex_mech.decoders.samples import Samples
 from spex_mech.decoders.stack.members import Fitted
 
 MAX_ROWS = 5000  # masks to solve for

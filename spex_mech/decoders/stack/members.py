@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float64, Int64, UInt64
 
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import walsh_hadamard
-from spex_mech.decoders.gp.fit import Samples
 from spex_mech.decoders.gp.posterior import WalshPosterior
 from spex_mech.decoders.lasso import lasso_folds
 from spex_mech.decoders.proxyspex import boosted_folds
+from spex_mech.decoders.samples import Samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,18 +71,10 @@ class Trees:
 
     def __call__(self, data: Samples, fold: Int64[np.ndarray, " m"], seed: int) -> Fitted:
         """Fit to ``data``; ``seed`` decides the subsampling."""
-        shift, scale = data.moments()
-        standard = (data.values - shift) / scale
-        spectrum, held_out = boosted_folds(
-            data.masks,
-            standard,
-            data.counts,
-            fold,
-            seed=seed,
-            nthread=self.nthread,
-            refit=self.refit,
+        boosted = boosted_folds(
+            _standard(data), fold, seed=seed, nthread=self.nthread, refit=self.refit
         )
-        return _of_spectrum(self.name, spectrum, held_out, shift, scale)
+        return _of_spectrum(self.name, boosted.spectrum, boosted.held_out, data)
 
 
 @dataclass(frozen=True)
@@ -94,22 +86,21 @@ class Lasso:
 
     def __call__(self, data: Samples, fold: Int64[np.ndarray, " m"], seed: int) -> Fitted:
         """Fit to ``data``; nothing is drawn."""
-        shift, scale = data.moments()
-        standard = (data.values - shift) / scale
-        spectrum, held_out, _ = lasso_folds(
-            data.masks, standard, data.counts, fold, order=self.order
-        )
-        return _of_spectrum(self.name, spectrum, held_out, shift, scale)
+        spectrum, held_out, _ = lasso_folds(_standard(data), fold, order=self.order)
+        return _of_spectrum(self.name, spectrum, held_out, data)
+
+
+def _standard(data: Samples) -> Samples:
+    """Samples whose values have mean 0 and standard deviation 1."""
+    shift, scale = data.moments()
+    return Samples(data.masks, (data.values - shift) / scale, data.counts)
 
 
 def _of_spectrum(
-    name: str,
-    standard: Spectrum,
-    held_out: Float64[np.ndarray, " m"],
-    shift: float,
-    scale: float,
+    name: str, standard: Spectrum, held_out: Float64[np.ndarray, " m"], data: Samples
 ) -> Fitted:
-    """A member whose terms are all known, in standardised units."""
+    """A member whose terms are all known, fitted to standardised ``data``."""
+    shift, scale = data.moments()
     terms = np.where(standard.words.any(axis=1), 0.0, shift) + scale * standard.coefficients
     spectrum = Spectrum(standard.words, terms, standard.n)
 

@@ -1,6 +1,6 @@
 """The largest Fourier terms of any function of coalitions that can be evaluated.
 
-Terms are ranked in the basis that is orthogonal at the design's keep rates (see `walsh_readout`). With
+Terms are ranked in the basis that is orthogonal at the design's keep rates (see `gp.readout`). With
 few players the function's values on all 2^n coalitions give all terms exactly. With more, the terms of a
 list of candidates are fitted to the function's own values on fresh masks by least squares.
 """
@@ -8,38 +8,18 @@ list of candidates are fitted to the function's own values on fresh masks by lea
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, UInt64
 
 from spex_mech.core.packed import degrees, players_of
 from spex_mech.core.transform import walsh_hadamard
-from spex_mech.decoders.gp.readout import expand, largest
+from spex_mech.decoders.gp.readout import Readout, expand, largest
 
 _ROUNDING = 1e-12  # of the largest term
 _SAMPLES = 4  # fresh masks for each candidate
 _RARE = 8.0  # at most so many times more at keep rates near 0 or 1, where pairs seldom differ
 _FRESH = 2000  # more fresh masks, to measure the loss on, and fewest to fit on
-
-
-@dataclass(frozen=True, eq=False)
-class Readout:
-    """Plain Fourier terms, the constant among them.
-
-    Attributes:
-        words: uint64 (s, w).
-        coefficients: float64 (s,).
-        ranked: number of orthogonal terms they expand, without the constant.
-        loss: the part of the function's variance that they miss, at those keep rates.
-        exact: whether they are known to be the largest.
-    """
-
-    words: UInt64[np.ndarray, "s w"]
-    coefficients: Float64[np.ndarray, " s"]
-    ranked: int
-    loss: float
-    exact: bool
 
 
 def read_table(
@@ -55,7 +35,7 @@ def read_table(
     total = float(table[1:] @ table[1:])
     loss = max(total - float(table[best[1:]] @ table[best[1:]]), 0.0) / total if total > 0 else 0.0
     words, coefficients = expand(best.astype(np.uint64)[:, None], table[best], mean)
-    return Readout(words, coefficients, len(best) - 1, loss, True)
+    return Readout(words, coefficients, len(best) - 1, True, loss)
 
 
 def read_samples(
@@ -84,7 +64,7 @@ def read_samples(
     loss = float(np.mean(left**2)) / variance if variance > 0 else 0.0
     empty = np.zeros((1, words.shape[1]), dtype=np.uint64)
     plain, coefficients = expand(np.vstack([empty, words[best]]), fitted.copy(), mean)
-    return Readout(plain, coefficients, len(best), loss, False)
+    return Readout(plain, coefficients, len(best), False, loss)
 
 
 def _least_squares(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, rankdata
 
-from spex_mech.decoders.gp.fit import Samples
 from spex_mech.decoders.gp.warp import Link, logistic, rank_gaussian
+from spex_mech.decoders.samples import Samples
 
 
 def data(values, counts=None):
