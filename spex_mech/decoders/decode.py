@@ -20,6 +20,7 @@ from spex_mech.decoders.diagnosis import UNEXPLAINED, outlier, unexplained
 from spex_mech.decoders.gp.decode import walsh_gp
 from spex_mech.decoders.lasso import lasso
 from spex_mech.decoders.proxyspex import proxyspex
+from spex_mech.decoders.spex.decode import spex
 from spex_mech.decoders.spex.expected_r2 import spex_r2, subsampling_of
 from spex_mech.decoders.stack.decode import MIN_MASKS, stack
 from spex_mech.designs.design import MaskDesign
@@ -44,7 +45,7 @@ def decode(
         method: ``auto``, ``stack``, ``walsh_gp``, ``proxyspex``, ``spex``, ``lasso`` or ``exact``.
             ``auto`` is exact when all 2^n masks are there, compares ``spex`` with a ``stack`` on a
             coded design, and otherwise stacks (see `auto`).
-        seed: seed of whatever the method draws, such as its folds.
+        seed: seed of what the method draws, such as its folds; ``spex`` and ``exact`` draw nothing.
         **options: keywords of the method's own function.
 
     Returns:
@@ -53,7 +54,8 @@ def decode(
     Raises:
         InputError: a method that does not exist, or input that the method cannot use.
     """
-    return decoder(method)(design, values, seed=seed, **options)
+    seeds = {} if method in _UNSEEDED else {"seed": seed}
+    return decoder(method)(design, values, **seeds, **options)
 
 
 def decoder(method: str) -> Callable[..., Spectrum]:
@@ -67,7 +69,7 @@ def decoder(method: str) -> Callable[..., Spectrum]:
     return DECODERS[method]
 
 
-def exact(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0) -> Spectrum:
+def exact(design: MaskDesign, values: npt.ArrayLike) -> Spectrum:
     """Exact transform of a design that holds every mask (equal masks are averaged).
 
     Raises:
@@ -87,7 +89,7 @@ def exact(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0) -> Spectr
 
 
 def auto(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0) -> Spectrum:
-    """Decode by whatever suits the design, and say in one line what was chosen and what R² to expect.
+    """Choose the method by the design; the message says which was chosen and what R² to expect.
 
     - All 2^n masks (at most 24 players): ``exact``.
     - A coded design of `designs.spex`: ``spex``, unless a stack explains held-out masks better; the
@@ -95,9 +97,9 @@ def auto(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0) -> Spectru
     - Otherwise the ``stack``, whose members depend on what is affordable (see `stack`), or `walsh_gp`
       alone with fewer than 8 distinct masks.
 
-    There are no other options: to set some, name the method. What explains less than a tenth of the
-    variance of held-out masks is still returned, with a message that says so, what may be the reason, and
-    which design would tell.
+    There are no other options: to set some, name the method. A spectrum that explains less than a tenth
+    of the variance of held-out masks is still returned, with a message that says so, names possible
+    reasons, and recommends a design that would tell them apart.
 
     Returns:
         The chosen method's spectrum; ``info`` holds the ``method``, the ``message``, and ``r2_cv`` unless
@@ -111,7 +113,7 @@ def auto(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0) -> Spectru
         return constant
     first, means, _ = distinct(design, y)
     if design.n <= MAX_PLAYERS and len(first) == 1 << design.n:
-        return exact(design, y, seed=seed)
+        return exact(design, y)
     if not np.ptp(means) > 0:
         return _noise_alone(design, means)
     if isinstance(design.structure, SpexStructure):
@@ -131,21 +133,21 @@ def auto(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0) -> Spectru
 def _coded(
     design: MaskDesign, values: Float64[np.ndarray, " m"], seed: int
 ) -> tuple[Spectrum, str]:
-    """SPEX or a stack, whichever explains masks better that it has not seen, and why."""
-    found = _spex(design, values, seed=seed)
-    expected = spex_r2(design, values, found)
-    info = {**found.info, "r2_cv": expected}
-    found = replace(found, info={**info, "message": f"{info['message']}; expect R² {expected:.3f}"})
+    """SPEX or a stack, whichever predicts held-out masks better, and why."""
+    decoded = spex(design, values)
+    expected = spex_r2(design, values, decoded)
+    message = f"{decoded.info['message']}; expect R² {expected:.3f}"
+    decoded = replace(decoded, info={**decoded.info, "r2_cv": expected, "message": message})
     if expected >= _CLEAR:
-        return found, "chose spex for the coded design, which it explains"
+        return decoded, "chose spex for the coded design, which it explains"
     fold = subsampling_of(design)
     several = len(np.unique(fold)) > 1
     try:
-        other = stack(design, values, seed=seed, fold=fold if several else None)
+        stacked = stack(design, values, seed=seed, fold=fold if several else None)
     except InputError:  # too few distinct masks
-        return found, "chose spex for the coded design"
-    scores = f"by R² on masks held out (spex {expected:.3f}, stack {other.info['r2_cv']:.3f})"
-    best = other if other.info["r2_cv"] > expected else found
+        return decoded, "chose spex for the coded design"
+    scores = f"by R² on masks held out (spex {expected:.3f}, stack {stacked.info['r2_cv']:.3f})"
+    best = stacked if stacked.info["r2_cv"] > expected else decoded
     return best, f"chose {best.info['method']} {scores}"
 
 
@@ -160,18 +162,13 @@ def _noise_alone(design: MaskDesign, means: Float64[np.ndarray, " u"]) -> Spectr
     )
 
 
-def _spex(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0, **options: Any) -> Spectrum:
-    from spex_mech.decoders.spex.decode import spex
-
-    return spex(design, values, seed=seed, **options)
-
-
 DECODERS: Mapping[str, Callable[..., Spectrum]] = {
     "auto": auto,
     "walsh_gp": walsh_gp,
     "stack": stack,
     "proxyspex": proxyspex,
-    "spex": _spex,
+    "spex": spex,
     "lasso": lasso,
     "exact": exact,
 }
+_UNSEEDED = frozenset({"spex", "exact"})

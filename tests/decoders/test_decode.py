@@ -174,5 +174,5 @@ def test_bad_input_is_named():
         decode(design, values[:-1])
     with pytest.raises(InputError, match="spex"):
         decode(design, values, method="spex")
-    with pytest.raises(InputError, match="'uniform' is not coded"):
+    with pytest.raises(InputError, match="of kind 'uniform'"):
         subsampling_of(design)

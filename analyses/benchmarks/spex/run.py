@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+import spex_mech as sm
 from spex_mech.core.spectrum import Spectrum
-from spex_mech.decoders.proxyspex import proxyspex
 from spex_mech.decoders.spex.decode import spex
 from spex_mech.designs.spex import spex as coded_design
 from spex_mech.designs.uniform import uniform
@@ -36,14 +36,14 @@ def planted(n, s, seed, draw="±U(0.5, 1.5)", degrees=(1, 2, 3, 4, 5)):
     return Spectrum.from_supports(sorted(supports), DRAWS[draw](rng, s), n)
 
 
-def decode(truth, budget, seed, noise=0.0, **settings):
+def decode(truth, budget, seed, noise=0.0):
     """Decode noisy values of a coded design: recall, precision, largest error, CPU seconds, masks."""
     design = coded_design(truth.n, budget, seed=seed)
     spread = np.sqrt((truth.coefficients**2).sum())
     values = truth(design.masks)
     values += noise * spread * np.random.default_rng([seed, 1]).normal(size=len(values))
     start = time.process_time()
-    found = spex(design, values, **settings)
+    found = spex(design, values)
     seconds = time.process_time() - start
     return *compare(found, truth), seconds, len(design)
 
@@ -110,10 +110,10 @@ def peak_table(seeds):
             truth = planted(100, 10, seed, degrees=(5,))
             coded = coded_design(100, budget, seed=seed)
             plain = uniform(100, len(coded), seed=seed)
-            for name, (design, decoder) in zip(
-                columns, [(coded, spex), (plain, proxyspex), (coded, proxyspex)], strict=True
+            for name, (design, method) in zip(
+                columns, [(coded, "spex"), (plain, "proxyspex"), (coded, "proxyspex")], strict=True
             ):
-                found = decoder(design, truth(design.masks), seed=seed)
+                found = sm.decode(design, truth(design.masks), method=method, seed=seed)
                 unexplained = np.var(truth(fresh) - found(fresh)) / np.var(truth(fresh))
                 hits = len(set(found.supports) & set(truth.supports))
                 columns[name].append((hits, 1 - unexplained))

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from math import comb, log2
 from pathlib import Path
+from unittest.mock import patch
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before NumPy: seconds of one core
     os.environ.setdefault(_name, "1")
@@ -27,6 +28,7 @@ from spex_mech.core.faithfulness import faithfulness
 from spex_mech.core.masks import all_masks, pack
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import exact_spectrum
+from spex_mech.decoders.gp import decode as gp_decode
 from spex_mech.decoders.gp.decode import walsh_gp
 from spex_mech.decoders.lasso import lasso
 from spex_mech.decoders.proxyspex import proxyspex
@@ -111,7 +113,8 @@ def relevance_rows(args: argparse.Namespace) -> Iterator[dict]:
     for name, n, budget, game in cases:
         design, test = uniform(n, budget, seed=0), uniform(n, 4000, seed=1000).masks
         for rows in (400, 800, 1600):
-            row = _measure("walsh_gp", design, game, test, set(), rows=rows)
+            with patch.object(gp_decode, "rows_to_learn", lambda *_, rows=rows: rows):
+                row = _measure("walsh_gp", design, game, test, set())
             yield {"game": name, "seed": 0} | row | {"method": f"rows {rows}"}
 
 
@@ -123,7 +126,8 @@ def many_masks(args: argparse.Namespace) -> Iterator[dict]:
     for name, n, game in cases:
         design, test = uniform(n, 7000, seed=0), uniform(n, 4000, seed=1000).masks
         for most in (2500, 5000, 7000):
-            row = _measure("walsh_gp", design, game, test, set(), max_rows=most)
+            with patch.object(gp_decode, "MAX_ROWS", most):
+                row = _measure("walsh_gp", design, game, test, set())
             yield {"game": name, "seed": 0} | row | {"method": f"max_rows {most}"}
 
 
@@ -156,9 +160,7 @@ def _again(row: dict, args: argparse.Namespace) -> bool:
     return row["part"] in args.parts and (method in args.methods or method not in METHODS)
 
 
-def _measure(
-    method: str, design: MaskDesign, game: Game, test: np.ndarray, truth: set, **options: int
-) -> dict:
+def _measure(method: str, design: MaskDesign, game: Game, test: np.ndarray, truth: set) -> dict:
     values, n = game(design.masks), design.n
     columns = n + comb(n, 2)
     fit = METHODS[method]
@@ -167,7 +169,7 @@ def _measure(
     row: dict = {"n": n, "budget": len(design), "method": method}
     start = time.process_time()
     try:
-        spectrum = fit(design, values, seed=0, **options)
+        spectrum = fit(design, values, seed=0)
     except InputError:
         return row
     row["cpu_seconds"] = time.process_time() - start

@@ -6,9 +6,11 @@ masks, one exact solve on all masks gives the posterior, and its largest Fourier
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.faithfulness import faithfulness
@@ -21,29 +23,26 @@ from spex_mech.decoders.gp.fit import (
     rows_to_learn,
 )
 from spex_mech.decoders.gp.kernel import signs
-from spex_mech.decoders.gp.readout import read_out
+from spex_mech.decoders.gp.readout import Readout, read_out
 from spex_mech.decoders.samples import Samples
 from spex_mech.designs.design import MaskDesign
 
+MAX_ROWS = 5000  # most masks to solve for
+_SEARCH = 200_000  # terms to evaluate in search of the largest, with more than 20 players
 _FRESH = 2000  # random masks on which the readout is compared with the posterior
 _RATE_RANGE = (0.02, 0.98)
 
 
 def walsh_gp(
-    design: MaskDesign,
-    values: npt.ArrayLike,
-    *,
-    seed: int = 0,
-    terms: int = 200,
-    rows: int | None = None,
-    max_rows: int = 5000,
-    search_limit: int = 200_000,
+    design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0, terms: int = 200
 ) -> Spectrum:
     """Fit a Gaussian process with a Walsh kernel and read out the largest terms of its mean.
 
     The relevances are learnt by L-BFGS, first on 400 random masks, then, starting there, on twice as
-    many until ``rows`` are used (see `gp.likelihood` for the priors). The posterior is exact for all
-    distinct masks up to ``max_rows``, and that of a random part of them beyond.
+    many each time (see `gp.likelihood` for the priors): on 16 masks per player, at least 400 and at most
+    2000, and with 1000 masks or more on at most 90 % of them. The posterior is exact for all distinct
+    masks up to 5000, and that of a random 5000 of them beyond: time grows with the cube of their number,
+    and 5000 take 1.5 GB.
 
     Args:
         design: any masks; equal masks are averaged, with as much less noise.
@@ -51,18 +50,14 @@ def walsh_gp(
         seed: seed of the order of the masks, of the folds and of the masks that test the readout.
         terms: terms to read out, ranked in the basis that is orthogonal at the design's keep rates;
             at rates other than 1/2 their expansion into plain Fourier terms has more.
-        rows: masks to learn the relevances from; by default 16 a player, at least 400 and at most
-            2000, and with 1000 masks or more not above 90 % of them.
-        max_rows: most masks to solve for; time grows with its cube, 5000 take 1.5 GB.
-        search_limit: terms to evaluate in search of the largest, with more than 20 players.
 
     Returns:
         A spectrum that predicts with the full posterior mean (its ``predictor``, which also offers
         ``std(masks)``), while its terms are the readout. ``info`` holds
 
         - ``r2_cv``: R² to expect on masks like the design's. Where 100 masks or more took no part in
-          learning the relevances: of the closed-form leave-one-out predictions of those; where masks
-          beyond ``max_rows`` were left out: of the predictions of these; else from 5 folds, with the
+          learning the relevances: of the closed-form leave-one-out predictions of those; where 100 masks
+          or more beyond 5000 were left out: of the predictions of these; else from 5 folds, with the
           relevances learnt anew for each.
         - ``r2_cv_kind``: ``left out``, ``leave one out`` or ``folds``.
         - ``readout_loss``: the part of the posterior mean's variance that the terms do not give, on
@@ -72,11 +67,11 @@ def walsh_gp(
           values' variance, what was added to the diagonal, masks the relevances are learnt from.
 
     Raises:
-        InputError: values that do not fit the design, fewer than 2 distinct masks, or an option below
-            its least sensible value.
+        InputError: values that do not fit the design, fewer than 2 distinct masks, or less than 1 term.
     """
     y = check_values(design, values)
-    _check_options(terms=terms, rows=rows, max_rows=max_rows, search_limit=search_limit)
+    if terms < 1:
+        raise InputError(f"terms is {terms}, expected at least 1")
     if constant := constant_spectrum(design, y, "walsh_gp"):
         return constant
     first, means, counts = distinct(design, y)
@@ -87,30 +82,18 @@ def walsh_gp(
         )
     rng = np.random.default_rng(seed)
     data = Samples(design.masks[first], means, counts).rows(rng.permutation(len(first)))
-    rows = rows_to_learn(len(first), design.n) if rows is None else rows
-    learnt = min(len(first), max_rows, rows)
+    learnt = min(rows_to_learn(len(first), design.n), MAX_ROWS)
     prior = learn_in_stages(data.rows(slice(learnt)))
-    posterior = condition_on(prior, data.rows(slice(max_rows)))
+    posterior = condition_on(prior, data.rows(slice(MAX_ROWS)))
     r2, kind = expected_r2(posterior, data, learnt)
-
     rates = product_rates(design)
     readout = read_out(
-        posterior.kernel, signs(posterior.masks), posterior.alpha, rates,
-        terms=terms, limit=search_limit,
-    )  # fmt: skip
+        posterior.kernel, signs(posterior.masks), posterior.alpha, rates, terms=terms, limit=_SEARCH
+    )
     constant_term = np.where(readout.words.any(axis=1), 0.0, posterior.shift)
     coefficients = posterior.scale * readout.coefficients + constant_term
     fresh = rng.random((_FRESH, design.n)) < rates
-    target = posterior(fresh)
-    sparse = Spectrum(readout.words, coefficients, design.n)
-    loss = 1.0 - faithfulness(sparse, fresh, target) if np.ptp(target) > 0 else 0.0
-    cut = "" if readout.exact else f" (search cut at {search_limit} terms: larger ones may exist)"
-    part = "" if len(data.values) <= max_rows else f" {max_rows} of"
-    message = (
-        f"Gaussian process on{part} {len(first)} masks, relevances from {learnt}; expect R² {r2:.3f} "
-        f"on masks like these; its {readout.ranked} largest terms{cut} miss "
-        f"{100 * max(loss, 0.0):.1f} % of its variance"
-    )
+    loss = _loss(Spectrum(readout.words, coefficients, design.n), fresh, posterior(fresh))
     info = {
         "method": "walsh_gp",
         "r2_cv": r2,
@@ -121,8 +104,8 @@ def walsh_gp(
         "noise": prior.noise,
         "jitter": posterior.jitter,
         "rows": learnt,
-        "message": message,
     }
+    info["message"] = _message(info, len(first), readout)
     return Spectrum(readout.words, coefficients, design.n, info, posterior)
 
 
@@ -133,8 +116,19 @@ def product_rates(design: MaskDesign) -> Float64[np.ndarray, " n"]:
     return np.where(near.all(), 0.5, rates)
 
 
-def _check_options(**options: int | None) -> None:
-    least = {"terms": 1, "rows": 2, "max_rows": 2, "search_limit": 1}
-    for name, value in options.items():
-        if value is not None and value < least[name]:
-            raise InputError(f"{name} is {value}, expected at least {least[name]}")
+def _loss(
+    terms: Spectrum, masks: Bool[np.ndarray, "k n"], target: Float64[np.ndarray, " k"]
+) -> float:
+    """The part of the variance of ``target`` on some masks that ``terms`` do not give."""
+    return 1.0 - faithfulness(terms, masks, target) if np.ptp(target) > 0 else 0.0
+
+
+def _message(info: dict[str, Any], m: int, readout: Readout) -> str:
+    """One line on a fit to ``m`` distinct masks."""
+    cut = "" if readout.exact else f" (search cut at {_SEARCH} terms: larger ones may exist)"
+    part = "" if m <= MAX_ROWS else f" {MAX_ROWS} of"
+    return (
+        f"Gaussian process on{part} {m} masks, relevances from {info['rows']}; expect R² "
+        f"{info['r2_cv']:.3f} on masks like these; its {readout.ranked} largest terms{cut} miss "
+        f"{100 * max(info['readout_loss'], 0.0):.1f} % of its variance"
+    )

@@ -15,87 +15,93 @@ from spex_mech.core.masks import pack
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.checks import check_values, constant_spectrum
 from spex_mech.decoders.spex.bins import Bins
-from spex_mech.decoders.spex.search import Found, decode_bins, decode_pairs, scan_low_degree
+from spex_mech.decoders.spex.search import (
+    Candidates,
+    decode_bins,
+    decode_pairs,
+    scan_low_degree,
+)
 from spex_mech.designs.codes import xor_of
 from spex_mech.designs.design import MaskDesign
 from spex_mech.designs.spex import SpexStructure
 
-# Evidence, in standard errors, below which a term is not kept.
-_EVIDENCE = 4.0
-# Amplitudes below this share of the largest are rounding.
-_ROUNDING = 1e-11
+_EVIDENCE = 4.0  # in standard errors, below which a term is not kept
+_ROUNDING = 1e-11  # amplitudes below this share of the largest are rounding
 _ROUNDS = 200
 _SAMPLES_PER_TERM = 16
+_FLIPS = 8  # least reliable signs that soft decoding turns over in each bin, up to three at a time
+_PAIRS = 1 << 14  # most pairs of bins to decode together
+_SCAN = 1 << 19  # most sets for the matched filter: up to pairs of 1,000 players, triples of 100
+
+_Stage = Callable[[Bins, Int64[np.ndarray, " k"]], Candidates]
+_STAGES: tuple[_Stage, ...] = (
+    partial(decode_bins, flips=0),
+    partial(decode_bins, flips=_FLIPS),
+    partial(decode_pairs, most=_PAIRS),
+    lambda bins, active: scan_low_degree(bins, most=_SCAN),
+)
 
 
-def spex(
-    design: MaskDesign,
-    values: npt.ArrayLike,
-    *,
-    seed: int = 0,
-    flips: int = 8,
-    pairs: int = 1 << 14,
-    scan: int = 1 << 19,
-    max_terms: int | None = None,
-) -> Spectrum:
-    """Decode the values of a coded design into a sparse spectrum.
+def spex(design: MaskDesign, values: npt.ArrayLike) -> Spectrum:
+    """Decode the values of a coded design into a sparse spectrum; nothing is drawn at random.
 
     A bin whose signs spell the syndrome of a set that belongs to that bin proposes that set; it is
-    believed when the bins that hold it in the *other* subsamplings agree. Terms that are believed are
-    fitted together by least squares and taken out of all bins, and what is left is looked at again:
-    first by hard decoding, then by soft decoding, then in pairs of bins, then with a matched filter
-    for every set of low degree, until nothing changes. Terms that the fit does not support are
-    dropped at the end. (The paper believes what explains most of its own bin, and has neither pairs
-    nor a matched filter.)
+    accepted when the bins that hold it in the *other* subsamplings agree. Accepted terms are fitted
+    together by least squares and taken out of all bins, and the rest is decoded again: first by hard
+    decoding, then by soft decoding, then in pairs of bins, then with a matched filter for every set of
+    low degree, until nothing changes. Terms that the fit does not support are dropped at the end. (The
+    paper accepts what explains most of its own bin, and has neither pairs nor a matched filter.)
 
-    A function that is not sparse is no error: what was found is returned, and says so in ``info``.
+    A function that is not sparse is no error: the terms that were found are returned, and ``info`` says
+    how little they explain.
 
     Args:
         design: made by `designs.spex`, its masks in their order.
         values: float64 (m,), the value of each mask.
-        seed: accepted as by every decoder; nothing here is random.
-        flips: how many of its least reliable signs soft decoding turns over in each bin, up to
-            three at a time; 0 leaves hard decoding alone.
-        pairs: largest number of pairs of bins to decode together; 0 leaves them out.
-        scan: largest number of sets for the matched filter; 0 leaves it out. Whole degrees are
-            taken while they fit, so 1,000 players are scanned up to pairs, 100 up to triples.
-        max_terms: stop when more than this many terms are found; by default, one for each bin or for
-            each 16 samples.
 
     Returns:
         Terms of degree at most the design's ``max_degree``. ``info`` holds ``method``, ``message``,
         ``explained`` (share of the variance of the values), ``noise`` (standard deviation of a value
-        around the spectrum), ``bins`` and ``bins_explained`` (those of which terms, besides the
-        constant, explain half).
+        around the spectrum), ``bins`` and ``bins_explained`` (the number of bins of which the terms
+        beside the constant explain half).
 
     Raises:
-        InputError: a design of another kind, masks that are not the design's own, values of the wrong
-            length or not finite, or a setting below 0.
+        InputError: a design of another kind, masks that are not the design's own, or values of the wrong
+            length or not finite.
     """
-    structure = _structure(design)
-    if min(flips, pairs, scan, max_terms or 0) < 0:
-        raise InputError(
-            f"flips={flips}, pairs={pairs}, scan={scan} and max_terms={max_terms} cannot be "
-            "negative; 0 leaves soft decoding, pairs or the matched filter out"
-        )
+    structure = structure_of(design)
     values = check_values(design, values)
     constant = constant_spectrum(design, values, "spex")
     if constant is not None:
         return constant
     observed = Bins.from_values(structure, values)
-    stages: list[_Stage] = [partial(decode_bins, flips=0)]
-    stages += [partial(decode_bins, flips=flips)] if flips else []
-    stages += [partial(decode_pairs, most=pairs)] if pairs else []
-    stages += [partial(scan_low_degree, most=scan)] if scan else []
-    room = max(len(observed.energy), values.size // _SAMPLES_PER_TERM)
-    most = room if max_terms is None else max_terms
-    fit = _prune(observed, _peel(observed, stages, most))
+    most = max(len(observed.energy), values.size // _SAMPLES_PER_TERM)
+    fit = _prune(observed, _peel(observed, _STAGES, most))
     words = xor_of(pack(np.eye(design.n, dtype=bool)), fit.sets)
-    info = _report(observed, fit)
-    return Spectrum.from_words(words, fit.coefficients, design.n, info)
+    return Spectrum.from_words(words, fit.coefficients, design.n, _report(observed, fit))
 
 
-_Stage = Callable[[Bins, Int64[np.ndarray, " k"]], Found]
+def structure_of(design: MaskDesign) -> SpexStructure:
+    """The code behind a design.
+
+    Raises:
+        InputError: a design of another kind, or masks that are not those of its code.
+    """
+    structure = design.structure
+    if not isinstance(structure, SpexStructure):
+        raise InputError(
+            f"the design is of kind {design.kind!r}, but the SPEX decoder needs the code of a design "
+            "made by designs.spex; decode this one with method 'proxyspex'"
+        )
+    fits = structure.code.n == design.n and structure.rows.max() == len(design) - 1
+    ends = np.append(0, 1 << np.arange(structure.b))
+    for group, rows in enumerate(structure.rows):
+        if not (fits and np.array_equal(design.masks[rows[:, ends]], structure.masks(group, ends))):
+            raise InputError(
+                "the design's masks are not those that its structure describes; "
+                "use the design as designs.spex made it, masks in their order"
+            )
+    return structure
 
 
 class _Fit(NamedTuple):
@@ -104,7 +110,7 @@ class _Fit(NamedTuple):
     left: Bins
 
 
-def _peel(observed: Bins, stages: list[_Stage], most: int) -> Int64[np.ndarray, "k t"]:
+def _peel(observed: Bins, stages: tuple[_Stage, ...], most: int) -> Int64[np.ndarray, "k t"]:
     """Find terms until nothing changes; a later stage is tried when the earlier ones find nothing."""
     sets = np.full((1, observed.structure.max_degree), -1, dtype=np.int64)
     left, _ = observed.without(sets)
@@ -122,11 +128,13 @@ def _peel(observed: Bins, stages: list[_Stage], most: int) -> Int64[np.ndarray, 
     return sets
 
 
-def _select(left: Bins, found: Found, known: Int64[np.ndarray, "k t"]) -> Int64[np.ndarray, "j t"]:
-    """The sets with enough evidence, best first and one a bin: what shares a bin can wait."""
-    good = np.flatnonzero(found.evidence >= np.maximum(found.needed, _EVIDENCE))
-    order = good[np.argsort(-found.evidence[good], kind="stable")]
-    sets = found.sets[order]
+def _select(
+    left: Bins, candidates: Candidates, known: Int64[np.ndarray, "k t"]
+) -> Int64[np.ndarray, "j t"]:
+    """The sets with enough evidence, best first and one per bin; sets that share a bin come later."""
+    evidence = candidates.evidence
+    good = np.flatnonzero(evidence >= np.maximum(candidates.needed, _EVIDENCE))
+    sets = candidates.sets[good[np.argsort(-evidence[good], kind="stable")]]
     taken = np.zeros(len(left.energy), dtype=bool)
     seen = set(map(bytes, known))
     new = []
@@ -185,21 +193,3 @@ def _report(observed: Bins, fit: _Fit) -> dict[str, Any]:
         "bins": total,
         "bins_explained": count,
     }
-
-
-def _structure(design: MaskDesign) -> SpexStructure:
-    structure = design.structure
-    if not isinstance(structure, SpexStructure):
-        raise InputError(
-            f"the design is of kind {design.kind!r}, but the SPEX decoder needs the code of a design "
-            "made by designs.spex; decode this one with method 'proxyspex'"
-        )
-    fits = structure.code.n == design.n and structure.rows.max() == len(design) - 1
-    ends = np.append(0, 1 << np.arange(structure.b))
-    for group, rows in enumerate(structure.rows):
-        if not (fits and np.array_equal(design.masks[rows[:, ends]], structure.masks(group, ends))):
-            raise InputError(
-                "the design's masks are not those that its structure describes; "
-                "use the design as designs.spex made it, masks in their order"
-            )
-    return structure

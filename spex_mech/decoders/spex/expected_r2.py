@@ -7,34 +7,33 @@ from math import comb, log
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from spex_mech.core.errors import InputError
 from spex_mech.core.faithfulness import faithfulness
 from spex_mech.core.spectrum import Spectrum
-from spex_mech.decoders.spex.decode import spex
+from spex_mech.decoders.spex.decode import spex, structure_of
 from spex_mech.designs.design import MaskDesign
 from spex_mech.designs.spex import SpexStructure
 
 
-def spex_r2(design: MaskDesign, values: Float64[np.ndarray, " m"], found: Spectrum) -> float:
+def spex_r2(design: MaskDesign, values: Float64[np.ndarray, " m"], spectrum: Spectrum) -> float:
     """R² to expect on random masks: the larger of two cautious estimates.
 
     - The last subsampling as predicted by a decoding of the others. With three subsamplings, two are
       left, which is harder to decode.
-    - The share of the variance that ``found`` explains, less what choosing its s terms among all N of
+    - The share of the variance that ``spectrum`` explains, less what choosing its s terms among all N of
       their degree explains of mere noise in M masks: 1 - (1 - explained) (1 + 2 s ln N / M) (the risk
       inflation criterion of Foster and George 1994).
     """
-    structure = _structure(design)
+    structure = structure_of(design)
     sets = sum(comb(design.n, k) for k in range(1, structure.max_degree + 1))
-    terms = int(found.words.any(axis=1).sum())
-    explained = float(found.info.get("explained", 0.0))
+    terms = int(spectrum.words.any(axis=1).sum())
+    explained = float(spectrum.info.get("explained", 0.0))
     penalty = 1.0 + 2.0 * terms * log(max(sets, 2)) / len(design)
     return max(1.0 - (1.0 - explained) * penalty, _left_out(design, structure, values))
 
 
 def subsampling_of(design: MaskDesign) -> Int64[np.ndarray, " m"]:
     """The first subsampling that holds each mask of a coded design."""
-    structure = _structure(design)
+    structure = structure_of(design)
     out = np.full(len(design), structure.groups, dtype=np.int64)
     for group, rows in enumerate(structure.rows):
         np.minimum.at(out, rows.ravel(), group)
@@ -55,9 +54,3 @@ def _left_out(
     )  # fmt: skip
     rest = MaskDesign(design.masks[known], design.seed, design.kind, design.keep_rates, part)
     return faithfulness(spex(rest, values[known]), design.masks[~known], values[~known])
-
-
-def _structure(design: MaskDesign) -> SpexStructure:
-    if not isinstance(design.structure, SpexStructure):
-        raise InputError(f"a design of kind {design.kind!r} is not coded; use designs.spex")
-    return design.structure

@@ -20,8 +20,8 @@ _CHUNK_BINS = 1 << 10
 _CHUNK_PAIRS = 1 << 14
 
 
-class Found(NamedTuple):
-    """Sets that may be terms.
+class Candidates(NamedTuple):
+    """Sets that may be terms, and how strongly the samples speak for each.
 
     Attributes:
         sets: int64 (M, t), distinct, the players of each and then -1.
@@ -42,8 +42,8 @@ def hard_decode(
     Returns:
         The sets found and the row of each.
     """
-    players, found = code.decode(_syndromes(amplitudes))
-    return players[found], np.flatnonzero(found)
+    players, decoded = code.decode(_syndromes(amplitudes))
+    return players[decoded], np.flatnonzero(decoded)
 
 
 def soft_decode(
@@ -64,11 +64,11 @@ def soft_decode(
     syndromes = np.repeat(_syndromes(amplitudes)[:, None], len(patterns), axis=1)
     for k in range(patterns.shape[1]):
         syndromes[:, patterns[:, k]] ^= turn[:, None, k]
-    players, found = code.decode(syndromes.reshape(-1, syndromes.shape[2]))
-    return players[found], np.flatnonzero(found) // len(patterns)
+    players, decoded = code.decode(syndromes.reshape(-1, syndromes.shape[2]))
+    return players[decoded], np.flatnonzero(decoded) // len(patterns)
 
 
-def decode_bins(bins: Bins, among: Int64[np.ndarray, " k"], *, flips: int) -> Found:
+def decode_bins(bins: Bins, active: Int64[np.ndarray, " k"], *, flips: int) -> Candidates:
     """Decode some bins; keep the sets that belong to the bin they were found in.
 
     The evidence for a set is its estimate from the subsamplings it was *not* found in (where it was
@@ -76,36 +76,36 @@ def decode_bins(bins: Bins, among: Int64[np.ndarray, " k"], *, flips: int) -> Fo
     estimate where it was found.
 
     Args:
-        bins: what is left of the samples.
-        among: the bins to look at.
+        bins: bins without the terms accepted so far.
+        active: the bins to look at.
         flips: signs to turn over in soft decoding; 0 for hard decoding.
     """
     decode = partial(soft_decode, flips=flips) if flips else hard_decode
     sets, homes = [], []
-    for start in range(0, len(among), _CHUNK_BINS):
-        part = among[start : start + _CHUNK_BINS]
-        found, rows = decode(bins.structure.code, bins.amplitudes[part])
-        home = bins.places(found) == part[rows, None]
-        own = home.any(axis=1)
-        sets.append(found[own])
-        homes.append(home[own])
+    for start in range(0, len(active), _CHUNK_BINS):
+        part = active[start : start + _CHUNK_BINS]
+        decoded, rows = decode(bins.structure.code, bins.amplitudes[part])
+        home = bins.places(decoded) == part[rows, None]
+        at_home = home.any(axis=1)
+        sets.append(decoded[at_home])
+        homes.append(home[at_home])
     return _confirm(bins, np.concatenate(sets), np.concatenate(homes))
 
 
-def decode_pairs(bins: Bins, among: Int64[np.ndarray, " k"], *, most: int) -> Found:
+def decode_pairs(bins: Bins, active: Int64[np.ndarray, " k"], *, most: int) -> Candidates:
     """Decode the sums and differences of two bins of different subsamplings.
 
-    A set in both adds up in one of them, and what else the bins hold does not; two terms that share
+    A set in both bins adds up in one of the two, unlike all else that the bins hold; two terms that share
     their bins everywhere are told apart where their offsets have different signs. The evidence is
     that of the other subsamplings.
 
     Args:
-        bins: what is left of the samples.
-        among: the bins to look at.
+        bins: bins without the terms accepted so far.
+        active: the bins to look at.
         most: largest number of pairs; the bins of most energy are paired.
     """
-    strongest = np.argsort(-bins.energy[among], kind="stable")[: 1 + isqrt(2 * most)]
-    chosen = np.sort(among[strongest])
+    strongest = np.argsort(-bins.energy[active], kind="stable")[: 1 + isqrt(2 * most)]
+    chosen = np.sort(active[strongest])
     group = chosen >> bins.structure.b
     one, two = (chosen[side] for side in np.nonzero(group[:, None] < group))
     sets, homes = [], []
@@ -113,26 +113,25 @@ def decode_pairs(bins: Bins, among: Int64[np.ndarray, " k"], *, most: int) -> Fo
         a, b = (side[start : start + _CHUNK_PAIRS] for side in (one, two))
         for sign in (1.0, -1.0):
             mixed = bins.amplitudes[a] + sign * bins.amplitudes[b]
-            found, rows = hard_decode(bins.structure.code, mixed)
-            places = bins.places(found)
+            decoded, rows = hard_decode(bins.structure.code, mixed)
+            places = bins.places(decoded)
             home = (places == a[rows, None]) | (places == b[rows, None])
-            own = home.sum(axis=1) == 2
-            sets.append(found[own])
-            homes.append(home[own])
+            at_home = home.sum(axis=1) == 2
+            sets.append(decoded[at_home])
+            homes.append(home[at_home])
     if not sets:
         return _nothing(bins)
     return _confirm(bins, np.concatenate(sets), np.concatenate(homes))
 
 
-def scan_low_degree(bins: Bins, among: Int64[np.ndarray, " k"], *, most: int) -> Found:
+def scan_low_degree(bins: Bins, *, most: int) -> Candidates:
     """Matched filter: the estimate of every set of low degree from all subsamplings.
 
     The largest of N standard normal variables is near sqrt(2 log N); with all sets of a degree to
     choose from, one more standard error than that is needed.
 
     Args:
-        bins: what is left of the samples.
-        among: not used; every set lies in some bin of each subsampling.
+        bins: bins without the terms accepted so far.
         most: largest number of sets: whole degrees are taken while they fit.
     """
     n, t = bins.structure.code.n, bins.structure.max_degree
@@ -152,10 +151,12 @@ def scan_low_degree(bins: Bins, among: Int64[np.ndarray, " k"], *, most: int) ->
             needed.append(np.full(good.sum(), bar))
     if not sets:
         return _nothing(bins)
-    return Found(np.concatenate(sets), np.concatenate(evidence), np.concatenate(needed))
+    return Candidates(np.concatenate(sets), np.concatenate(evidence), np.concatenate(needed))
 
 
-def _confirm(bins: Bins, sets: Int64[np.ndarray, "M t"], home: Bool[np.ndarray, "M C"]) -> Found:
+def _confirm(
+    bins: Bins, sets: Int64[np.ndarray, "M t"], home: Bool[np.ndarray, "M C"]
+) -> Candidates:
     """Weigh sets by the subsamplings that are not their home."""
     if not len(sets):
         return _nothing(bins)
@@ -167,12 +168,12 @@ def _confirm(bins: Bins, sets: Int64[np.ndarray, "M t"], home: Bool[np.ndarray, 
     distinct, inverse = np.unique(sets, axis=0, return_inverse=True)
     best = np.zeros(len(distinct))
     np.maximum.at(best, inverse.reshape(-1), score)
-    return Found(distinct, best, np.zeros(len(distinct)))
+    return Candidates(distinct, best, np.zeros(len(distinct)))
 
 
-def _nothing(bins: Bins) -> Found:
+def _nothing(bins: Bins) -> Candidates:
     none = np.empty((0, bins.structure.max_degree), dtype=np.int64)
-    return Found(none, np.empty(0), np.empty(0))
+    return Candidates(none, np.empty(0), np.empty(0))
 
 
 def _all_sets(n: int, t: int, degree: int) -> Iterator[Int64[np.ndarray, "N t"]]:

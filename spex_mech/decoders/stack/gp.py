@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt64
 
 from spex_mech.core.transform import walsh_hadamard
+from spex_mech.decoders.gp.decode import MAX_ROWS
 from spex_mech.decoders.gp.fit import (
     condition_on,
     learn_from,
@@ -23,7 +24,6 @@ from spex_mech.decoders.gp.warp import Link
 from spex_mech.decoders.samples import Samples
 from spex_mech.decoders.stack.members import Fitted
 
-MAX_ROWS = 5000  # masks to solve for
 _LEARNT = 0.8  # share of the masks in learning above which none are left to be predicted
 _FEW_PLAYERS = 32  # up to so many, relevances that know a mask hardly flatter its prediction
 _TEST = 100  # masks that make a fair test, and are enough to weigh members on
