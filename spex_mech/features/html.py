@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from spex_mech.core.palette import HELPS, HURTS
 from spex_mech.features.shown import Shown
 from spex_mech.features.spans import Pair, Passage, Picture
 
 _STRONGEST = 0.6  # opacity of the strongest effect
-BLUE, RED = "#2a6f97", "#c8553d"  # helps, hurts
 
 # The neighbour (down, right) beyond each side of a pixel, and the side's ends (right, down), clockwise.
 _SIDES = (
@@ -59,8 +59,8 @@ def _render(template: str, shown: Shown) -> str:
     key = repr((shown.names, shown.effects, shown.joint, pieces)).encode()
     return environment.get_template(template).render(
         view=shown,
-        blue=BLUE,
-        red=RED,
+        blue=HELPS,
+        red=HURTS,
         pieces=pieces,
         image=image,
         arcs=arcs,
@@ -70,7 +70,7 @@ def _render(template: str, shown: Shown) -> str:
 
 
 def _color(effect: float, largest: float) -> str:
-    color = BLUE if effect > 0 else RED
+    color = HELPS if effect > 0 else HURTS
     channels = ",".join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5))
     return f"rgba({channels},{_STRONGEST * abs(effect) / largest:.3f})"
 
