@@ -1,4 +1,4 @@
-"""Experiments that test an explanation on the model itself: what happens when parts go or come."""
+"""Experiments that test an explanation on the model itself, by removing and inserting parts."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MAX_MEMBERS = 8
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """How a game's value changes as parts go, or come, in an order of importance.
+    """How a game's value changes as parts are removed, or inserted, in an order of importance.
 
     Attributes:
         order: the players, most helpful first.
         sizes: int (k,), numbers of players deleted or inserted.
         deleted: float64 (k,), value when the first ``sizes`` players are removed from the whole.
         inserted: float64 (k,), value when only the first ``sizes`` players are present.
-        random_deleted: mean and interval over random orders, one a size.
+        random_deleted: mean and interval over random orders, one per size.
         random_inserted: the same for insertion.
     """
 
@@ -40,21 +40,6 @@ class Curves:
     inserted: Float64[np.ndarray, " k"]
     random_deleted: tuple[Estimate, ...]
     random_inserted: tuple[Estimate, ...]
-
-    @property
-    def areas(self) -> dict[str, float]:
-        """Areas under the curves over the share of players, by the trapezoid rule.
-
-        A good order has a small ``deleted`` and a large ``inserted`` area.
-        """
-        x = self.sizes / self.sizes[-1]
-        lines = {
-            "deleted": self.deleted,
-            "inserted": self.inserted,
-            "random deleted": np.array([e.mean for e in self.random_deleted]),
-            "random inserted": np.array([e.mean for e in self.random_inserted]),
-        }
-        return {name: float(np.trapezoid(y, x)) for name, y in lines.items()}
 
 
 def insert_delete(
@@ -99,7 +84,7 @@ def insert_delete(
 
 @dataclass(frozen=True)
 class Subtraction:
-    """What the removal of k players costs.
+    """The cost of removing k players.
 
     Attributes:
         k: how many are removed.
@@ -171,10 +156,10 @@ def subtract_top(
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happens when some members of an interaction are removed, everything else being present.
+    """The effect of removing some members of an interaction while everything else is present.
 
     Attributes:
-        removed: positions of the removed members; none is the whole input.
+        removed: positions of the removed members; empty for the whole input.
         value: mean value with its interval over inputs and draws.
         changed: share of inputs and draws in which the answer is no longer that of the whole input, with its
             interval.
@@ -196,7 +181,7 @@ def remove_members(
     """Remove the members of an interaction one at a time, in every combination, and together.
 
     The trolley experiment of the SPEX paper: an interaction is real if the answer changes only when
-    all of its members go.
+    all of its members are removed.
 
     Args:
         games: a game, or several of the same kind, with an interaction each.
@@ -223,8 +208,8 @@ def remove_members(
     subsets = [s for k in range(len(sets[0]) + 1) for s in combinations(range(len(sets[0])), k)]
     values = np.stack(
         [
-            _without(game.with_seed(seed + d) if draws > 1 else game, own, subsets)
-            for game, own in zip(each, sets, strict=True)
+            _without(game.with_seed(seed + d) if draws > 1 else game, names, subsets)
+            for game, names in zip(each, sets, strict=True)
             for d in range(draws)
         ]
     )
@@ -243,8 +228,8 @@ def remove_members(
 
 def _ranked(order: Sequence[int] | Spectrum, n: int) -> list[int]:
     if isinstance(order, Spectrum):
-        found = interactions(order, "Banzhaf", 1).values
-        return sorted(range(n), key=lambda i: -found.get((i,), 0.0))
+        values = interactions(order, "Banzhaf", 1).values
+        return sorted(range(n), key=lambda i: -values.get((i,), 0.0))
     ranked = [int(i) for i in order]
     if sorted(ranked) != list(range(n)):
         raise InputError(f"the order has {len(ranked)} players, expected each of {n} once")
@@ -259,8 +244,8 @@ def _firsts(order: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> Bool[
 
 
 def _members(games: Sequence[FeatureGame], members: Sequence) -> list[tuple[int, ...]]:
-    given = [members] if members and isinstance(members[0], (int, np.integer)) else list(members)
-    sets = [tuple(int(i) for i in one) for one in given]
+    single = members and isinstance(members[0], (int, np.integer))
+    sets = [tuple(int(i) for i in one) for one in ([members] if single else members)]
     if len(sets) != len(games) or len({len(one) for one in sets}) != 1:
         raise InputError(
             f"there are {len(games)} games and members {members!r}; give one set of one size for each game"
