@@ -84,7 +84,7 @@ def text(
         source = EndpointSource(parts, model, value=value, target=target, system=system)
         reading = source.reading
     else:
-        from spex_mech.features.readers.loading import load_text_model, put_into_chat
+        from spex_mech.features.readers.model import load_text_model, put_into_chat
         from spex_mech.features.readers.target import source_and_reading
 
         if callable(value):

@@ -1,4 +1,4 @@
-"""From texts in parts to the tokens of their parts, with any tokenizer."""
+"""From texts in parts to the tokens of their parts, with any fast tokenizer."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ def tokenize(tokenizer: Any, parts: TextParts, *, closing: bool) -> TokenLayout:
     it begins, white space before a part being a part of it.
 
     Args:
-        tokenizer: any Hugging Face tokenizer; a fast one tells where its tokens stand, with others every
-            piece is cut by itself.
+        tokenizer: a fast Hugging Face tokenizer, which tells where its tokens stand.
         parts: a text with what stands in the place of its parts.
         closing: whether to keep the special tokens that the tokenizer puts at the end.
 
@@ -54,10 +53,7 @@ def tokenize_pair(tokenizer: Any, parts: TextParts, *, typed: bool) -> TokenLayo
         InputError: see `tokenize`.
     """
     first, second = parts.wordings
-    fast = getattr(tokenizer, "is_fast", False)
-    by_piece, special, types = (_pair_by_offsets if fast else _pair_by_piece)(
-        tokenizer, first, second
-    )
+    by_piece, special, types = _pair_tokens(tokenizer, first, second)
     layout: list[tuple[int, Sequence[Sequence[int]]]] = []
     kinds: list[int] = []
     for segment, wording in enumerate((first, second, None)):
@@ -82,13 +78,8 @@ def token_spans(tokenizer: Any, text: str, before: str = "", after: str = "") ->
     of white space with what follows them.
 
     Raises:
-        InputError: a tokenizer that does not tell where its tokens stand, or a text without a word.
+        InputError: a text without a word.
     """
-    if not getattr(tokenizer, "is_fast", False):
-        raise InputError(
-            f"{type(tokenizer).__name__} does not tell where its tokens stand; use level='word', or a "
-            "fast tokenizer"
-        )
     shift = len(before)
     spans: list[Span] = []
     for a, b in _offsets(tokenizer, before + text + after)[1]:
@@ -155,13 +146,6 @@ def _stand_in(tokenizer: Any, kind: str) -> int | None:
 def _text_tokens(tokenizer: Any, wording: Wording) -> tuple[list[list[int]], list[int]]:
     """Token ids of what stands before, of each piece, and of what stands after; and the closing ones."""
     texts = texts_of(wording)
-    if not getattr(tokenizer, "is_fast", False):
-        by_piece = [_plain_tokens(tokenizer, text) for text in texts]
-        flat = [token for ids in by_piece for token in ids]
-        whole = list(tokenizer.build_inputs_with_special_tokens(flat))
-        begin = _find(whole, flat, 0)
-        by_piece[0] = whole[:begin] + by_piece[0]
-        return by_piece, whole[begin + len(flat) :]
     opening: list[int] = []
     closing: list[int] = []
     tokens = []
@@ -179,7 +163,7 @@ Pieces = list[list[list[int]]]
 Special = list[list[tuple[int, int]]]
 
 
-def _pair_by_offsets(
+def _pair_tokens(
     tokenizer: Any, first: Wording, second: Wording
 ) -> tuple[Pieces, Special, list[int]]:
     """Token ids of both texts by piece; special tokens before, between and after them; types of both."""
@@ -202,21 +186,6 @@ def _pair_by_offsets(
     return [_by_text(*pair) for pair in zip(tokens, texts, strict=True)], special, types
 
 
-def _pair_by_piece(
-    tokenizer: Any, first: Wording, second: Wording
-) -> tuple[Pieces, Special, list[int]]:
-    """The same for a tokenizer that does not tell where its tokens stand."""
-    by_piece = [[_plain_tokens(tokenizer, t) for t in texts_of(w)] for w in (first, second)]
-    a, b = ([token for ids in pieces for token in ids] for pieces in by_piece)
-    whole = list(tokenizer.build_inputs_with_special_tokens(a, b))
-    kinds = list(tokenizer.create_token_type_ids_from_sequences(a, b))
-    start = _find(whole, a, 0)
-    next_ = _find(whole, b, start + len(a))
-    typed = list(zip(whole, kinds, strict=True))
-    special = [typed[:start], typed[start + len(a) : next_], typed[next_ + len(b) :]]
-    return by_piece, special, [kinds[start], kinds[min(next_, len(kinds) - 1)]]
-
-
 def _by_text(tokens: Sequence[tuple[int, int]], texts: Sequence[str]) -> list[list[int]]:
     """Token ids by the text in which they begin, given ids and the characters where they begin."""
     ends = list(accumulate(len(text) for text in texts))
@@ -229,15 +198,17 @@ def _by_text(tokens: Sequence[tuple[int, int]], texts: Sequence[str]) -> list[li
     return by_text
 
 
-def _plain_tokens(tokenizer: Any, text: str) -> list[int]:
-    """Token ids of a text that is cut by itself."""
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+def check_fast(tokenizer: Any) -> None:
+    """Refuse a tokenizer that does not tell where its tokens stand.
 
-
-def _find(whole: Sequence[int], part: Sequence[int], start: int) -> int:
-    """Where a run of token ids begins in another; ``start`` where it is not found."""
-    places = range(start, len(whole) - len(part) + 1)
-    return next((i for i in places if whole[i : i + len(part)] == part), start)
+    Raises:
+        InputError: it is not a fast one.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise InputError(
+            f"{type(tokenizer).__name__} does not tell where its tokens stand; give tokenizer=, a fast "
+            "tokenizer (PreTrainedTokenizerFast), or a function from texts to numbers as the model"
+        )
 
 
 def _offsets(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
@@ -254,11 +225,6 @@ def _offsets(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]
 def _replaced(tokenizer: Any, wording: Wording, i: int) -> list[list[int]]:
     """Token ids of the replacements of piece ``i``, as they are cut after what stands before it."""
     piece = wording.pieces[i]
-    if not getattr(tokenizer, "is_fast", False):
-        return [
-            _plain_tokens(tokenizer, piece.blank + text) if text else []
-            for text in piece.versions[1:]
-        ]
     before = wording.before[-_CONTEXT:]
     if i:
         last = wording.pieces[i - 1]

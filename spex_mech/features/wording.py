@@ -82,7 +82,7 @@ def wording_of(
     if at:
         pieces.append(Piece(-1, "", (text[:at],)))
     for i, (span, texts) in enumerate(zip(spans, choices, strict=True), start=first):
-        start = blank_start(text, at, span.start)
+        start = at + len(text[at : span.start].rstrip())
         if start > at:
             pieces.append(_fixed(text[at:start]))
         versions = (text[span.start : span.stop], *texts)
@@ -91,13 +91,6 @@ def wording_of(
     if at < len(text):
         pieces.append(_fixed(text[at:]))
     return Wording(before, tuple(pieces), after)
-
-
-def blank_start(text: str, low: int, stop: int) -> int:
-    """Where the white space before ``stop`` begins, no earlier than ``low``."""
-    while stop > low and text[stop - 1].isspace():
-        stop -= 1
-    return stop
 
 
 def _fixed(text: str) -> Piece:

@@ -42,6 +42,15 @@ def byte_bpe() -> transformers.PreTrainedTokenizerFast:
     return found
 
 
+def closed_bpe() -> transformers.PreTrainedTokenizerFast:
+    """The same with an end token after a text, for encoder-decoder models."""
+    tokenizer = byte_bpe()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A <|end|>", special_tokens=[("<|end|>", tokenizer.eos_token_id)]
+    )
+    return tokenizer
+
+
 def word_piece() -> transformers.PreTrainedTokenizerFast:
     """WordPiece as in BERT, with [CLS] before and [SEP] after a text."""
     # Not trained: its trainer breaks ties by chance. Every other word is whole, the others are in pieces.
@@ -107,7 +116,7 @@ def tiny_bert(labels: int = 3, positions: int = 128):
 
 
 def tiny_t5():
-    """An encoder-decoder model over bytes."""
+    """An encoder-decoder model."""
     config = transformers.T5Config(
         vocab_size=384,
         d_model=32,
@@ -126,6 +135,7 @@ def make() -> SimpleNamespace:
     """Makers of tokenizers and models."""
     return SimpleNamespace(
         byte_bpe=byte_bpe,
+        closed_bpe=closed_bpe,
         word_piece=word_piece,
         seeded=seeded,
         gpt2=tiny_gpt2,

@@ -238,7 +238,7 @@ def test_the_prefix_spares_tokens(make):
 
 
 def test_an_encoder_decoder_by_hand(make):
-    hf, tokenizer = make.t5(), transformers.ByT5Tokenizer()
+    hf, tokenizer = make.t5(), make.closed_bpe()
     game = features.text(hf, TEXT, tokenizer=tokenizer, level="sentence", target=["yes", "no"])
 
     def by_hand(mask):
@@ -254,7 +254,9 @@ def test_an_encoder_decoder_by_hand(make):
     masks = np.array([[1, 1], [1, 0]], dtype=bool)
     np.testing.assert_allclose(game(masks), [by_hand(x) for x in masks], atol=1e-4)
     # Without the first sentence its blank stays with the second one: tokens are cut once.
-    assert game.shown([False, True]) == " Pulling the lever moves the trolley to another track.</s>"
+    assert (
+        game.shown([False, True]) == " Pulling the lever moves the trolley to another track.<|end|>"
+    )
 
 
 def test_what_the_model_says_itself_is_the_default_target(make):
@@ -273,10 +275,8 @@ def test_what_the_model_says_itself_is_the_default_target(make):
         )
     expected = continuation(hf, ids[0].tolist(), said[0, ids.shape[1] :].tolist())
     assert causal(np.ones((1, 2), bool))[0] == pytest.approx(expected, abs=1e-4)
-    t5 = features.text(
-        make.t5(), TEXT, tokenizer=transformers.ByT5Tokenizer(), target=features.Generated(4)
-    )
-    ids = torch.tensor([transformers.ByT5Tokenizer()(TEXT)["input_ids"]])
+    t5 = features.text(make.t5(), TEXT, tokenizer=make.closed_bpe(), target=features.Generated(4))
+    ids = torch.tensor([make.closed_bpe()(TEXT)["input_ids"]])
     with torch.no_grad():
         said = make.t5().generate(ids, max_new_tokens=4, do_sample=False)[0, 1:]
         loss = make.t5()(input_ids=ids, labels=said[None]).loss

@@ -20,9 +20,8 @@ from spex_mech.features.readers.answers import (
     greedy,
     rows_that_fit,
 )
-from spex_mech.features.readers.batches import pack_rows, padded
 from spex_mech.features.readers.model import TextModel
-from spex_mech.features.tokens import TokenRow
+from spex_mech.features.tokens import TokenRow, pack_rows, padded
 
 _STEPS = 16  # lengths of prefix that are told apart
 _FEW = 8  # rows that are not worth a batch of their own

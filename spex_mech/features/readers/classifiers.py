@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from spex_mech.features.readers.batches import pack_rows, padded
 from spex_mech.features.readers.model import TextModel
-from spex_mech.features.tokens import TokenRow
+from spex_mech.features.tokens import TokenRow, pack_rows, padded
 
 
 class ClassifierReader:

@@ -16,10 +16,10 @@ from transformers import AutoModel, AutoProcessor
 
 from spex_mech.core.errors import InputError
 from spex_mech.features.canvas import Canvas
-from spex_mech.features.readers.batches import TOKENS, pack_rows, padded
 from spex_mech.features.readers.images import in_batches
 from spex_mech.features.readers.model import context_of, pad_of, weights_key
-from spex_mech.features.tokens import TokenLayout, check_length
+from spex_mech.features.tokenizing import check_fast
+from spex_mech.features.tokens import TOKENS, TokenLayout, check_length, pack_rows, padded
 from spex_mech.models.loading import bars_on_terminals_only
 
 Input = tuple[bytes, bytes]
@@ -149,6 +149,7 @@ def load_pair_model(model: Any, processor: Any | None) -> tuple[Any, Any, Any]:
             "image_text needs processor=, the model's processor with image_processor and tokenizer, or its "
             "folder"
         )
+    check_fast(tokenizer)
     return model.eval(), getattr(processor, "image_processor", None), tokenizer
 
 

@@ -76,19 +76,14 @@ def load_classifier(model: Any, processor: Any | None) -> tuple[Any, Any]:
         InputError: a model that does not classify images.
     """
     if isinstance(model, (str, Path)):
+        processor = model if processor is None else processor
         with bars_on_terminals_only():
-            hf = AutoModelForImageClassification.from_pretrained(model, use_safetensors=True)
-        return hf.eval(), load_processor(model if processor is None else processor)
-    if not hasattr(model, "config") or "ImageClassification" not in type(model).__name__:
+            model = AutoModelForImageClassification.from_pretrained(model, use_safetensors=True)
+    elif not hasattr(model, "config") or "ImageClassification" not in type(model).__name__:
         raise InputError(
             f"model is {type(model).__name__}, expected a ...ForImageClassification, its name or its "
             "folder; for models such as CLIP use image_text"
         )
-    return model.eval(), load_processor(processor)
-
-
-def load_processor(processor: Any | None) -> Any:
-    """A processor, or the one in a folder."""
     if isinstance(processor, (str, Path)):
-        return AutoImageProcessor.from_pretrained(processor)
-    return processor
+        processor = AutoImageProcessor.from_pretrained(processor)
+    return model.eval(), processor

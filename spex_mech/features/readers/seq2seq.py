@@ -18,9 +18,8 @@ from spex_mech.features.readers.answers import (
     greedy,
     rows_that_fit,
 )
-from spex_mech.features.readers.batches import pack_rows, padded
 from spex_mech.features.readers.model import TextModel
-from spex_mech.features.tokens import TokenRow
+from spex_mech.features.tokens import TokenRow, pack_rows, padded
 
 
 class Seq2SeqReader:
