@@ -121,9 +121,9 @@ def test_evaluating_again_evaluates_nothing(job, task_cut):
 
 def test_another_metric_and_decoder_from_the_store_alone(job, tmp_path):
     folder, _ = job
-    told = ("--metric", "accuracy", "--method", "lasso", "--seed", "3", "--questions", "0-4,6")
+    options = ("--metric", "accuracy", "--method", "lasso", "--seed", "3", "--questions", "0-4,6")
     out = ask(
-        "decode", folder / "masks", *told, "--index", "Shapley", "--order", 1, "--out", tmp_path
+        "decode", folder / "masks", *options, "--index", "Shapley", "--order", 1, "--out", tmp_path
     )
     assert "no interaction of two or more players (Shapley)" in out
     saved = json.loads((tmp_path / "spectrum.json").read_text())
@@ -284,11 +284,11 @@ def test_explaining_stops_at_its_target_and_others_go_on_from_there(tmp_path):
         'version = 1\ndescription = "easy"\nplayers = 12\nsets = 4\ndegrees = [1, 2]\n'
     )
     out = tmp_path / "game"
-    told = (
+    options = (
         *("--set", f"task={tmp_path / 'easy.toml'}", "--set", "design.keep_rate=0.5"),
         *("--set", "design.check=16", "--method", "walsh_gp", "--out", out),
     )
-    printed = ask("explain", *told, "--budget", 150, "--target-r2", 0.9)
+    printed = ask("explain", *options, "--budget", 150, "--target-r2", 0.9)
     assert "reached R²" in printed and "on 16 held-out masks" in printed
     spec = open_folder(out).spec
     assert spec.design.first == 96  # rounds of 64, 96, 144, 150
@@ -296,7 +296,7 @@ def test_explaining_stops_at_its_target_and_others_go_on_from_there(tmp_path):
     ask("decode", out)
     assert (out / "spectrum.json").read_text() == before
     # Without a target it goes on from the masks that are there, up to the budget.
-    ask("explain", *told, "--budget", 150)
+    ask("explain", *options, "--budget", 150)
     assert open_folder(out).spec.design.first == 150
     stored = sm.open_run(out / "masks")
     design = search_design(open_folder(out).spec.design, 12)
@@ -416,8 +416,8 @@ def test_a_full_disk_ends_with_a_message(monkeypatch, capsys, copy):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    told = ["decode", str(copy / "masks"), "--method", "lasso"]
-    monkeypatch.setattr(sys, "argv", ["spex-mech", *told])
+    command = ["decode", str(copy / "masks"), "--method", "lasso"]
+    monkeypatch.setattr(sys, "argv", ["spex-mech", *command])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 2

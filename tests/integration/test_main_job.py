@@ -96,17 +96,17 @@ def test_the_spectrum_file_predicts_the_measured_masks(finished):
 
 def test_the_circuit_is_the_exported_set(finished):
     folder, result = finished
-    found = json.loads((folder / "circuit.json").read_text())
+    circuit = json.loads((folder / "circuit.json").read_text())
     kept = kept_of(result.folder, result.setup.players, 12)
-    assert [node["id"] for node in found["nodes"]] == [
+    assert [node["id"] for node in circuit["nodes"]] == [
         name for name, k in zip(result.setup.players.names, kept.mask, strict=True) if k
     ]
-    assert found["graph"]["alone"]["n"] == 20
+    assert circuit["graph"]["alone"]["n"] == 20
     alone = result.setup.game.with_split("test")
     values = alone.per_example(alone.scores(kept.mask[None]))[0]
     ids = circuit_game(result.setup).prompts.ids
     chosen = [alone.prompts.ids.index(x) for x in ids]
-    assert found["graph"]["alone"]["mean"] == pytest.approx(values[chosen].mean(), abs=1e-4)
+    assert circuit["graph"]["alone"]["mean"] == pytest.approx(values[chosen].mean(), abs=1e-4)
 
 
 def test_the_circuit_is_tested_on_questions_spread_over_all_test_questions(finished):

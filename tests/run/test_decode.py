@@ -46,15 +46,15 @@ def evaluated(folder, game=None):
 
 def test_a_folder_is_decoded_as_its_masks_in_memory_are(tmp_path):
     folder = evaluated(claim(tmp_path / "run", spec()))
-    found = decode_folder(folder)
+    decoded = decode_folder(folder)
     design = search_design(folder.spec.design, 8)
     direct = sm.decode(design, Game()(design.masks), method="walsh_gp", seed=0)
-    assert found.spectrum.top(50) == direct.top(50)
+    assert decoded.spectrum.top(50) == direct.top(50)
     check = check_design(folder.spec.design, 8)
-    assert check is not None and found.held_out is not None
-    np.testing.assert_array_equal(found.held_out.measured, Game()(check.masks))
-    np.testing.assert_allclose(found.held_out.predicted, direct(check.masks))
-    assert found.interactions.joint(1)[0][0] == (0, 3)
+    assert check is not None and decoded.held_out is not None
+    np.testing.assert_array_equal(decoded.held_out.measured, Game()(check.masks))
+    np.testing.assert_allclose(decoded.held_out.predicted, direct(check.masks))
+    assert decoded.interactions.joint(1)[0][0] == (0, 3)
 
 
 def test_more_masks_in_the_store_change_nothing(tmp_path):
@@ -76,9 +76,9 @@ def test_part_of_a_design_is_its_first_masks(tmp_path):
 
 def test_equal_held_out_values_have_no_r2(tmp_path):
     folder = evaluated(claim(tmp_path / "run", spec()), Game(0.0))
-    found = decode_folder(folder)
-    assert found.held_out is None
-    save_decoded(found, folder)
+    decoded = decode_folder(folder)
+    assert decoded.held_out is None
+    save_decoded(decoded, folder)
     assert not folder.has("check.json") and folder.has("spectrum.json")
 
 
@@ -106,11 +106,11 @@ def test_unfinished_evaluations_are_refused_with_both_ways_on(tmp_path):
 
 def test_other_readings_of_a_store(tmp_path):
     folder = evaluated(claim(tmp_path / "run", spec()))
-    found = decode_store(
+    decoded = decode_store(
         folder.masks,
         settings=DecodeSpec(method="lasso", seed=2),
         index=InteractionsSpec(index="Shapley", order=1),
     )
-    assert found.interactions.index == "Shapley" and found.held_out is None
+    assert decoded.interactions.index == "Shapley" and decoded.held_out is None
     with pytest.raises(sm.InputError, match="has no intact examples"):
         decode_store(folder.masks, metric="accuracy")

@@ -10,8 +10,8 @@ from spex_mech.run.spec import RunSpec, with_settings
 
 
 def test_a_folder_is_taken_up_by_the_same_spec_only(tmp_path):
-    there = claim(tmp_path / "run", RunSpec())
-    assert claim(tmp_path / "run", RunSpec()) == there == open_folder(tmp_path / "run")
+    folder = claim(tmp_path / "run", RunSpec())
+    assert claim(tmp_path / "run", RunSpec()) == folder == open_folder(tmp_path / "run")
     other = with_settings({}, ["design.seed=3", "task=x"])
     with pytest.raises(sm.InputError, match=r"its run has another task, design\.seed"):
         claim(tmp_path / "run", other)
