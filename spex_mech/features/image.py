@@ -93,7 +93,7 @@ def image_text(
         InputError: input that cannot be used, or nothing that may go missing.
         MissingFileError: an image file that does not exist.
     """
-    from spex_mech.features.readers.image_text import PairSource, load_pair_model
+    from spex_mech.features.readers.images import PairSource, load_pair_model
     from spex_mech.features.tokenizing import tokenize
 
     if image_level is None and text_level is None:

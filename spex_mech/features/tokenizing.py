@@ -159,13 +159,9 @@ def _text_tokens(tokenizer: Any, wording: Wording) -> tuple[list[list[int]], lis
     return by_piece, closing
 
 
-Pieces = list[list[list[int]]]
-Special = list[list[tuple[int, int]]]
-
-
 def _pair_tokens(
     tokenizer: Any, first: Wording, second: Wording
-) -> tuple[Pieces, Special, list[int]]:
+) -> tuple[list[list[list[int]]], list[list[tuple[int, int]]], list[int]]:
     """Token ids of both texts by piece; special tokens before, between and after them; types of both."""
     texts = [texts_of(first), texts_of(second)]
     encoded = tokenizer(
@@ -174,7 +170,7 @@ def _pair_tokens(
     ids = encoded["input_ids"]
     kinds = encoded.get(TYPES, [0] * len(ids))
     tokens: list[list[tuple[int, int]]] = [[], []]
-    special: Special = [[], [], []]
+    special: list[list[tuple[int, int]]] = [[], [], []]
     types, segment = [0, 0], 0
     rows = zip(ids, kinds, encoded["offset_mapping"], encoded.sequence_ids(0), strict=True)
     for token, kind, (begin, _), owner in rows:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from spex_mech.features.readers.model import TextModel
-from spex_mech.features.tokens import TokenRow, pack_rows, padded
+from spex_mech.features.readers.model import TextModel, read_packed
+from spex_mech.features.tokens import TokenRow, padded
 
 
 class ClassifierReader:
@@ -75,19 +75,16 @@ def _in_batches(
     most: int,
     read: Callable[[Any, torch.Tensor], torch.Tensor],
 ) -> Float64[np.ndarray, "u k"]:
-    parts: dict[int, Float64[np.ndarray, " k"]] = {}
     hf, typed = model.hf, rows[0].ndim == 2
-    sizes = [row.shape[-1] for row in rows]
-    with torch.inference_mode():
-        for batch in pack_rows(sizes, most):
-            in_batch = [np.atleast_2d(rows[i]) for i in batch]
-            ids = torch.from_numpy(padded([row[0] for row in in_batch], model.pad)).to(hf.device)
-            lengths = torch.tensor([sizes[i] for i in batch], device=hf.device)
-            mask = (torch.arange(ids.shape[1], device=hf.device) < lengths[:, None]).long()
-            inputs = {"input_ids": ids, "attention_mask": mask}
-            if typed:
-                types = padded([row[1] for row in in_batch], 0)
-                inputs["token_type_ids"] = torch.from_numpy(types).to(hf.device)
-            outputs = read(hf(**inputs), mask)
-            parts.update(zip(batch, outputs.double().cpu().numpy(), strict=True))
-    return np.stack([parts[i] for i in range(len(rows))])
+
+    def read_batch(batch: Sequence[TokenRow]) -> torch.Tensor:
+        ids = torch.from_numpy(padded([np.atleast_2d(row)[0] for row in batch], model.pad))
+        lengths = torch.tensor([row.shape[-1] for row in batch])
+        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long().to(hf.device)
+        inputs = {"input_ids": ids.to(hf.device), "attention_mask": mask}
+        if typed:
+            types = padded([row[1] for row in batch], 0)
+            inputs["token_type_ids"] = torch.from_numpy(types).to(hf.device)
+        return read(hf(**inputs), mask)
+
+    return read_packed(rows, most, read_batch)

@@ -1,15 +1,18 @@
-"""Facts of Hugging Face models that differ between families: context, padding, fingerprint."""
+"""`TextModel`: any Hugging Face text model with its tokenizer, how it is loaded, and its limits."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float64
 from jinja2.exceptions import TemplateError
 from transformers import (
     AutoConfig,
@@ -21,7 +24,7 @@ from transformers import (
 
 from spex_mech.core.errors import InputError
 from spex_mech.features.tokenizing import check_fast
-from spex_mech.features.tokens import TOKENS
+from spex_mech.features.tokens import TOKENS, TokenRow, pack_rows
 from spex_mech.models.loading import EMBEDDED, bars_on_terminals_only, load_model
 from spex_mech.tasks.chats import render
 from spex_mech.tasks.task import Turn
@@ -197,3 +200,15 @@ def _kind(architecture: str, config: Any) -> str:
         f"the model is a {architecture or 'model without a named architecture'}, expected a sequence "
         "classifier, a causal or encoder-decoder language model, or an encoder"
     )
+
+
+def read_packed(
+    rows: Sequence[TokenRow], most: int, read: Callable[[Sequence[TokenRow]], torch.Tensor]
+) -> Float64[np.ndarray, "u k"]:
+    """What ``read`` makes of token rows, in batches of at most ``most`` tokens, in the order of the rows."""
+    outputs: dict[int, Float64[np.ndarray, " k"]] = {}
+    with torch.inference_mode():
+        for batch in pack_rows([row.shape[-1] for row in rows], most):
+            of_batch = read([rows[i] for i in batch])
+            outputs.update(zip(batch, of_batch.double().cpu().numpy(), strict=True))
+    return np.stack([outputs[i] for i in range(len(rows))])
