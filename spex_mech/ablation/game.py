@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32, Float64
 
 from spex_mech import ablation as ablations
 from spex_mech.core.errors import InputError, NonFiniteScoreError
-from spex_mech.core.masks import check_masks, pack, unique
+from spex_mech.core.masks import check_masks, unique
 from spex_mech.core.players import PlayerSet
 from spex_mech.models.loading import Model
 from spex_mech.tasks.metrics import Metric, metric_for
@@ -79,7 +79,6 @@ class TaskGame:
         self.metric: Metric = metric_for(metric or task.metric, self.prompts)
         self.engine = engine
         self._engine = _engine(engine)(model, self.prompts, players, self.ablation)
-        self._spare: dict[bytes, npt.NDArray[np.float32]] = {}
 
     @property
     def players(self) -> PlayerSet:
@@ -132,9 +131,6 @@ class TaskGame:
             tokens (−1e30 for an answer that an example does not have); or (m, examples) mean
             log-probabilities of sequences.
 
-        Masks that were finished when a call failed or was interrupted are not scored again by the
-        next one; `finished` lists them.
-
         Raises:
             InputError: masks that are not bool or not n wide; engines that disagree; or too little
                 memory for a single mask and prompt.
@@ -143,12 +139,9 @@ class TaskGame:
         checked = check_masks(masks, self._players.n)
         first, inverse = unique(checked)
         todo = checked[first]
-        rows = self._evaluate(todo)
-        scores = self.prompts.arrange(rows)
+        scores = self.prompts.arrange(self._engine.scores(todo))
         bad = ~np.isfinite(scores.reshape(*scores.shape[:2], -1)).all(axis=2)
         if bad.any():
-            fine = np.all(~bad, axis=1)
-            self._spare.update(zip(_keys(todo[fine]), rows[fine], strict=True))
             row, example = np.argwhere(bad)[0]
             gone = [n for n, kept in zip(self.players.names, todo[row], strict=True) if not kept]
             raise NonFiniteScoreError(
@@ -156,13 +149,7 @@ class TaskGame:
                 f"{scores[row, example]} on example {self.prompts.ids[example]!r}; load the model in "
                 "float32 or bfloat16, or leave the example out"
             )
-        self._spare.clear()
         return scores[inverse]
-
-    def finished(self, masks: npt.ArrayLike) -> Bool[np.ndarray, " m"]:
-        """Which masks a call of `scores` that failed had finished; scoring these now costs nothing."""
-        checked = check_masks(masks, self._players.n)
-        return np.array([key in self._spare for key in _keys(checked)], dtype=bool)
 
     def values_from_scores(
         self, scores: Float32[np.ndarray, "m e ..."]
@@ -191,25 +178,6 @@ class TaskGame:
             seed=self.ablation.seed,
             engine=self.engine,
         )
-
-    def _evaluate(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m rows ..."]:
-        """Scores of different masks; those at hand are not run again."""
-        here = self.finished(masks)
-        kept = [self._spare[key] for key in _keys(masks[here])]
-        if len(masks) and here.all():
-            return np.stack(kept)
-        try:
-            made = self._engine.scores(masks[~here])
-        except BaseException:
-            finished = getattr(self._engine, "finished", None)
-            if finished is not None:
-                self._spare.update(zip(_keys(finished[0]), finished[1], strict=True))
-            raise
-        if not here.any():
-            return made
-        rows = np.empty((len(masks), *made.shape[1:]), dtype=made.dtype)
-        rows[here], rows[~here] = np.stack(kept), made
-        return rows
 
     @cached_property
     def _full(self) -> Float32[np.ndarray, "1 e k"]:
@@ -260,10 +228,6 @@ def _best_engine(
         stacklevel=3,
     )
     return ablations.ReferenceEngine(model, prompts, players, ablation)
-
-
-def _keys(masks: Bool[np.ndarray, "m n"]) -> list[bytes]:
-    return [row.tobytes() for row in pack(masks)]
 
 
 def _digest(text: str) -> str:

@@ -66,14 +66,13 @@ def evaluate(
 ) -> Run:
     """Evaluate a game on a design's masks.
 
-    Equal masks are evaluated once. With a store, every finished chunk is on disk before it counts;
+    Equal masks are evaluated once. With a store, every finished chunk of batches is on disk before it counts;
     calling again with the same game and store evaluates only what is missing. The game is always given
     the same batches of masks, so values do not depend on the executor, on chunks, workers or order, or
     on when a run was killed: exactly in float32. In other dtypes, eight masks are first evaluated
-    together and one by one, and the largest difference is the run's noise floor. Where a game fails or
-    is interrupted inside a batch, what it had finished there is stored first, if it can tell (see
-    `TaskGame.finished`); what is left of that batch is later a batch of its own, whose values may
-    differ in their last bits.
+    together and one by one, and the largest difference is the run's noise floor. A batch is
+    atomic: where a game fails or is interrupted, all finished batches are stored first, and at most one
+    batch per worker is lost.
 
     Args:
         game: a `ValueFunction`, or any callable from bool masks (m, n) to values (m,); its
@@ -235,21 +234,20 @@ def _noise_floor(game: Game, hands: Executor, masks: Batch) -> float | None:
         return None
     masks = masks[:_PROBE]
     both = [masks, *(mask[None] for mask in masks)]
-    found = {}
-    for answer in hands.map(game, both):
-        what = answer.values if answer.scores is None else answer.scores
-        ends = np.cumsum([len(both[i]) for i in answer.batches])
-        # What is beyond the last end is of a batch that failed, of which the next turn tells.
-        found.update(zip(answer.batches, np.split(what, ends), strict=False))
-    alone = np.concatenate([found[i] for i in range(1, len(both))])
-    return float(np.abs(found[0].astype(np.float64) - alone).max())
+    scores = {}
+    for chunk in hands.map(game, both):
+        rows = chunk.values if chunk.scores is None else chunk.scores
+        ends = np.cumsum([len(both[i]) for i in chunk.batches])
+        scores.update(zip(chunk.batches, np.split(rows, ends[:-1]), strict=True))
+    alone = np.concatenate([scores[i] for i in range(1, len(both))])
+    return float(np.abs(scores[0].astype(np.float64) - alone).max())
 
 
 def _evaluated(game: Game, hands: Executor, batches: list[Batch]) -> Iterator[Rows]:
     if not batches:
         return
-    for answer in hands.map(game, batches):
-        yield Rows(answer.masks, answer.values, answer.scores)
+    for chunk in hands.map(game, batches):
+        yield Rows(chunk.masks, chunk.values, chunk.scores)
 
 
 def _values(game: ScoredValueFunction, scores: np.ndarray) -> Float64[np.ndarray, " m"]:

@@ -39,6 +39,8 @@ class EndpointSource(TextSource):
 
     Attributes:
         reading: the value.
+        batch: masks that are evaluated together: two for each request under way at once, so that little is
+            paid for twice when the endpoint fails.
 
     Raises:
         InputError: a removal by a token, answers with the same first word, or a value without what it
@@ -74,6 +76,7 @@ class EndpointSource(TextSource):
             self.reading = Reading(name, answer or "the reply", lambda outputs: outputs[:, 0])
         self._judge = judge
         self._known: dict[str, Reply] = {}
+        self.batch = 2 * endpoint.concurrency
         self.key = {
             "endpoint": endpoint.fingerprint,
             "system": str(system),
@@ -89,10 +92,6 @@ class EndpointSource(TextSource):
         return np.array(
             [[first_logprob(r, a, self._answers) for a in self._answers] for r in replies]
         )
-
-    def known(self, inputs: Sequence[str]) -> list[bool]:
-        """Which texts the endpoint has answered already."""
-        return [digest in self._known for _, digest in map(self._request, inputs)]
 
     @cached_property
     def _whole(self) -> str:

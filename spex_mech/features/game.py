@@ -56,8 +56,7 @@ class Source(Protocol):
 class FeatureGame:
     """What a model makes of an input with some of its parts removed: ``game(masks)`` -> float64 (m,).
 
-    Made by `text`, `image` and `image_text`. Equal inputs are given to the model once, and what was
-    scored when a call fails is not scored again by the next one.
+    Made by `text`, `image` and `image_text`. Equal inputs are given to the model once per call.
 
     Args:
         players: the parts.
@@ -66,9 +65,7 @@ class FeatureGame:
         subject: the input as it was given, for views: a `Passage`, `Picture` or `Pair`.
         seed: seed of the replacements that are drawn where a part has several.
         settings: the settings by keyword, for readers of reports; they decide no value.
-
-    Attributes:
-        batch: number of masks that suit the game at once.
+        batch: number of masks that are evaluated together; by default what suits the input's size.
     """
 
     def __init__(
@@ -80,12 +77,12 @@ class FeatureGame:
         *,
         seed: int = 0,
         settings: Mapping[str, str] | None = None,
+        batch: int | None = None,
     ) -> None:
         self._players = players
         self.source, self.reading, self.subject, self.seed = source, reading, subject, seed
         self.settings = dict(settings or {})
-        self.batch = int(np.clip(2**18 // max(1, source.size), 16, 1024))
-        self._spare: dict[bytes, Float64[np.ndarray, " k"]] = {}
+        self.batch = batch or int(np.clip(2**18 // max(1, source.size), 16, 1024))
 
     @property
     def players(self) -> PlayerSet:
@@ -123,7 +120,6 @@ class FeatureGame:
         for start in range(0, len(checked), step):
             part = checked[start : start + step]
             values[start : start + step] = self._values(part, start, known)
-        self._spare.clear()
         return values
 
     def shown(self, mask: npt.ArrayLike) -> Any:
@@ -135,20 +131,6 @@ class FeatureGame:
         choice = choose(check_masks(mask, self._players.n), self.source.counts, self.seed)
         return self.source.show(self.source.inputs(choice)[0])
 
-    def finished(self, masks: npt.ArrayLike) -> Bool[np.ndarray, " m"]:
-        """Which masks a call that failed had finished; scoring these now costs the model nothing."""
-        choices = choose(check_masks(masks, self._players.n), self.source.counts, self.seed)
-        inputs = self.source.inputs(choices)
-        known = getattr(self.source, "known", None)
-        there = [False] * len(inputs) if known is None else known(inputs)
-        return np.array(
-            [
-                has or _digest(given) in self._spare
-                for given, has in zip(inputs, there, strict=True)
-            ],
-            dtype=bool,
-        )
-
     def with_seed(self, seed: int) -> FeatureGame:
         """The same game with other replacements drawn."""
         return FeatureGame(
@@ -158,6 +140,7 @@ class FeatureGame:
             self.subject,
             seed=seed,
             settings=self.settings,
+            batch=self.batch,
         )
 
     def _values(
@@ -168,9 +151,7 @@ class FeatureGame:
         new = {d: i for i, d in reversed(list(enumerate(digests))) if d not in known}
         rows = sorted(new.values())
         if rows:
-            found = self.reading(
-                self._outputs([inputs[i] for i in rows], [digests[i] for i in rows])
-            )
+            found = self.reading(self.source.outputs([inputs[i] for i in rows]))
             bad = np.flatnonzero(~np.isfinite(found))
             if len(bad):
                 row = rows[bad[0]]
@@ -184,16 +165,6 @@ class FeatureGame:
                 )
             known.update(zip((digests[i] for i in rows), found.tolist(), strict=True))
         return np.array([known[d] for d in digests])
-
-    def _outputs(
-        self, inputs: Sequence[Any], digests: Sequence[bytes]
-    ) -> Float64[np.ndarray, "u k"]:
-        """Outputs of different inputs; those that a failed call left are not computed again."""
-        todo = [i for i, d in enumerate(digests) if d not in self._spare]
-        if todo:
-            made = self.source.outputs([inputs[i] for i in todo])
-            self._spare.update(zip((digests[i] for i in todo), made, strict=True))
-        return np.stack([self._spare[d] for d in digests])
 
     def __repr__(self) -> str:
         return (

@@ -70,6 +70,7 @@ def text(
     chat = template if isinstance(template, Chat) else None
     around = _around(chat.template if chat else str(template))
     removal = removal if isinstance(removal, Removal) else Removal(removal)
+    batch = None
     if callable(model) and not _is_model(model):
         if chat:
             raise InputError("a Chat is for causal models, not for a function of texts; give a str")
@@ -82,7 +83,7 @@ def text(
         parts = part_texts(_one_text(cuts, "an endpoint"), removal, around)
         system = chat.system if chat else None
         source = EndpointSource(parts, model, value=value, target=target, system=system)
-        reading = source.reading
+        reading, batch = source.reading, source.batch
     else:
         from spex_mech.features.readers.model import load_text_model, put_into_chat
         from spex_mech.features.readers.target import source_and_reading
@@ -105,7 +106,7 @@ def text(
     }
     players = PlayerSet.from_names(span_names(parts.passage.text, parts.passage.spans))
     return FeatureGame(
-        players, source, reading, parts.passage, seed=removal.seed, settings=settings
+        players, source, reading, parts.passage, seed=removal.seed, settings=settings, batch=batch
     )
 
 

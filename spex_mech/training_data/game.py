@@ -13,7 +13,7 @@ import numpy.typing as npt
 from jaxtyping import Bool, Float32, Float64
 
 from spex_mech.core.errors import InputError, NonFiniteScoreError
-from spex_mech.core.masks import check_masks, pack, unique
+from spex_mech.core.masks import check_masks, unique
 from spex_mech.core.players import PlayerSet
 from spex_mech.evaluation.evaluate import Run
 from spex_mech.tasks.metrics import Metric, metric_for
@@ -89,12 +89,16 @@ class TrainingGame:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"seeds are {seeds}, expected at least one, and none twice")
         self.metric = _measure(value, self.prompts)
-        self._spare: dict[bytes, npt.NDArray[np.float32]] = {}
 
     @property
     def players(self) -> PlayerSet:
         """The ordered players."""
         return self.coalitions.players
+
+    @cached_property
+    def batch(self) -> int:
+        """Masks that are evaluated together: what the trainer trains at once, so that a stop costs little."""
+        return max(1, self.trainer.at_once)
 
     @cached_property
     def key(self) -> dict[str, str]:
@@ -160,9 +164,6 @@ class TrainingGame:
             float32 (m, test points, classes); with s seeds (m, test points · s, classes), the seeds of a
             point side by side.
 
-        Trainings that were finished when a call failed or was interrupted are not repeated by the next
-        one; `finished` lists their masks.
-
         Raises:
             InputError: masks that are not bool or not n wide, or a trainer's answer of another shape.
             NonFiniteScoreError: a training diverged; names mask and seed.
@@ -170,27 +171,12 @@ class TrainingGame:
         checked = check_masks(masks, self.players.n)
         first, inverse = unique(checked)
         todo = checked[first]
-        self._train(todo[~self.finished(todo)])
-        rows = [self._spare.get(key) for key in _keys(todo)]
-        shape = (len(self.test) * len(self.seeds), len(self.test.classes))
-        out = np.empty((len(todo), *shape), dtype=np.float32)
-        for j, row in enumerate(rows):
-            if row is None:
-                raise InputError(f"mask {j} was not trained; call scores from one thread only")
-            out[j] = row.reshape(shape)
-        bad = ~np.isfinite(out).all(axis=2)
+        scores = self._train(todo)
+        bad = ~np.isfinite(scores).all(axis=2)
         if bad.any():
             j, e = np.argwhere(bad)[0]
-            for k in np.flatnonzero(np.any(bad, axis=1)):
-                self._spare.pop(_keys(todo[k : k + 1])[0])
             raise self._diverged(todo[j], int(first[j]), self.seeds[e % len(self.seeds)])
-        self._spare.clear()
-        return out[inverse]
-
-    def finished(self, masks: npt.ArrayLike) -> Bool[np.ndarray, " m"]:
-        """Which masks a call of `scores` that failed had finished; scoring these now costs nothing."""
-        checked = check_masks(masks, self.players.n)
-        return np.array([key in self._spare for key in _keys(checked)], dtype=bool)
+        return scores[inverse]
 
     def values_from_scores(self, scores: Float32[np.ndarray, "m e k"]) -> Float64[np.ndarray, " m"]:
         """Means of the measure over test points and seeds, (m,)."""
@@ -237,23 +223,23 @@ class TrainingGame:
             noise=seed_noise(each) if len(self.seeds) > 1 else None,
         )
 
-    def _train(self, masks: Bool[np.ndarray, "m n"]) -> None:
-        """Train masks, some at a time, and keep what each gives."""
-        size = max(1, self.trainer.at_once)
-        for start in range(0, len(masks), size):
-            part = masks[start : start + size]
-            subsets = self.coalitions.subsets(part)
-            shape = (len(part), len(self.test), len(self.test.classes))
-            found = np.empty((len(part), len(self.test), len(self.seeds), shape[2]), np.float32)
+    def _train(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m e k"]:
+        """Class scores of different masks, as many trained at once as the trainer takes."""
+        points, classes = len(self.test), len(self.test.classes)
+        scores = np.empty((len(masks), points, len(self.seeds), classes), np.float32)
+        for start in range(0, len(masks), self.batch):
+            part = slice(start, start + self.batch)
+            subsets = self.coalitions.subsets(masks[part])
+            shape = (len(subsets), points, classes)
             for s, seed in enumerate(self.seeds):
-                answer = np.asarray(self.trainer.outputs(self.train, self.test, subsets, seed))
-                if answer.shape != shape:
+                outputs = np.asarray(self.trainer.outputs(self.train, self.test, subsets, seed))
+                if outputs.shape != shape:
                     raise InputError(
-                        f"the trainer answered scores of shape {answer.shape}, expected {shape}: "
+                        f"the trainer answered scores of shape {outputs.shape}, expected {shape}: "
                         "(subsets, test points, classes)"
                     )
-                found[:, :, s] = answer
-            self._spare.update(zip(_keys(part), found, strict=True))
+                scores[part, :, s] = outputs
+        return scores.reshape(len(masks), points * len(self.seeds), classes)
 
     def _diverged(self, mask: Bool[np.ndarray, " n"], row: int, seed: int) -> NonFiniteScoreError:
         names = [name for name, kept in zip(self.players.names, mask, strict=True) if not kept]
@@ -261,7 +247,7 @@ class TrainingGame:
         return NonFiniteScoreError(
             f"the training of mask {row} with seed {seed} diverged (without {gone or 'nothing'}): its "
             "scores are not finite; lower the learning rate, set clip=1.0 in the recipe, or leave this "
-            "mask out of the design. The other trainings of this call are kept"
+            "mask out of the design"
         )
 
     def __repr__(self) -> str:
@@ -285,10 +271,6 @@ def _measure(name: str, prompts: Prompts) -> Metric:
 
 def _right(scores: npt.NDArray, right: npt.NDArray) -> npt.NDArray:
     return np.take_along_axis(scores, right[None, :, None], axis=2)[..., 0]
-
-
-def _keys(masks: Bool[np.ndarray, "m n"]) -> list[bytes]:
-    return [row.tobytes() for row in pack(masks)]
 
 
 def _digest(text: str) -> str:

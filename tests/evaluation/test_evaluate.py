@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 import spex_mech as sm
-from spex_mech.ablation.fast.engine import FastEngine
 from spex_mech.core.masks import mask_hash
 from spex_mech.evaluation.batches import MaskIndex, batch_size, batches_of
 from spex_mech.evaluation.store.reading import read_blocks, read_header
-from spex_mech.evaluation.stored_run import open_run
+from spex_mech.evaluation.store.store import RunStore
 
 
 class Counting:
@@ -152,93 +151,53 @@ def test_the_noise_floor_is_measured_where_the_dtype_is_not_float32(tmp_path):
     assert sm.evaluate(Counting(10), DESIGN, store=tmp_path / "exact").noise_floor is None
 
 
-class Telling(Counting):
-    """Evaluates mask by mask, fails once, and can tell what it had finished of that call."""
+class Failing(Counting):
+    """Fails once, in the middle of a call: at the mask whose number is ``fail_at``."""
 
     def __init__(self, n: int, fail_at: int, error: BaseException) -> None:
         super().__init__(n)
         self.fail_at, self.error = fail_at, error
-        self.spare: dict[bytes, float] = {}
-
-    def finished(self, masks):
-        return np.array([mask.tobytes() in self.spare for mask in masks], dtype=bool)
 
     def __call__(self, masks):
-        for mask in masks[~self.finished(masks)]:
-            if len(self.seen) == self.fail_at:
-                self.fail_at = -1
-                raise self.error
-            self.seen.append(mask.tobytes())
-            self.spare[mask.tobytes()] = float(mask @ np.arange(1.0, len(mask) + 1))
-        values = np.array([self.spare[mask.tobytes()] for mask in masks])
-        self.spare.clear()
-        return values
+        if len(self.seen) <= self.fail_at < len(self.seen) + len(masks):
+            raise self.error
+        return super().__call__(masks)
 
 
 @pytest.mark.parametrize("fail_at", [0, 3, 8, 21, 39])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError("too large")])
-def test_what_was_finished_inside_a_batch_is_stored_before_the_error_goes_on(
-    tmp_path, fail_at, error
-):
-    game, folder = Telling(10, fail_at, error), tmp_path / "s"
+def test_a_failure_inside_a_batch_loses_that_batch_alone(tmp_path, fail_at, error):
+    game, folder = Failing(10, fail_at, error), tmp_path / "s"
     with pytest.raises(type(error)):
         sm.evaluate(game, DESIGN, store=folder, batch=8)
     stored = np.concatenate(
         [np.empty((0, 10), bool), *(b.masks for _, b in read_blocks(folder, 10))]
     )
-    assert [mask.tobytes() for mask in stored] == game.seen and len(stored) == fail_at
-    other = Telling(10, -1, error)  # as in another process: nothing is remembered
-    run = sm.evaluate(other, DESIGN, store=folder)
-    assert len(other.seen) == run.evaluated == 40 - fail_at
-    assert not set(other.seen) & set(game.seen)
+    assert [mask.tobytes() for mask in stored] == game.seen and len(stored) == fail_at // 8 * 8
+    resumed = Counting(10)  # as in another process
+    run = sm.evaluate(resumed, DESIGN, store=folder)
+    assert len(resumed.seen) == run.evaluated == 40 - len(stored)
+    assert not set(resumed.seen) & set(game.seen)
     np.testing.assert_array_equal(run.values, DESIGN.masks @ np.arange(1.0, 11))
 
 
-def test_a_game_that_cannot_give_what_it_says_it_finished_keeps_its_own_error(tmp_path):
-    class Boasting(Counting):
-        def __call__(self, masks):
-            raise RuntimeError("the first error")
-
-        def finished(self, masks):
-            return np.ones(len(masks), dtype=bool)
-
-    with pytest.raises(RuntimeError, match="the first error"):
-        sm.evaluate(Boasting(10), DESIGN, store=tmp_path)
+def test_a_store_with_a_part_of_a_batch_goes_on(tmp_path):
+    """Earlier versions stored what was finished inside a batch that failed."""
+    masks = DESIGN.masks[::2]
+    with RunStore(tmp_path, {"fingerprint": "counting"}, 10, {"batch": 8}) as store:
+        store.append(masks[:11], masks[:11] @ np.arange(1.0, 11), None)
+    game = Counting(10)
+    run = sm.evaluate(game, DESIGN, store=tmp_path)
+    assert game.seen == [mask.tobytes() for mask in masks[11:]]
+    np.testing.assert_array_equal(run.values, DESIGN.masks @ np.arange(1.0, 11))
 
 
 def test_a_failure_while_the_noise_floor_is_measured_is_the_games_own(tmp_path):
-    class Coarse(Telling):
+    class Coarse(Failing):
         key: ClassVar = {"dtype": "torch.bfloat16"}
 
     with pytest.raises(MemoryError, match="too large"):
         sm.evaluate(Coarse(10, 3, MemoryError("too large")), DESIGN, store=tmp_path)
-
-
-def test_an_interrupted_model_loses_no_finished_mask(tiny_llama, tmp_path, monkeypatch):
-    rng = np.random.default_rng(0)
-    task = sm.TokenTask(rng.integers(1, 61, (3, 7)), answers=rng.integers(1, 61, (3, 2)))
-    game = sm.TaskGame(tiny_llama, task, sm.select_players(tiny_llama, "heads:0"))
-    design = sm.designs.exhaustive(4)
-    expected = sm.evaluate(game, design, batch=16)
-    with monkeypatch.context() as patch:
-        patch.setattr("spex_mech.ablation.fast.cost.work", lambda *a, **k: (0, 1))  # one by one
-        score, calls = FastEngine._score, []
-
-        def interrupted(*arguments):
-            calls.append(1)
-            if len(calls) > 5:
-                raise KeyboardInterrupt
-            return score(*arguments)
-
-        patch.setattr(FastEngine, "_score", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            sm.evaluate(game, design, store=tmp_path, batch=16)
-    done = open_run(tmp_path)
-    assert len(done.masks) == 5
-    again = sm.TaskGame(tiny_llama, task, sm.select_players(tiny_llama, "heads:0"))
-    run = sm.evaluate(again, design, store=tmp_path)
-    assert run.evaluated in (11, 12)  # and the full model, if it was not among the five
-    np.testing.assert_allclose(run.scores, expected.scores, atol=1e-5)
 
 
 def test_a_store_of_another_game_is_refused(tmp_path):

@@ -14,9 +14,8 @@ import pytest
 import spex_mech as sm
 import spex_mech.models.loading
 from spex_mech.evaluation.executors import InProcessExecutor, LocalExecutor, RayExecutor
-from spex_mech.evaluation.executors.dispatch import Died, Done, Ready, dispatch
+from spex_mech.evaluation.executors.dispatch import Died, Done, Failed, Pace, Started, dispatch
 from spex_mech.evaluation.executors.executor import score_batch
-from spex_mech.evaluation.executors.pace import Pace
 from spex_mech.evaluation.executors.shipping import pack_game, settings
 from spex_mech.evaluation.store.store import RunStore
 
@@ -64,57 +63,55 @@ class Sums:
         return {int(path.name.split("-")[0]) for path in self.folder.iterdir()}
 
 
-def collect(answers) -> dict[int, np.ndarray]:
-    found: dict[int, np.ndarray] = {}
-    for answer in answers:
-        lengths = [len(BATCHES[i]) for i in answer.batches]
-        parts = np.split(answer.values, np.cumsum(lengths)[:-1])
-        assert not found.keys() & set(answer.batches)
-        found.update(zip(answer.batches, parts, strict=True))
-    return found
+def collect(chunks) -> dict[int, np.ndarray]:
+    values: dict[int, np.ndarray] = {}
+    for chunk in chunks:
+        lengths = [len(BATCHES[i]) for i in chunk.batches]
+        parts = np.split(chunk.values, np.cumsum(lengths)[:-1])
+        assert not values.keys() & set(chunk.batches)
+        values.update(zip(chunk.batches, parts, strict=True))
+    return values
 
 
 def expected() -> np.ndarray:
     return sm.evaluate(Sums(), sm.MaskDesign(MASKS, 0), batch=4).values
 
 
-class Troupe:
-    """A crew without processes: each chunk is answered, or its worker dies, as a script says."""
+class Scripted:
+    """Workers without processes: each chunk is scored, or its worker dies or fails, as a script says."""
 
-    def __init__(self, wanted=2, deaths=(), stillborn=0, key=KEY, partial=None) -> None:
-        self._wanted, self.deaths, self.stillborn = wanted, list(deaths), stillborn
-        self.key, self.partial = key, partial
-        self.hired, self.sent, self.closed, self.events = 0, [], False, []
+    def __init__(self, wanted=2, deaths=(), failed_starts=0, key=KEY, fails=None) -> None:
+        self._wanted, self.deaths, self.failed_starts = wanted, list(deaths), failed_starts
+        self.key, self.fails = key, fails
+        self.started, self.sent, self.closed, self.events = 0, [], False, []
 
     def wanted(self):
         return self._wanted
 
-    def hire(self):
-        self.hired += 1
-        if self.hired <= self.stillborn:
-            self.events.append(Died(self.hired, "no memory"))
+    def start(self):
+        self.started += 1
+        if self.started <= self.failed_starts:
+            self.events.append([Died(self.started, "no memory")])
         else:
-            self.events.append(Ready(self.hired, self.key, "here"))
-        return self.hired
+            self.events.append([Started(self.started, self.key, "here")])
+        return self.started
 
     def send(self, worker, batches):
         self.sent.append((worker, [b.tobytes() for b in batches]))
-        if self.deaths and self.deaths[0] in self.sent[-1][1]:
-            self.deaths.pop(0)
-            self.events.append(Died(worker, "killed"))
-            return
-        parts = [score_batch(Sums(), batch) for batch in batches]
-        if self.partial is not None and len(self.sent) == self.partial:
-            self.events.append(Done(worker, parts[:1], 1.0, RuntimeError("broken")))
-        else:
-            self.events.append(Done(worker, parts, 0.01))
+        self.events.append(events := [])
+        for position, batch in enumerate(batches):
+            if self.deaths and self.deaths[0] == batch.tobytes():
+                self.deaths.pop(0)
+                events.append(Died(worker, "killed"))
+                return
+            if len(self.sent) == self.fails and position:
+                events.append(Failed(worker, RuntimeError("broken")))
+                return
+            events.append(Done(worker, position, score_batch(Sums(), batch), 0.01))
 
     def wait(self, seconds):
         events, self.events = self.events, []
-        return events[::-1]  # any order
-
-    def interrupt(self, workers):
-        return False
+        return [event for worker in events[::-1] for event in worker]  # workers in any order
 
     def close(self):
         self.closed = True
@@ -122,60 +119,61 @@ class Troupe:
 
 @pytest.mark.parametrize("workers", [1, 2, 5, 50])
 def test_every_batch_is_answered_once_by_any_number_of_workers(workers):
-    crew = Troupe(workers)
-    found = collect(dispatch(crew, BATCHES, KEY))
-    np.testing.assert_array_equal(np.concatenate([found[i] for i in range(23)]), expected())
-    assert crew.closed and crew.hired == min(workers, 23)
-    assert sorted(b for _, chunk in crew.sent for b in chunk) == sorted(
+    scripted = Scripted(workers)
+    values = collect(dispatch(scripted, BATCHES, KEY))
+    np.testing.assert_array_equal(np.concatenate([values[i] for i in range(23)]), expected())
+    assert scripted.closed and scripted.started == min(workers, 23)
+    assert sorted(b for _, chunk in scripted.sent for b in chunk) == sorted(
         b.tobytes() for b in BATCHES
     )
 
 
-def test_a_dead_workers_batches_go_to_another_one_by_one():
+def test_what_a_dead_worker_did_not_finish_goes_to_another():
     bad = BATCHES[9].tobytes()
-    crew = Troupe(2, deaths=[bad, bad])
-    found = collect(dispatch(crew, BATCHES, KEY))
-    np.testing.assert_array_equal(np.concatenate([found[i] for i in range(23)]), expected())
-    assert crew.hired == 3  # the last batches are too few for a fourth
-    chunks = [chunk for _, chunk in crew.sent if bad in chunk]
-    assert len(chunks) == 3 and len(chunks[1]) == len(chunks[2]) == 1
+    workers = Scripted(2, deaths=[bad, bad])
+    values = collect(dispatch(workers, BATCHES, KEY))
+    np.testing.assert_array_equal(np.concatenate([values[i] for i in range(23)]), expected())
+    assert workers.started == 4  # two of them died
+    batches = [batch for _, chunk in workers.sent for batch in chunk]
+    again = [batch.tobytes() for batch in BATCHES if batches.count(batch.tobytes()) > 1]
+    assert batches.count(bad) == 3 and again[0] == bad  # those before it were done
 
 
 def test_masks_that_kill_every_worker_are_given_up():
     bad = BATCHES[9].tobytes()
-    crew = Troupe(2, deaths=[bad] * 9)
+    workers = Scripted(2, deaths=[bad] * 9)
     with pytest.raises(ValueError, match="3 workers died on the same masks, the last one: killed"):
-        collect(dispatch(crew, BATCHES, KEY))
-    assert crew.closed and crew.hired <= 5
+        collect(dispatch(workers, BATCHES, KEY))
+    assert workers.closed and workers.started <= 5
 
 
 def test_workers_that_do_not_start_are_given_up_after_three():
     with pytest.raises(ValueError, match="workers do not start: no memory"):
-        collect(dispatch(Troupe(2, stillborn=99), BATCHES, KEY))
-    assert len(collect(dispatch(Troupe(2, stillborn=2), BATCHES, KEY))) == 23
+        collect(dispatch(Scripted(2, failed_starts=99), BATCHES, KEY))
+    assert len(collect(dispatch(Scripted(2, failed_starts=2), BATCHES, KEY))) == 23
 
 
 def test_a_worker_with_other_weights_is_refused():
     with pytest.raises(ValueError, match="on here has another weights: 'b', this process has 'a'"):
-        collect(dispatch(Troupe(key={"weights": "b"}), BATCHES, {"weights": "a"}))
+        collect(dispatch(Scripted(key={"weights": "b"}), BATCHES, {"weights": "a"}))
 
 
 def test_what_was_done_before_an_error_is_answered_first():
-    crew, found = Troupe(1, partial=3), []
+    workers, found = Scripted(1, fails=3), []
     with pytest.raises(RuntimeError, match="broken"):
-        for answer in dispatch(crew, BATCHES, KEY):
-            found += answer.batches
+        for chunk in dispatch(workers, BATCHES, KEY):
+            found += chunk.batches
     assert found == [0, 1, 2, 3]  # chunks of 1 and 2 batches, and the first of the third chunk
-    assert crew.closed
+    assert workers.closed
 
 
 def test_a_caller_that_stops_taking_ends_the_workers_and_is_not_outrun():
-    crew = Troupe(3)
-    answers = dispatch(crew, BATCHES, KEY)
+    workers = Scripted(3)
+    answers = dispatch(workers, BATCHES, KEY)
     next(answers)
-    assert len(crew.sent) <= 6  # at most a chunk a worker beyond what is answered
+    assert len(workers.sent) <= 6  # at most a chunk a worker beyond what is answered
     answers.close()
-    assert crew.closed
+    assert workers.closed
 
 
 def test_chunks_grow_to_what_two_seconds_hold_and_are_shared_fairly():
@@ -250,31 +248,6 @@ def test_an_error_in_a_worker_is_raised_here_and_finished_batches_are_kept(tmp_p
     np.testing.assert_array_equal(run.values, expected())
 
 
-def test_what_a_worker_had_finished_of_a_batch_that_failed_is_kept(tmp_path):
-    class Fails(Sums):
-        """Fails in the middle of the batch of the 50th mask, and says what it had done by then."""
-
-        broken = False
-
-        def finished(self, masks):
-            return self.broken & (np.arange(len(masks)) < 2)
-
-        def scores(self, masks):
-            if (masks == MASKS[50]).all(axis=1).any():
-                self.broken = True
-                raise sm.InputError("the 50th mask is not for us")
-            return super().scores(masks)
-
-    # The 50th mask stands third in its batch; a second worker would have other batches in flight.
-    with pytest.raises(sm.InputError, match="the 50th mask is not for us"):
-        executor = LocalExecutor(devices=("",))
-        sm.evaluate(Fails(), sm.MaskDesign(MASKS, 0), batch=4, executor=executor, store=tmp_path)
-    with RunStore(tmp_path, KEY, 12) as store:
-        masks, values, _ = store.read()
-    np.testing.assert_array_equal(masks, MASKS[:50])
-    np.testing.assert_array_equal(values, expected()[:50])
-
-
 @pytest.fixture
 def interruptible():
     """Ctrl-C raises KeyboardInterrupt here, also where the shell started the tests in the background."""
@@ -285,35 +258,30 @@ def interruptible():
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("interrupted", [True, False])
-def test_when_work_stops_every_worker_hands_over_what_it_had_finished(tmp_path, interrupted):
-    """Two workers, each in the middle of a batch of which it has finished two masks."""
+def test_when_work_stops_every_finished_batch_is_stored(tmp_path, interrupted):
+    """Two workers, of which one stops all work in its second chunk, after the first batch of it."""
 
     class Stops(Sums):
-        inside = False
-
-        def finished(self, masks):
-            return self.inside & (np.arange(len(masks)) < 2)
+        calls = 0
 
         def scores(self, masks):
-            if len(masks) == 2:  # those that it has finished
-                return Sums().scores(masks)
-            self.inside = True
-            mine = self.folder / str(os.getpid())
-            mine.touch()
-            while len(list(self.folder.iterdir())) < 2:
+            self.calls += 1
+            (self.folder / f"{os.getpid()} {self.calls}").touch()
+            if self.calls < 3:
+                return super().scores(masks)
+            while len(list(self.folder.glob("* 3"))) < 2:  # both are in the middle of a chunk
                 time.sleep(0.005)
-            first = min(path.name for path in self.folder.iterdir()) == mine.name
-            if first and interrupted:
+            if min(self.folder.glob("* 3")).name == f"{os.getpid()} 3":
+                time.sleep(0.2)  # what was done before is on its way
+                if not interrupted:
+                    raise MemoryError("too much")
                 os.kill(self.home, signal.SIGINT)
-            elif first:
-                raise MemoryError("too much")
             time.sleep(60)
 
     (tmp_path / "log").mkdir()
-    game = Stops(tmp_path / "log")
     with pytest.raises(KeyboardInterrupt if interrupted else MemoryError):
         sm.evaluate(
-            game,
+            Stops(tmp_path / "log"),
             sm.MaskDesign(MASKS, 0),
             batch=4,
             executor=LocalExecutor(workers=2),
@@ -321,9 +289,10 @@ def test_when_work_stops_every_worker_hands_over_what_it_had_finished(tmp_path, 
         )
     with RunStore(tmp_path / "s", KEY, 12) as store:
         masks, values, _ = store.read()
-    order = np.argsort([np.flatnonzero((MASKS == mask).all(axis=1))[0] for mask in masks])
-    np.testing.assert_array_equal(masks[order], MASKS[[0, 1, 4, 5]])
-    np.testing.assert_array_equal(values[order], expected()[[0, 1, 4, 5]])
+    assert len(masks) == 4 * 4  # two batches of each worker; the third was being evaluated
+    rows = np.array([np.flatnonzero((MASKS == mask).all(axis=1))[0] for mask in masks])
+    assert set(np.bincount(rows // 4)) <= {0, 4}  # whole batches
+    np.testing.assert_array_equal(values, expected()[rows])
 
 
 def test_a_worker_whose_game_differs_is_refused_by_field():

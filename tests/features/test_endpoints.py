@@ -183,7 +183,7 @@ def test_nothing_scored_is_lost_when_an_endpoint_fails(serve, tmp_path):
     assert sum(server.asked.values()) == total + 1
 
 
-def test_the_run_store_takes_what_an_endpoint_answered_before_it_failed(serve, tmp_path):
+def test_a_failing_endpoint_costs_the_run_store_one_batch(serve, tmp_path):
     down = [True]
     server = serve(lambda t, a: 500 if down[0] and t == TEXT else said(t))
     endpoint = features.Endpoint("m", base_url=server.url, retries=0, concurrency=1)
@@ -198,7 +198,7 @@ def test_the_run_store_takes_what_an_endpoint_answered_before_it_failed(serve, t
     down[0] = False
     before = Counter(server.asked)
     run = sm.evaluate(make(), design, store=tmp_path / "store")  # as another process would
-    assert all(server.asked[t] == before[t] for t in answered)
+    assert sum(server.asked[t] > before[t] for t in answered) <= 1  # batches are of two
     np.testing.assert_array_equal(run.values, [len(make().shown(x)) for x in masks])
 
 
@@ -206,7 +206,7 @@ def test_a_run_from_the_command_line_goes_on_where_its_endpoint_failed(serve, tm
     down, failed = [True], set()
 
     def reply(text, attempt):
-        if down[0] and sum(server.asked.values()) > 16:
+        if down[0] and sum(server.asked.values()) > 20:
             failed.add(text)
             return 400
         return said(text)
@@ -220,7 +220,8 @@ def test_a_run_from_the_command_line_goes_on_where_its_endpoint_failed(serve, tm
     before = Counter(server.asked)
     done = CliRunner().invoke(cli.app, told)
     assert done.exit_code == 0 and "match of lever" in done.output
-    assert {t for t in before if server.asked[t] > before[t]} <= failed < set(before)
+    again = {t for t in before if server.asked[t] > before[t]}
+    assert failed < set(before) and len(again) <= 16  # a batch: two for each of eight requests
     run = sm.open_run(tmp_path / "run" / "masks")
     np.testing.assert_array_equal(run(run.masks), run.masks[:, 4])
     page = write_report(tmp_path / "run").read_text()

@@ -78,30 +78,6 @@ def test_equal_texts_are_asked_once():
     assert sorted(asked) == ["", "a", "a a", "a a a"]
 
 
-def test_what_was_scored_before_a_failure_is_not_scored_again():
-    """A failure in the second chunk leaves the first chunk's values for the next call."""
-    asked, fail = [], [True]
-
-    def value(texts):
-        if fail[0] and any(t.endswith("w2999") for t in texts):
-            raise RuntimeError("out of order")
-        asked.extend(texts)
-        return [float(len(t)) for t in texts]
-
-    text = " ".join(f"w{i}" for i in range(3000))
-    game = features.text(value, text, level="word")
-    masks = np.random.default_rng(0).random((300, 3000)) < 0.5
-    masks[:200, -1], masks[200:, -1] = False, True
-    with pytest.raises(RuntimeError, match="out of order"):
-        game(masks)
-    before = len(asked)
-    assert before > 0 and game.finished(masks).sum() == before
-    fail[0] = False
-    values = game(masks)
-    assert len(asked) == 300  # each once
-    np.testing.assert_array_equal(values, [len(game.shown(x)) for x in masks])
-
-
 def test_games_travel_to_other_processes():
     import cloudpickle
 

@@ -42,10 +42,6 @@ class _Ready:
     fills: dict[str, torch.Tensor]
 
 
-_Out = tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]
-"""Scores (m, rows, ...), and which of them there are."""
-
-
 class FastEngine:
     """Scores ablated models on prompts; see the module.
 
@@ -60,8 +56,6 @@ class FastEngine:
 
     Attributes:
         tokens: see above.
-        finished: masks (f, n) and scores (f, rows, ...) that were complete when the last call of
-            `scores` failed or was interrupted; None after one that did not.
 
     Raises:
         InputError: a model or prompts that this engine does not know; `obstacle` says so beforehand.
@@ -115,7 +109,6 @@ class FastEngine:
             device=self._device,
         )
         self._parts = self._within_memory()
-        self.finished: tuple[np.ndarray, np.ndarray] | None = None
         self._kept: list[_Ready] | None = None
         self._filler: Filler | None = None
         self._beginning: tuple[list[KeyValue | None], Entry] | None = None
@@ -132,19 +125,12 @@ class FastEngine:
         """
         gates = spread(self._players, self._model.shape, masks)
         out = np.full((len(masks), *self._row_shape()), np.nan, dtype=np.float32)
-        scored = np.zeros(out.shape[:2], dtype=bool)
         blocks = self._blocks(gates, in_order(gates, self._first))
-        self.finished = None
-        try:
-            for part in self._parts:
-                ready = self._make_ready(part)
-                for block in blocks:
-                    self._score(gates, block, ready, 0, (out, scored))
-                del ready  # before the next part is made
-        except BaseException:
-            whole_masks = scored.all(axis=1)
-            self.finished = masks[whole_masks], out[whole_masks]
-            raise
+        for part in self._parts:
+            ready = self._make_ready(part)
+            for block in blocks:
+                self._score(gates, block, ready, 0, out)
+            del ready  # before the next part is made
         return out
 
     def _row_shape(self) -> tuple[int, ...]:
@@ -255,7 +241,7 @@ class FastEngine:
         block: npt.NDArray[np.int64],
         ready: Sequence[_Ready],
         start: int,
-        out: _Out,
+        out: npt.NDArray[np.float32],
     ) -> None:
         """Score a block of masks on the batches from ``start``; in halves where memory runs out."""
         done = start
@@ -304,7 +290,7 @@ class FastEngine:
         ready: _Ready,
         past: Sequence[KeyValue | None],
         block: npt.NDArray[np.int64],
-        out: _Out,
+        out: npt.NDArray[np.float32],
     ) -> None:
         """Score a block on a batch, as many prompts at once as there is room for."""
         start = 0
@@ -317,8 +303,7 @@ class FastEngine:
                     self._first, tree.steps, piece.entry, piece.fills, piece.where, past=past
                 )
                 found = reading.scores(self._decoder, self._prompts, piece.batch, stream)
-                to = block[:, None], piece.batch.rows
-                out[0][to], out[1][to] = found[tree.leaf], True
+                out[block[:, None], piece.batch.rows] = found[tree.leaf]
                 start = stop
                 continue
             except Exception as error:
@@ -337,7 +322,7 @@ class FastEngine:
         name = int(batch.prompt[-1])
         return InputError(
             f"memory ran out on {self._device} with a single mask and prompt (row {name}, "
-            f"{len(self._prompts.tokens[name])} tokens) in a batch; masks scored before are kept. "
+            f"{len(self._prompts.tokens[name])} tokens) in a batch. "
             "Use a smaller dtype, fewer shots or shorter prompts, a larger device, or leave "
             f"more memory free ({error})"
         )

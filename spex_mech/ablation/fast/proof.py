@@ -37,11 +37,6 @@ class ProvenEngine:
         self._fast = FastEngine(model, prompts, players, ablation)
         self._proven = False
 
-    @property
-    def finished(self) -> tuple[Bool[np.ndarray, "m n"], Float32[np.ndarray, "m e ..."]] | None:
-        """Masks and scores that were complete when the last call of `scores` failed."""
-        return self._fast.finished
-
     def scores(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m e ..."]:
         """Scores of every ablated model on every row, as `ReferenceEngine.scores` gives them."""
         if not self._proven:

@@ -1,12 +1,12 @@
 """Where masks are evaluated: in this process, in several on this machine, or on a Ray cluster."""
 
 from spex_mech.core.errors import InputError
-from spex_mech.evaluation.executors.executor import Answer, Executor
+from spex_mech.evaluation.executors.executor import Chunk, Executor
 from spex_mech.evaluation.executors.in_process import InProcessExecutor
 from spex_mech.evaluation.executors.local import LocalExecutor
 from spex_mech.evaluation.executors.ray import RayExecutor
 
-__all__ = ["Answer", "Executor", "InProcessExecutor", "LocalExecutor", "RayExecutor", "as_executor"]
+__all__ = ["Chunk", "Executor", "InProcessExecutor", "LocalExecutor", "RayExecutor", "as_executor"]
 
 _NAMED = {"local": InProcessExecutor, "ray": RayExecutor}
 

@@ -1,4 +1,4 @@
-"""What an executor is: it evaluates batches of masks somewhere, and answers in any order."""
+"""What an executor is: it evaluates batches of masks somewhere, and yields them in any order."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from spex_mech.core.games import ScoredValueFunction, ValueFunction
 
 Game: TypeAlias = ValueFunction | Callable[[npt.NDArray[np.bool_]], npt.ArrayLike]
 Batch: TypeAlias = Bool[np.ndarray, "b n"]
-Scored: TypeAlias = tuple[Float64[np.ndarray, " b"], Float32[np.ndarray, "b ..."] | None]
-Rest: TypeAlias = tuple[Batch, Scored]
+ScoredBatch: TypeAlias = tuple[Float64[np.ndarray, " b"], Float32[np.ndarray, "b ..."] | None]
+"""Values (b,) of a batch, and its scores (b, examples, ...) where the game keeps them."""
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """A finished chunk.
+class Chunk:
+    """Finished batches.
 
     Attributes:
-        batches: which batches it holds whole.
-        masks: bool (m, n), their masks one after the other; then those that the game had finished of
-            a batch in which it failed.
+        batches: which batches these are.
+        masks: bool (m, n), their masks one after the other.
         values: float64 (m,).
         scores: float32 (m, examples, ...) of games that keep them, else None.
     """
@@ -40,15 +39,16 @@ class Answer:
 class Executor(Protocol):
     """Evaluates batches of masks.
 
-    A batch is never split or joined: the game is called with its masks and no others, so that a value
-    does not depend on where, with how many workers and in which order it was evaluated.
+    A batch is atomic: the game is called with its masks and no others, so that a value does not depend
+    on where, with how many workers and in which order it was evaluated. A batch counts once the call has
+    returned; what a failure or an interrupt loses is at most one batch per worker.
     """
 
-    def map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Answer]:
+    def map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Chunk]:
         """Yield finished chunks of batches in any order, each batch once.
 
-        No more than a chunk a worker is evaluated ahead of what the caller has taken. Whatever ends
-        the iteration ends the workers. Where the game fails, what was finished is answered first.
+        No more than a chunk per worker is evaluated ahead of what the caller has taken. Whatever ends
+        the iteration ends the workers. Where the game fails, finished batches are yielded first.
         """
         ...
 
@@ -57,7 +57,7 @@ class Executor(Protocol):
         ...
 
 
-def score_batch(game: Game, masks: Batch) -> Scored:
+def score_batch(game: Game, masks: Batch) -> ScoredBatch:
     """Values and, where the game keeps them, scores of a batch.
 
     Raises:
@@ -83,38 +83,13 @@ def score_batch(game: Game, masks: Batch) -> Scored:
     return values, scores
 
 
-def rest_of(game: Game, masks: Batch) -> Rest | None:
-    """What a game had finished of a batch when its call failed or was interrupted.
-
-    Games that can tell have a method ``finished(masks)`` -> bool (m,), as `TaskGame` has; scoring those
-    masks again must not evaluate them. Others have finished nothing.
-    """
-    finished = getattr(game, "finished", None)
-    if not callable(finished):
-        return None
-    try:
-        done = masks[np.asarray(finished(masks), dtype=bool)]
-        return (done, score_batch(game, done)) if len(done) else None
-    except Exception:  # the failure that brought us here is the one to tell
-        return None
-
-
-def answer(
-    which: list[int],
-    batches: Sequence[Batch],
-    parts: Sequence[Scored],
-    rest: Rest | None = None,
-) -> Answer:
-    """The answer of the batches ``which``, scored one by one, and of a last one's ``rest``."""
-    masks, scored = [batches[i] for i in which], list(parts)
-    if rest is not None:
-        masks.append(rest[0])
-        scored.append(rest[1])
-    scores = [part[1] for part in scored if part[1] is not None]
-    return Answer(
+def chunk_of(which: list[int], batches: Sequence[Batch], parts: Sequence[ScoredBatch]) -> Chunk:
+    """The chunk of the batches ``which``, scored one by one."""
+    scores = [part[1] for part in parts if part[1] is not None]
+    return Chunk(
         which,
-        np.concatenate(masks),
-        np.concatenate([part[0] for part in scored]),
+        np.concatenate([batches[i] for i in which]),
+        np.concatenate([part[0] for part in parts]),
         np.concatenate(scores) if scores else None,
     )
 

@@ -7,41 +7,38 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spex_mech.evaluation.executors.dispatch import Pace
 from spex_mech.evaluation.executors.executor import (
-    Answer,
     Batch,
+    Chunk,
     Game,
-    Scored,
-    answer,
-    rest_of,
+    ScoredBatch,
+    chunk_of,
     score_batch,
 )
-from spex_mech.evaluation.executors.pace import Pace
 
 
 @dataclass(frozen=True)
 class InProcessExecutor:
     """Evaluates in this process, one batch after the other."""
 
-    def map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Answer]:
-        """See `Executor.map`; whatever stops the game, what it finished is answered first."""
+    def map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Chunk]:
+        """See `Executor.map`; whatever stops the game, the batches that are done are yielded first."""
         pace, start = Pace(), 0
         while start < len(batches):
             chunk = list(range(start, start + pace.size(len(batches) - start, 1)))
             began = time.monotonic()
-            parts: list[Scored] = []
+            parts: list[ScoredBatch] = []
             try:
                 for i in chunk:
                     parts.append(score_batch(game, batches[i]))
             except BaseException:
-                done = len(parts)
-                rest = rest_of(game, batches[chunk[done]]) if done < len(chunk) else None
-                if parts or rest:
-                    yield answer(chunk[:done], batches, parts, rest)
+                if parts:
+                    yield chunk_of(chunk[: len(parts)], batches, parts)
                 raise
             ended = time.monotonic()
             pace.took(len(chunk), ended - began, 1)
-            yield answer(chunk, batches, parts)
+            yield chunk_of(chunk, batches, parts)
             pace.waited(time.monotonic() - ended)
             start += len(chunk)
 

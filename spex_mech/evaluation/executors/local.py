@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from spex_mech.core.errors import InputError
-from spex_mech.evaluation.executors.dispatch import Died, Done, Event, Ready, dispatch
-from spex_mech.evaluation.executors.executor import Answer, Batch, Game, key_of
+from spex_mech.evaluation.executors.dispatch import Died, Done, Event, Failed, Started, dispatch
+from spex_mech.evaluation.executors.executor import Batch, Chunk, Game, key_of
 from spex_mech.evaluation.executors.in_process import InProcessExecutor
 from spex_mech.evaluation.executors.shipping import pack_game
 
@@ -26,12 +25,13 @@ _GRACE = 5.0
 class LocalExecutor:
     """Evaluates in worker processes of this machine.
 
-    Each worker holds the model once. One that dies is replaced and its chunk evaluated again.
+    Each worker holds the model once. One that dies is replaced, and what it had not finished is evaluated
+    again.
 
     Attributes:
         workers: number of processes; 1 without ``devices`` is this process itself.
-        devices: for GPUs: what each worker sees, as in ``("0", "1")`` or, two a worker, ``("0,1", "2,3")``
-            (``CUDA_VISIBLE_DEVICES`` of the worker). Their number is that of the workers.
+        devices: for GPUs: what each worker sees, as in ``("0", "1")`` or, with two each,
+            ``("0,1", "2,3")`` (``CUDA_VISIBLE_DEVICES`` of the worker). Their number is that of the workers.
         device_map: have each worker load the model by its name and spread it over its devices.
         threads: CPU threads of a worker; by default its share of those that this process may use.
     """
@@ -46,7 +46,7 @@ class LocalExecutor:
             raise InputError(f"workers is {self.workers}, expected 1 or more")
         if self.devices and self.workers not in (1, len(self.devices)):
             raise InputError(
-                f"{self.workers} workers for {len(self.devices)} devices; give a worker each, or leave "
+                f"{self.workers} workers for {len(self.devices)} devices; give each worker its own, or leave "
                 "workers out"
             )
 
@@ -55,7 +55,7 @@ class LocalExecutor:
         """Number of worker processes."""
         return max(self.workers, len(self.devices))
 
-    def map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Answer]:
+    def map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Chunk]:
         """See `Executor.map`."""
         if self.count == 1 and not self.devices and self.device_map is None:
             return InProcessExecutor().map(game, batches)
@@ -65,7 +65,7 @@ class LocalExecutor:
         """See `Executor.describe`."""
         return {"executor": "local", "workers": self.count, "devices": list(self.devices)}
 
-    def _map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Answer]:
+    def _map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Chunk]:
         if os.name != "posix":
             raise InputError(
                 "several local workers need a POSIX system; use one, or executor='ray'"
@@ -73,66 +73,63 @@ class LocalExecutor:
         device = "cuda" if self.devices and self.device_map is None else None
         payload = pack_game(game, device=device, device_map=self.device_map)
         threads = self.threads or max(1, _threads() // self.count)
-        crew = _Processes(payload, self.count, self.devices, threads)
-        yield from dispatch(crew, batches, key_of(game))
+        workers = _Processes(payload, self.count, self.devices, threads)
+        yield from dispatch(workers, batches, key_of(game))
 
 
 class _Processes:
-    """A crew of child processes, each at the end of a pipe; they end when it is closed."""
+    """Worker processes, each at the end of a pipe; they end when it is closed."""
 
     def __init__(self, payload: bytes, count: int, devices: tuple[str, ...], threads: int) -> None:
         self._payload, self._count = payload, count
         self._devices, self._threads = devices, threads
         self._children: dict[int, tuple[subprocess.Popen, Connection]] = {}
         self._slots: dict[int, int] = {}
-        self._hired = 0
+        self._started = 0
 
     def wanted(self) -> int:
         return self._count
 
-    def hire(self) -> int:
-        worker, self._hired = self._hired, self._hired + 1
+    def start(self) -> int:
+        worker, self._started = self._started, self._started + 1
         slot = min(set(range(self._count)) - {self._slots[w] for w in self._children})
         environment = {**os.environ, "OMP_NUM_THREADS": str(self._threads)}
         if self._devices:
             environment["CUDA_VISIBLE_DEVICES"] = self._devices[slot]
-        ours, theirs = Pipe()
-        with theirs:
+        pipe, other_end = Pipe()
+        with other_end:
             child = subprocess.Popen(
                 [
                     sys.executable,
                     "-m",
                     "spex_mech.evaluation.executors.worker",
-                    str(theirs.fileno()),
+                    str(other_end.fileno()),
                 ],
-                pass_fds=[theirs.fileno()],
+                pass_fds=[other_end.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=environment,
             )
-        self._children[worker], self._slots[worker] = (child, ours), slot
-        self._tell(worker, pickle.dumps(sys.path))
+        self._children[worker], self._slots[worker] = (child, pipe), slot
+        self._write(worker, pickle.dumps(sys.path))
         return worker
 
     def send(self, worker: int, batches: Sequence[Batch]) -> None:
-        self._tell(worker, pickle.dumps(list(batches), protocol=5))
+        self._write(worker, pickle.dumps(list(batches), protocol=5))
 
     def wait(self, seconds: float) -> list[Event]:
-        ends = {ours: worker for worker, (_, ours) in self._children.items()}
+        workers = {pipe: worker for worker, (_, pipe) in self._children.items()}
         events = []
-        for end in wait(list(ends), seconds):
-            event = self._hear(ends[end], end)  # type: ignore[index]
-            if event is not None:
-                events.append(event)
+        for pipe in wait(list(workers), seconds):
+            more = True
+            while more and pipe in workers:  # all that has arrived
+                event = self._read(workers[pipe], pipe)  # type: ignore[index]
+                events += [] if event is None else [event]
+                more = workers[pipe] in self._children and pipe.poll()  # type: ignore
         return events
 
-    def interrupt(self, workers: Collection[int]) -> bool:
-        for worker in workers:
-            self._children[worker][0].send_signal(signal.SIGUSR1)
-        return True
-
     def close(self) -> None:
-        for child, ours in self._children.values():
-            ours.close()
+        for child, pipe in self._children.values():
+            pipe.close()
             child.terminate()
         for child, _ in self._children.values():
             try:
@@ -142,30 +139,30 @@ class _Processes:
                 child.wait()
         self._children.clear()
 
-    def _tell(self, worker: int, message: bytes) -> None:
+    def _write(self, worker: int, message: bytes) -> None:
         try:
             self._children[worker][1].send_bytes(message)
         except OSError:
             pass  # it died; its end of the pipe says so when it is next waited for
 
-    def _hear(self, worker: int, end: Any) -> Event | None:
+    def _read(self, worker: int, pipe: Any) -> Event | None:
         try:
-            kind, *content = pickle.loads(end.recv_bytes())
+            kind, *content = pickle.loads(pipe.recv_bytes())
         except (EOFError, OSError):
-            return self._bury(worker)
-        if kind == "hello":
-            self._tell(worker, self._payload)
+            return self._end(worker)
+        if kind == "awake":
+            self._write(worker, self._payload)
             return None
-        if kind == "ready":
-            return Ready(worker, *content)
-        if kind == "failed":
-            self._bury(worker)
+        if kind == "not started":
+            self._end(worker)
             return Died(worker, content[0])
-        return Done(worker, *content)
+        event = {"started": Started, "done": Done, "failed": Failed}[kind]
+        return event(worker, *content)
 
-    def _bury(self, worker: int) -> Died:
-        child, ours = self._children.pop(worker)
-        ours.close()
+    def _end(self, worker: int) -> Died:
+        """End a worker whose pipe is closed or whose game could not be built."""
+        child, pipe = self._children.pop(worker)
+        pipe.close()
         child.terminate()
         try:
             code = child.wait(_GRACE)

@@ -1,16 +1,16 @@
-"""Evaluating on a Ray cluster: one actor a device, which may come and go with its node."""
+"""Evaluating on a Ray cluster: one actor per device, which may come and go with its node."""
 
 from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from spex_mech.core.errors import InputError
-from spex_mech.evaluation.executors.dispatch import Died, Done, Event, Ready, dispatch
-from spex_mech.evaluation.executors.executor import Answer, Batch, Game, key_of
+from spex_mech.evaluation.executors.dispatch import Died, Done, Event, Failed, Started, dispatch
+from spex_mech.evaluation.executors.executor import Batch, Chunk, Game, key_of
 from spex_mech.evaluation.executors.shipping import pack_game
 
 _LOOK_AGAIN = 2.0
@@ -21,8 +21,8 @@ _PATIENCE = 10.0
 class RayExecutor:
     """Evaluates on a Ray cluster.
 
-    Each actor holds the model once. Actors that die, alone or with their node, are replaced and their
-    chunk evaluated again; nodes that join get actors.
+    Each actor holds the model once. Actors that die, alone or with their node, are replaced and what they
+    had not finished is evaluated again; nodes that join get actors.
 
     Attributes:
         address: of the cluster (``auto``, ``ray://host:10001``); None for the one this process is
@@ -48,15 +48,15 @@ class RayExecutor:
         if self.workers is not None and self.workers < 1:
             raise InputError(f"workers is {self.workers}, expected 1 or more, or None")
 
-    def map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Answer]:
+    def map(self, game: Game, batches: Sequence[Batch]) -> Iterator[Chunk]:
         """See `Executor.map`.
 
         Raises:
             InputError: Ray is not installed, or the cluster cannot be reached.
         """
         ray = _ray()
-        ours = not ray.is_initialized()
-        if ours:
+        connects = not ray.is_initialized()
+        if connects:
             _connect(ray, self.address)
         try:
             total = ray.cluster_resources()
@@ -64,10 +64,10 @@ class RayExecutor:
             needs = {"CPU": self.cpus, "GPU": gpus, **self.resources}
             device = "cuda" if gpus and self.device_map is None else None
             payload = pack_game(game, device=device, device_map=self.device_map)
-            crew = _Actors(ray, payload, self.workers, needs, self.runtime_env)
-            yield from dispatch(crew, batches, key_of(game))
+            workers = _Actors(ray, payload, self.workers, needs, self.runtime_env)
+            yield from dispatch(workers, batches, key_of(game))
         finally:
-            if ours:
+            if connects:
                 ray.shutdown()
 
     def describe(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class RayExecutor:
 
 
 class _Actors:
-    """A crew of Ray actors."""
+    """Ray actors as workers."""
 
     def __init__(
         self,
@@ -93,12 +93,12 @@ class _Actors:
         needs: Mapping[str, float],
         runtime_env: Mapping[str, Any] | None,
     ) -> None:
-        from spex_mech.evaluation.executors.work import Work
+        from spex_mech.evaluation.executors.worker import Worker
 
         self._ray, self._count = ray, count
         self._needs = {name: amount for name, amount in needs.items() if amount}
         others = {k: v for k, v in self._needs.items() if k not in ("CPU", "GPU")}
-        self._actor = ray.remote(Work).options(
+        self._actor = ray.remote(Worker).options(
             num_cpus=needs["CPU"],
             num_gpus=needs["GPU"],
             resources=others,
@@ -106,8 +106,8 @@ class _Actors:
         )
         self._payload = ray.put(payload)
         self._actors: dict[int, Any] = {}
-        self._waiting: dict[Any, tuple[int, type[Ready] | type[Done]]] = {}
-        self._hired, self._looked, self._room = 0, float("-inf"), 1
+        self._waiting: dict[Any, tuple[int, int | None]] = {}  # worker, position in its chunk
+        self._started, self._looked, self._room = 0, float("-inf"), 1
 
     def wanted(self) -> int:
         if self._count is not None:
@@ -118,15 +118,16 @@ class _Actors:
             self._room, self._looked = max(1, min(rooms, default=1)), time.monotonic()
         return self._room
 
-    def hire(self) -> int:
-        worker, self._hired = self._hired, self._hired + 1
+    def start(self) -> int:
+        worker, self._started = self._started, self._started + 1
         actor = self._actor.remote(self._payload)
         self._actors[worker] = actor
-        self._waiting[actor.about.remote()] = (worker, Ready)
+        self._waiting[actor.about.remote()] = (worker, None)
         return worker
 
     def send(self, worker: int, batches: Sequence[Batch]) -> None:
-        self._waiting[self._actors[worker].score.remote(list(batches))] = (worker, Done)
+        for position, batch in enumerate(batches):  # an actor runs its calls in order
+            self._waiting[self._actors[worker].score.remote(batch)] = (worker, position)
 
     def wait(self, seconds: float) -> list[Event]:
         if not self._waiting:
@@ -134,23 +135,28 @@ class _Actors:
         refs = list(self._waiting)
         some, _ = self._ray.wait(refs, num_returns=1, timeout=seconds)
         ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0) if some else ([], [])
-        return [self._event(ref) for ref in ready]
-
-    def interrupt(self, workers: Collection[int]) -> bool:
-        return False  # an actor hears nothing before its chunk is done
+        events = [event for ref in ready if (event := self._event(ref)) is not None]
+        return sorted(events, key=lambda event: isinstance(event, Died))  # what it did comes first
 
     def close(self) -> None:
         for actor in self._actors.values():
             self._ray.kill(actor)
         self._actors.clear()
 
-    def _event(self, ref: Any) -> Event:
-        worker, kind = self._waiting.pop(ref)
+    def _event(self, ref: Any) -> Event | None:
+        """What a finished call says; None for one of several that failed with their actor."""
+        worker, position = self._waiting.pop(ref)
         try:
-            return kind(worker, *self._ray.get(ref))
+            answer = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
+            if worker not in self._actors:
+                return None
             self._ray.kill(self._actors.pop(worker))
             return Died(worker, str(error))
+        if position is None:
+            return Started(worker, *answer)
+        scored, seconds, error = answer
+        return Done(worker, position, scored, seconds) if error is None else Failed(worker, error)
 
 
 def _ray() -> Any:
@@ -165,7 +171,7 @@ def _ray() -> Any:
 
 def _connect(ray: Any, address: str | None) -> None:
     try:
-        _knock(address)
+        _check_address(address)
         ray.init(address=address, include_dashboard=None if address else False, log_to_driver=False)
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(
@@ -174,8 +180,8 @@ def _connect(ray: Any, address: str | None) -> None:
         ) from error
 
 
-def _knock(address: str | None) -> None:
-    """Fail at once where nobody listens: Ray would try for more than a minute."""
+def _check_address(address: str | None) -> None:
+    """Fail at once where nothing listens: Ray would try for more than a minute."""
     host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host, int(port)), timeout=_PATIENCE).close()

@@ -98,57 +98,40 @@ def test_out_of_memory_before_the_first_mask_halves_what_is_prepared(tiny_llama,
     assert sizes == [45, 18, 27, 9, 18]
 
 
-def test_too_little_memory_for_one_prompt_says_what_to_do_and_keeps_what_was_scored(
-    tiny_llama, monkeypatch
-):
+def test_too_little_memory_for_one_prompt_says_what_to_do(tiny_llama, monkeypatch):
     game = sm.TaskGame(tiny_llama, TASK, sm.select_players(tiny_llama))
     masks = masks_of(game.players.n)
     expected = game.scores(masks)
     with monkeypatch.context() as patch:
-        patch.setattr("spex_mech.ablation.fast.cost.work", lambda *a, **k: (0, 1))
+        patch.setattr("spex_mech.ablation.fast.cost.work", lambda *a, **k: (0, 1))  # one by one
         failing(patch, MemoryError("no more"), lambda call, size: call > 6)
         with pytest.raises(InputError, match=r"memory ran out on cpu .*9 tokens.*shorter prompts"):
             game.scores(masks)
-    done = game.finished(masks)
-    assert done.sum() == 6
-    left = failing(monkeypatch, MemoryError(), lambda call, size: False)
     np.testing.assert_allclose(game.scores(masks), expected, atol=1e-5)
-    assert sum(left) <= (len(masks) - 6) * len(IDS)  # the six were not run again
-    assert not game.finished(masks).any()
     assert hooks_of(tiny_llama) == 0
 
 
-def test_an_interrupt_loses_no_finished_mask(tiny_llama, monkeypatch):
+def test_an_interrupted_model_scores_as_before(tiny_llama, monkeypatch):
     game = sm.TaskGame(tiny_llama, TASK, sm.select_players(tiny_llama))
     masks = masks_of(game.players.n)
     expected = game.scores(masks)
     with monkeypatch.context() as patch:
-        patch.setattr("spex_mech.ablation.fast.cost.work", lambda *a, **k: (0, 1))
+        patch.setattr("spex_mech.ablation.fast.cost.work", lambda *a, **k: (0, 1))  # one by one
         failing(patch, KeyboardInterrupt(), lambda call, size: call > 4)
         with pytest.raises(KeyboardInterrupt):
             game.scores(masks)
-    done = game.finished(masks)
-    assert done.sum() == 4
-    with monkeypatch.context() as patch:  # what is finished is served without a model
-        failing(patch, AssertionError("ran again"), lambda call, size: True)
-        np.testing.assert_allclose(game.scores(masks[done]), expected[done], atol=1e-5)
+    np.testing.assert_array_equal(game.scores(masks), expected)
     assert hooks_of(tiny_llama) == 0
 
 
-def test_a_score_that_is_not_finite_names_mask_and_example_and_keeps_the_others(
-    tiny_llama, monkeypatch
-):
+def test_a_score_that_is_not_finite_names_mask_and_example(tiny_llama, monkeypatch):
     game = sm.TaskGame(tiny_llama, TASK, sm.select_players(tiny_llama))
     masks = masks_of(game.players.n)
-    expected = game.scores(masks)
-    broken = expected.copy()
+    broken = game.scores(masks)
     broken[3, 2] = np.inf
-    with monkeypatch.context() as patch:
-        patch.setattr(game._engine, "scores", lambda todo: broken)
-        with pytest.raises(NonFiniteScoreError, match=r"mask 3 .*example '2'; load the model in"):
-            game.scores(masks)
-    np.testing.assert_array_equal(game.finished(masks), np.arange(len(masks)) != 3)
-    np.testing.assert_allclose(game.scores(masks), expected, atol=1e-5)
+    monkeypatch.setattr(game._engine, "scores", lambda todo: broken)
+    with pytest.raises(NonFiniteScoreError, match=r"mask 3 .*example '2'; load the model in"):
+        game.scores(masks)
 
 
 def test_the_proof_stops_a_run_whose_engines_disagree(tiny_llama, monkeypatch):
