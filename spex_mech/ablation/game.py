@@ -6,21 +6,27 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float32, Float64
 
 from spex_mech import ablation as ablations
+from spex_mech.ablation.settings import GameParts, GameSettings
 from spex_mech.core.errors import InputError, NonFiniteScoreError
+from spex_mech.core.games import Questions
 from spex_mech.core.masks import check_masks, unique
 from spex_mech.core.players import PlayerSet
 from spex_mech.models.loading import Model
 from spex_mech.tasks.metrics import Metric, metric_for
 from spex_mech.tasks.prompts import Prompts, encode
 from spex_mech.tasks.task import Task
+
+_TOKENS = 2**20
+_MOST_MASKS = 64
 
 
 class Engine(Protocol):
@@ -32,7 +38,9 @@ class Engine(Protocol):
 
 
 class TaskGame:
-    """What an ablated model is worth on a task: ``game(masks)`` -> float64 (m,).
+    """What an ablated model is worth on a task (9 parameters: six are `GameSettings`, given by keyword).
+
+    ``game(masks)`` -> float64 (m,).
 
     Values are means over the examples of a metric, higher = better for every metric. The model's
     weights are never changed and no hook stays on it. The reference engine (TransformerLens hooks)
@@ -53,6 +61,9 @@ class TaskGame:
         seed: seed of the donors of ``resample``.
         engine: ``auto`` (fast where it knows the model, else the reference with a warning that says
             why), ``fast`` or ``reference``. Not part of the key: the scores are the same.
+
+    Attributes:
+        settings: the settings, with the task's own metric by its name where none was given.
 
     Raises:
         InputError: an unknown split, metric, ablation or engine, players of another model, a task
@@ -78,6 +89,7 @@ class TaskGame:
         self.prompts: Prompts = encode(task, split, model.tokenizer, model.context)
         self.metric: Metric = metric_for(metric or task.metric, self.prompts)
         self.engine = engine
+        self.settings = GameSettings(split, self.metric.name, ablation, rescale, seed, engine)
         self._engine = _engine(engine)(model, self.prompts, players, self.ablation)
 
     @property
@@ -167,16 +179,78 @@ class TaskGame:
 
     def with_split(self, split: str) -> TaskGame:
         """The same game on another split's examples."""
-        return TaskGame(
-            self.model,
-            self.task,
-            self._players,
-            split=split,
-            metric=self.metric.name,
-            ablation=self.ablation.name,
-            rescale=self.ablation.rescale,
-            seed=self.ablation.seed,
-            engine=self.engine,
+        settings = replace(self.settings, split=split)
+        return TaskGame(self.model, self.task, self._players, **settings.options)
+
+    @property
+    def question_ids(self) -> tuple[str, ...]:
+        """The ids of the examples."""
+        return self.prompts.ids
+
+    @property
+    def metric_name(self) -> str:
+        """Name of the metric."""
+        return self.metric.name
+
+    def per_question(
+        self, masks: npt.ArrayLike, *, metric: str | None = None
+    ) -> Float64[np.ndarray, "m e"]:
+        """The game's metric, or another, of every mask and example; `scores` says what is raised."""
+        return self.per_example(self.scores(masks), metric=metric)
+
+    @cached_property
+    def batch(self) -> int:
+        """Masks that are evaluated together: 64, fewer where they would read over a million tokens.
+
+        It depends on nothing but the prompts, so that two machines choose the same.
+        """
+        tokens = max(1, sum(len(row) for row in self.prompts.tokens))
+        return int(np.clip(2 ** int(np.log2(max(1, _TOKENS // tokens))), 1, _MOST_MASKS))
+
+    def describe(self) -> dict[str, Any]:
+        """Names of model, task, metric, ablation and split, for the readers of a store."""
+        return {
+            "model": self.model.name,
+            "task": self.task.name,
+            "metric": self.metric.name,
+            "ablation": self.ablation.name,
+            "split": self.split,
+        }
+
+    def questions(self) -> Questions:
+        """The examples, as a store keeps them."""
+        prompts = self.prompts
+        texts = {x.id: (x.prompt, x.options) for x in getattr(self.task, "examples", ())}
+        return Questions(
+            ids=prompts.ids,
+            right=prompts.right,
+            answers=prompts.answers,
+            options=prompts.options,
+            lengths=prompts.lengths,
+            texts=[texts.get(name) for name in prompts.ids],
+        )
+
+    def rebuild(self, *, device: str | None = None, device_map: Any = None) -> GameParts:
+        """What another process makes this game of: the model's weights, or its name, and the settings.
+
+        Args:
+            device: where the model is put, as in ``"cuda"``; None for where it is now.
+            device_map: load the model by its name and spread it over the other process's devices, see
+                ``device_map`` of Hugging Face's ``from_pretrained``.
+        """
+        model = self.model
+        return GameParts(
+            game=type(self),
+            model=type(model),
+            name=model.name,
+            hf=None if device_map else model.hf,
+            tokenizer=model.tokenizer,
+            dtype=model.dtype,
+            task=self.task,
+            players=self._players,
+            settings=self.settings,
+            device=device,
+            device_map=device_map,
         )
 
     @cached_property

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.games import AnyGame
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign, biased, stratified
-from spex_mech.evaluation.evaluate import Game, Run, evaluate
+from spex_mech.evaluation.evaluate import Run, evaluate
 
 _FIRST = 64  # fewest masks of the first round
 _GROWTH = 1.5  # masks spent after a round, as a multiple of those before it
@@ -50,7 +51,7 @@ class Explanation:
 
 
 def explain(
-    game: Game,
+    game: AnyGame,
     *,
     budget: int,
     target_r2: float | None = None,
@@ -127,7 +128,7 @@ def _shapley(n: int, budget: int, keep_rate: Any, seed: int) -> MaskDesign:
 _AIMS: Mapping[str, Callable[..., MaskDesign]] = {"values": _values, "shapley": _shapley}
 
 
-def _players(game: Game, n: int | None) -> int:
+def _players(game: AnyGame, n: int | None) -> int:
     players = getattr(game, "players", None)
     if players is None and n is None:
         raise InputError("the game does not say how many players it has; give explain(..., n=...)")

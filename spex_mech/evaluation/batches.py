@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Bool
 
 from spex_mech.core.masks import pack
-
-_TOKENS = 2**20
-_MOST = 64
-
-
-def batch_size(game: Any) -> int:
-    """Masks a batch that suit a game: its own ``batch``, else 64, fewer for over a million tokens.
-
-    It depends on nothing but the prompts, so that two machines choose the same.
-    """
-    own = getattr(game, "batch", None)
-    if isinstance(own, int) and not isinstance(own, bool) and own > 0:
-        return own
-    prompts = getattr(game, "prompts", None)
-    if prompts is None:
-        return _MOST
-    tokens = max(1, sum(len(row) for row in prompts.tokens))
-    return int(np.clip(2 ** int(np.log2(max(1, _TOKENS // tokens))), 1, _MOST))
 
 
 def batches_of(
@@ -64,7 +44,7 @@ class MaskIndex:
 
 
 def _items(masks: np.ndarray) -> np.ndarray:
-    """One sortable item a mask; big-endian bytes of several words sort as the words do."""
+    """One sortable item per mask; big-endian bytes of several words sort as the words do."""
     words = np.ascontiguousarray(pack(masks))
     if words.shape[1] == 1:
         return words[:, 0]

@@ -13,21 +13,19 @@ from jaxtyping import Bool, Float32, Float64
 from tqdm.auto import tqdm
 
 from spex_mech.core.errors import InputError
-from spex_mech.core.games import ScoredValueFunction, ValueFunction
+from spex_mech.core.games import AnyGame, Game, ScoredGame
 from spex_mech.core.masks import unique
-from spex_mech.core.players import PlayerSet
 from spex_mech.designs import MaskDesign
-from spex_mech.evaluation.batches import MaskIndex, batch_size, batches_of
+from spex_mech.evaluation.batches import MaskIndex, batches_of
 from spex_mech.evaluation.executors import Executor, as_executor
-from spex_mech.evaluation.executors.executor import Batch, Game, key_of
-from spex_mech.evaluation.store.metadata import EXAMPLES, examples_of, facts_of, session_of
+from spex_mech.evaluation.executors.executor import Batch
+from spex_mech.evaluation.games import as_game
+from spex_mech.evaluation.store.metadata import EXAMPLES, examples_file, facts_of, session_of
 from spex_mech.evaluation.store.shards import Rows
 from spex_mech.evaluation.store.store import RunStore
-
-__all__ = ["Game", "Recorded", "Run", "evaluate"]
+from spex_mech.tasks.metrics import row_by_row
 
 _PROBE = 8
-_ROWS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +51,7 @@ class Run:
 
 
 def evaluate(
-    game: Game,
+    game: AnyGame,
     design: MaskDesign,
     *,
     store: str | Path | None = None,
@@ -83,8 +81,7 @@ def evaluate(
         known: an earlier run of the same game; its masks are not evaluated again.
         executor: ``local`` is this process, ``ray`` all of a cluster; or an `Executor`, such as
             ``LocalExecutor(workers=2)`` or ``RayExecutor(gpus=4, device_map="auto")``.
-        batch: masks that the game is given at once; by default that of the store, else 64, fewer where
-            they would read more than a million tokens.
+        batch: masks that the game is given at once; by default that of the store, else the game's own.
         spec: resolved settings, kept in the store for its readers.
         progress: show a progress bar; by default when the output is a terminal.
         label: what to write beside the bar.
@@ -94,8 +91,8 @@ def evaluate(
             of another game or of another batch, or one that cannot be written.
         NonFiniteScoreError: NaN or infinite values; finished batches stay in the store.
     """
-    hands = as_executor(executor)
-    players = getattr(game, "players", None)
+    game, executor = as_game(game), as_executor(executor)
+    players = game.players
     if players is not None and players.n != design.n:
         raise InputError(
             f"the game has {players.n} players, the design {design.n}; use one player set"
@@ -104,8 +101,8 @@ def evaluate(
         raise InputError(f"batch is {batch}, expected a number of masks, 1 or more")
     first, inverse = unique(design.masks)
     todo = design.masks[first]
-    facts = {} if store is None else facts_of(game, batch or batch_size(game))
-    opened = nullcontext() if store is None else RunStore(store, key_of(game), design.n, facts)
+    facts = {} if store is None else facts_of(game, batch or game.batch)
+    opened = nullcontext() if store is None else RunStore(store, game.key, design.n, facts)
     with opened as kept:
         size = _size(batch, game, kept)
         table, has_full = _Table(todo), bool(todo.all(axis=1).any())
@@ -122,8 +119,8 @@ def evaluate(
         wanted = sum(len(masks) for masks in [*extra, *batches])
         noise = None
         if kept is not None and batches:
-            noise = _noise_floor(game, hands, batches[0])
-            session = session_of(design, hands.describe(), wanted, spec)
+            noise = _noise_floor(game, executor, batches[0])
+            session = session_of(design, executor.describe(), wanted, spec)
             kept.begin({**session, "noise_floor": noise})
         bar = tqdm(
             total=wanted,
@@ -133,57 +130,17 @@ def evaluate(
             disable=None if progress is None else not progress,
         )
         with bar:
-            for rows in _evaluated(game, hands, [*extra, *batches]):
+            for rows in _evaluated(game, executor, [*extra, *batches]):
                 if kept is not None:
                     kept.append(rows.masks, rows.values, rows.scores)
                 table.fill(rows)
                 bar.update(len(rows))
     values = table.values
     # A metric may have changed since the scores were stored; they say what the values are.
-    if table.scores is not None and isinstance(game, ScoredValueFunction):
-        values = _values(game, table.scores)
+    if table.scores is not None and isinstance(game, ScoredGame):
+        values = row_by_row(game.values_from_scores, table.scores)
     scores = None if table.scores is None else table.scores[inverse]
     return Run(design, design.masks, values[inverse], scores, wanted, noise)
-
-
-@dataclass(frozen=True, eq=False)
-class Recorded:
-    """A game that keeps every evaluation in a store and never evaluates a mask twice.
-
-    Attributes:
-        game: the game.
-        store: folder of its store, shared with `evaluate`.
-        progress: see `evaluate`.
-        label: see `evaluate`.
-        executor: see `evaluate`.
-    """
-
-    game: ValueFunction
-    store: Path
-    progress: bool | None = None
-    label: str = "ablations"
-    executor: str | Executor = "local"
-
-    @property
-    def players(self) -> PlayerSet:
-        """The game's players."""
-        return self.game.players
-
-    @property
-    def fingerprint(self) -> str:
-        """The game's fingerprint."""
-        return self.game.fingerprint
-
-    def __call__(self, masks: Bool[np.ndarray, "m n"]) -> Float64[np.ndarray, " m"]:
-        """Values of masks (m, n), evaluated or read from the store."""
-        return evaluate(
-            self.game,
-            MaskDesign(masks=masks, seed=0),
-            store=self.store,
-            executor=self.executor,
-            progress=self.progress,
-            label=self.label,
-        ).values
 
 
 class _Table:
@@ -217,25 +174,25 @@ def _size(batch: int | None, game: Game, kept: RunStore | None) -> int:
             f"{kept.folder} was evaluated in batches of {stored} masks, batch is {batch}; leave batch "
             "out, or use another folder"
         )
-    return batch or stored or batch_size(game)
+    return batch or stored or game.batch
 
 
 def _keep_examples(game: Game, kept: RunStore) -> bool:
     """Put a game's examples into its store, if it has any."""
-    examples = examples_of(game) if isinstance(game, ScoredValueFunction) else None
-    if examples is not None:
-        kept.attach(EXAMPLES, examples)
-    return examples is not None
+    questions = game.questions()
+    if questions is not None:
+        kept.attach(EXAMPLES, examples_file(questions))
+    return questions is not None
 
 
-def _noise_floor(game: Game, hands: Executor, masks: Batch) -> float | None:
+def _noise_floor(game: Game, executor: Executor, masks: Batch) -> float | None:
     """Largest difference of scores of the same masks, evaluated together and one by one."""
-    if key_of(game).get("dtype", "torch.float32") == "torch.float32":
+    if game.key.get("dtype", "torch.float32") == "torch.float32":
         return None
     masks = masks[:_PROBE]
     both = [masks, *(mask[None] for mask in masks)]
     scores = {}
-    for chunk in hands.map(game, both):
+    for chunk in executor.map(game, both):
         rows = chunk.values if chunk.scores is None else chunk.scores
         ends = np.cumsum([len(both[i]) for i in chunk.batches])
         scores.update(zip(chunk.batches, np.split(rows, ends[:-1]), strict=True))
@@ -243,17 +200,8 @@ def _noise_floor(game: Game, hands: Executor, masks: Batch) -> float | None:
     return float(np.abs(scores[0].astype(np.float64) - alone).max())
 
 
-def _evaluated(game: Game, hands: Executor, batches: list[Batch]) -> Iterator[Rows]:
+def _evaluated(game: Game, executor: Executor, batches: list[Batch]) -> Iterator[Rows]:
     if not batches:
         return
-    for chunk in hands.map(game, batches):
+    for chunk in executor.map(game, batches):
         yield Rows(chunk.masks, chunk.values, chunk.scores)
-
-
-def _values(game: ScoredValueFunction, scores: np.ndarray) -> Float64[np.ndarray, " m"]:
-    """The metric's means, some rows at a time: metrics work in float64 copies."""
-    parts = [
-        np.asarray(game.values_from_scores(scores[start : start + _ROWS]), dtype=np.float64)
-        for start in range(0, len(scores), _ROWS)
-    ]
-    return np.concatenate(parts)

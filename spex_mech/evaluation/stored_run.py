@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,10 @@ from spex_mech.evaluation.batches import MaskIndex
 from spex_mech.evaluation.store.metadata import EXAMPLES
 from spex_mech.evaluation.store.reading import read_attached, read_blocks, read_header, read_shard
 from spex_mech.evaluation.store.shards import Rows
-from spex_mech.tasks.metrics import Metric, metric_for
+from spex_mech.tasks.metrics import Metric, metric_for, row_by_row
 from spex_mech.tasks.prompts import Prompts
 
-_ROWS = 256  # float64 copies of their scores fit in a cache
-
-Examples = Sequence[str] | Int64[np.ndarray, " e"] | Bool[np.ndarray, " e"]
+ExampleChoice = Sequence[str] | Int64[np.ndarray, " e"] | Bool[np.ndarray, " e"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +53,7 @@ class StoredRun:
     _rows: Int64[np.ndarray, " m"] = field(repr=False)  # of the masks among the rows of the shards
 
     def with_metric(
-        self, metric: str | None = None, *, examples: Examples | None = None
+        self, metric: str | None = None, *, examples: ExampleChoice | None = None
     ) -> StoredRun:
         """The same run in another metric, or on a subset of its examples.
 
@@ -73,18 +71,7 @@ class StoredRun:
         if name is None:
             raise InputError(f"{self.folder} does not say which metric it is in; give one")
         metric_for(name, self.prompts)
-        return StoredRun(
-            self.folder,
-            self.key,
-            self.facts,
-            self.players,
-            self.masks,
-            self.damaged,
-            name,
-            chosen,
-            self._shards,
-            self._rows,
-        )
+        return replace(self, metric=name, examples=chosen)
 
     @property
     def design(self) -> MaskDesign:
@@ -96,7 +83,11 @@ class StoredRun:
         """Values of ``masks``: means of the metric over the examples."""
         parts = []
         for rows in self._blocks():
-            parts.append(rows.values if self.metric is None else self._mean(self._scores_of(rows)))
+            if self.metric is None:
+                parts.append(rows.values)
+            else:
+                mean = lambda scores: self._measure(scores).mean(axis=1)  # noqa: E731
+                parts.append(row_by_row(mean, self._scores_of(rows)))
         values = np.concatenate(parts)[self._rows]
         values.setflags(write=False)
         return values
@@ -127,6 +118,26 @@ class StoredRun:
                 out[here] = part
             start += len(block)
         return np.empty((0, 0)) if out is None else out
+
+    @property
+    def question_ids(self) -> tuple[str, ...]:
+        """The ids of the examples that count."""
+        return self._chosen_prompts.ids
+
+    @property
+    def metric_name(self) -> str | None:
+        """The metric of the values: the one that was asked for, else the one that was evaluated."""
+        return self.metric or self.facts["game"].get("metric")
+
+    def per_question(
+        self, masks: Bool[np.ndarray, "k n"], *, metric: str | None = None
+    ) -> Float64[np.ndarray, "k e"]:
+        """The run's metric, or another, of stored masks on each example.
+
+        Raises:
+            InputError: a mask that is not stored, a store without scores, an unknown metric.
+        """
+        return self.with_metric(metric).per_example(masks)
 
     def __call__(self, masks: Bool[np.ndarray, "k n"]) -> Float64[np.ndarray, " k"]:
         """Values of stored masks (k, n), so that `evaluate`, `prune` and the rest take this as a game.
@@ -226,17 +237,16 @@ class StoredRun:
     @cached_property
     def _chosen_prompts(self) -> Prompts:
         """The prompts of the examples that count."""
-        p, pick = self.prompts, self.examples
-        if pick is None:
-            return p
-        return Prompts(
-            tuple(p.ids[i] for i in pick),
-            (),
-            None if p.answers is None else p.answers[pick],
-            p.right[pick],
-            None,
-            None if p.options is None else p.options[pick],
-            None if p.lengths is None else p.lengths[pick],
+        prompts, chosen = self.prompts, self.examples
+        if chosen is None:
+            return prompts
+        return replace(
+            prompts,
+            ids=tuple(prompts.ids[i] for i in chosen),
+            answers=None if prompts.answers is None else prompts.answers[chosen],
+            right=prompts.right[chosen],
+            options=None if prompts.options is None else prompts.options[chosen],
+            lengths=None if prompts.lengths is None else prompts.lengths[chosen],
         )
 
     @cached_property
@@ -249,11 +259,6 @@ class StoredRun:
     def _measure(self, scores: np.ndarray) -> Float64[np.ndarray, "k e"]:
         full = self._chosen(self._full) if self._metric.needs_full else None
         return self._metric(self._chosen(scores), self._chosen_prompts.right, full)
-
-    def _mean(self, scores: np.ndarray) -> Float64[np.ndarray, " m"]:
-        """Means, some rows at a time: metrics work in float64 copies."""
-        pieces = [scores[start : start + _ROWS] for start in range(0, len(scores), _ROWS)]
-        return np.concatenate([self._measure(piece).mean(axis=1) for piece in pieces])
 
 
 def open_run(folder: str | Path, *, metric: str | None = None) -> StoredRun:
@@ -304,7 +309,7 @@ def open_run(folder: str | Path, *, metric: str | None = None) -> StoredRun:
     return run if metric is None else run.with_metric(metric)
 
 
-def _positions(examples: Examples, prompts: Prompts) -> Int64[np.ndarray, " e"]:
+def _positions(examples: ExampleChoice, prompts: Prompts) -> Int64[np.ndarray, " e"]:
     chosen = np.asarray(examples)
     if chosen.dtype == np.bool_ and chosen.shape == (len(prompts.ids),):
         return np.flatnonzero(chosen)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from jaxtyping import Bool, Float64, Int64, UInt64
 
 from spex_mech.core.errors import NonFiniteScoreError
+from spex_mech.core.games import SentWhole
 from spex_mech.core.masks import check_masks, pack
 from spex_mech.core.players import PlayerSet
 from spex_mech.features.values import Reading
@@ -53,7 +54,7 @@ class Source(Protocol):
         ...
 
 
-class FeatureGame:
+class FeatureGame(SentWhole):
     """What a model makes of an input with some of its parts removed: ``game(masks)`` -> float64 (m,).
 
     Made by `text`, `image` and `image_text`. Equal inputs are given to the model once per call.

@@ -24,14 +24,13 @@ from jaxtyping import Bool
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.estimates import Estimate
-from spex_mech.core.games import ValueFunction
+from spex_mech.core.games import QuestionGame, ValueFunction
 from spex_mech.core.interactions import interactions
 from spex_mech.core.masks import check_masks
 from spex_mech.core.players import Player, PlayerSet
 from spex_mech.core.significance import means_of, ratio_of_means
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.executors import Executor
-from spex_mech.evaluation.stored_run import StoredRun
 from spex_mech.pruning.circuit_tests import LEVEL, Table, parts_of, trials
 from spex_mech.pruning.prune import Pruned
 
@@ -155,7 +154,7 @@ class Circuit:
 
 
 def circuit(
-    game: ValueFunction | StoredRun,
+    game: ValueFunction | QuestionGame,
     kept: npt.ArrayLike | Pruned,
     spectrum: Spectrum | None = None,
     *,
@@ -280,11 +279,8 @@ def _kept_mask(kept: Any, players: PlayerSet) -> Bool[np.ndarray, " n"]:
     return masks[0].copy()
 
 
-def _metric(game: Any) -> str:
-    metric = getattr(game, "metric", None)
-    if isinstance(game, StoredRun):
-        metric = game.with_metric().metric if game.facts["game"] or metric else None
-    return str(getattr(metric, "name", metric or "value"))
+def _metric(game: ValueFunction | QuestionGame) -> str:
+    return (game.metric_name if isinstance(game, QuestionGame) else None) or "value"
 
 
 def _names(mask: Bool[np.ndarray, " n"], players: PlayerSet) -> tuple[str, ...]:

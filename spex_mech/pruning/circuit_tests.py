@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from spex_mech.core.games import ScoredValueFunction
+from spex_mech.core.games import ExampleGame, QuestionGame
 from spex_mech.core.masks import unique
 from spex_mech.core.significance import holm, sign_tests
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.evaluation.executors import Executor
-from spex_mech.evaluation.stored_run import StoredRun
+from spex_mech.evaluation.wrappers import per_question
 
 LEVEL = 0.05
 _TRIED = 256  # parts K tried on the spectrum for each player
@@ -58,13 +58,9 @@ class Table:
         return np.stack([self._rows[row.tobytes()] for row in masks])
 
     def _measured(self, masks: Bool[np.ndarray, "m n"]) -> Float64[np.ndarray, "m e"]:
-        game = self._game
-        if isinstance(game, StoredRun):
-            return game.with_metric().per_example(masks)
-        done = evaluate(game, MaskDesign(masks, seed=0), **self._told)
-        if done.scores is None or not isinstance(game, ScoredValueFunction):
-            return done.values[:, None]
-        return np.asarray(game.per_example(done.scores))  # type: ignore[attr-defined]
+        if isinstance(self._game, (QuestionGame, ExampleGame)):
+            return per_question(self._game, masks, **self._told)
+        return evaluate(self._game, MaskDesign(masks, seed=0), **self._told).values[:, None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,14 +7,11 @@ from math import sqrt
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float64
 
-from spex_mech.ablation.game import TaskGame
 from spex_mech.core.errors import InputError
 from spex_mech.core.estimates import Estimate, bootstrap_mean
-from spex_mech.designs import MaskDesign
-from spex_mech.evaluation.evaluate import evaluate
-from spex_mech.evaluation.stored_run import StoredRun
+from spex_mech.core.games import QuestionGame
+from spex_mech.evaluation.wrappers import per_question
 from spex_mech.pruning.curve import PruningCurve
 from spex_mech.pruning.prune import Pruned
 
@@ -44,9 +41,9 @@ class SizeChoice:
 
 def choose_size(
     curve: PruningCurve,
-    game: TaskGame | StoredRun,
+    game: QuestionGame,
     *,
-    searched: TaskGame | StoredRun | None = None,
+    searched: QuestionGame | None = None,
     metric: str | None = None,
     tolerance: float = 0.0,
     errors: float = 1.0,
@@ -89,9 +86,13 @@ def choose_size(
     if searched is not None:
         check_disjoint(searched, game)
     full = np.ones((1, game.players.n), dtype=bool)
-    name, table = per_question(
-        game, np.concatenate([full, curve.masks]), metric=metric, store=store
-    )
+    if not isinstance(game, QuestionGame):
+        raise InputError("the game keeps no scores of its questions; score on a TaskGame")
+    name = metric or game.metric_name
+    if name is None:
+        raise InputError("the stored run does not say which metric it is in; give metric=")
+    masks = np.concatenate([full, curve.masks])
+    table = per_question(game, masks, metric=metric, store=store, label="scoring")
     gaps = dict(zip(curve.sizes, table[0] - table[1:], strict=True))
     losses = {size: bootstrap_mean(gap, seed=seed) for size, gap in gaps.items()}
     noise = {size: float(gap.std(ddof=1)) / sqrt(len(gap)) for size, gap in gaps.items()}
@@ -118,30 +119,7 @@ def choose_size(
     )
 
 
-def per_question(
-    game: TaskGame | StoredRun,
-    masks: Bool[np.ndarray, "m n"],
-    *,
-    metric: str | None = None,
-    store: str | Path | None = None,
-) -> tuple[str, Float64[np.ndarray, "m e"]]:
-    """A metric's name and its values (m, e) for masks (m, n) on a game's questions.
-
-    Raises:
-        InputError: an unknown metric; or of a stored run, masks or questions that it does not have.
-    """
-    if isinstance(game, StoredRun):
-        run = game if metric is None else game.with_metric(metric)
-        if run.metric is None:
-            raise InputError(f"{game.folder} holds scores of several metrics; give metric=")
-        return run.metric, run.per_example(masks)
-    scores = evaluate(game, MaskDesign(masks=masks, seed=0), store=store, label="scoring").scores
-    if scores is None:
-        raise InputError("the game keeps no scores of its questions; score on a TaskGame")
-    return metric or game.metric.name, game.per_example(scores, metric=metric)
-
-
-def check_disjoint(searched: TaskGame | StoredRun, *scored: TaskGame | StoredRun) -> None:
+def check_disjoint(searched: QuestionGame, *scored: QuestionGame) -> None:
     """Refuse to score on questions that a search has seen.
 
     Questions are the same if their ids are; of a stored run no more is known.
@@ -149,11 +127,11 @@ def check_disjoint(searched: TaskGame | StoredRun, *scored: TaskGame | StoredRun
     Raises:
         InputError: a question that two games share.
     """
-    seen = {*searched.prompts.ids}
+    seen = {*searched.question_ids}
     for game in scored:
-        both = [name for name in game.prompts.ids if name in seen]
+        both = [name for name in game.question_ids if name in seen]
         if both:
             raise InputError(
-                f"{len(both)} of {len(game.prompts.ids)} questions to be scored were searched on, such as "
+                f"{len(both)} of {len(game.question_ids)} questions to be scored were searched on, such as "
                 f"{both[0]!r}; use game.with_split('validation') or ('test')"
             )

@@ -10,7 +10,6 @@ import numpy as np
 from spex_mech.ablation.game import TaskGame
 from spex_mech.core.masks import unique
 from spex_mech.core.players import select_players
-from spex_mech.evaluation.batches import batch_size
 from spex_mech.models.loading import Model
 from spex_mech.pruning.compare import LASSO
 from spex_mech.pruning.prune import size_of
@@ -85,7 +84,7 @@ def plan(setup: Setup) -> list[Phase]:
     for name, game, masks in counts:
         tokens = masks * tokens_per_mask(game)
         size = masks * bytes_per_mask(game)
-        phases.append(Phase(name, masks, tokens, tokens / rate, size, batch_size(game)))
+        phases.append(Phase(name, masks, tokens, tokens / rate, size, game.batch))
     return phases
 
 

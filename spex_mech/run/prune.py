@@ -8,8 +8,7 @@ import numpy as np
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
-from spex_mech.evaluation.evaluate import Recorded
-from spex_mech.evaluation.wrappers import Remembered
+from spex_mech.evaluation.wrappers import Recorded, Remembered
 from spex_mech.pruning.compare import CHOOSERS, LASSO, RANDOM, Choice, choose_all
 from spex_mech.pruning.curve import PruningCurve
 from spex_mech.pruning.methods import Chooser, best_of_random, lasso_ranking, surrogate_search

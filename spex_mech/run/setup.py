@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -177,18 +177,9 @@ def circuit_game(setup: Setup) -> TaskGame:
     every = [x.id for x in setup.task.select("test")]
     count = min(setup.spec.circuit.questions or len(every), len(every))
     chosen = {every[i] for i in np.linspace(0, len(every) - 1, count).round().astype(int)}
-    game = setup.game
-    return TaskGame(
-        setup.model,
-        setup.task.without([x for x in every if x not in chosen]),
-        setup.players,
-        split="test",
-        metric=game.metric.name,
-        ablation=game.ablation.name,
-        rescale=game.ablation.rescale,
-        seed=game.ablation.seed,
-        engine=game.engine,
-    )
+    task = setup.task.without([x for x in every if x not in chosen])
+    settings = replace(setup.game.settings, split="test")
+    return TaskGame(setup.model, task, setup.players, **settings.options)
 
 
 def _with_rates(spec: RunSpec, n: int) -> RunSpec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from jaxtyping import Float32, Float64, Int64
 from spex_mech.core.errors import InputError
 from spex_mech.tasks.prompts import Prompts
 
+_ROWS = 256  # float64 copies of their scores fit in a cache
 _Measure = Callable[[npt.NDArray, npt.NDArray, npt.NDArray | None], npt.NDArray]
 
 
@@ -66,13 +67,22 @@ def metric_for(name: str, prompts: Prompts) -> Metric:
     return known[name]
 
 
-def _known(prompts: Prompts) -> dict[str, Metric]:
+def row_by_row(
+    values: Callable[[Float32[np.ndarray, "k e ..."]], npt.ArrayLike],
+    scores: Float32[np.ndarray, "m e ..."],
+) -> Float64[np.ndarray, " m"]:
+    """``values(scores)`` of some rows at a time, since metrics work in float64 copies."""
+    pieces = [scores[start : start + _ROWS] for start in range(0, len(scores), _ROWS)]
+    return np.concatenate([np.asarray(values(piece), dtype=np.float64) for piece in pieces])
+
+
+def _known(prompts: Prompts) -> Mapping[str, Metric]:
     if not prompts.has_answers:
         return _SEQUENCE
     if prompts.lengths is None:
-        return _CHOICE
-    normed = [_by_length(metric, prompts.lengths) for metric in _CHOICE.values()]
-    return {**_CHOICE, **{metric.name: metric for metric in normed}}
+        return CHOICE_METRICS
+    normed = [_by_length(metric, prompts.lengths) for metric in CHOICE_METRICS.values()]
+    return {**CHOICE_METRICS, **{metric.name: metric for metric in normed}}
 
 
 def _by_length(metric: Metric, lengths: npt.NDArray[np.float64]) -> Metric:
@@ -127,7 +137,7 @@ def _kl(scores: npt.NDArray, right: npt.NDArray, full: npt.NDArray | None) -> np
     return (np.exp(reference) * (_log_softmax(scores) - reference)).sum(axis=2)
 
 
-_CHOICE = {
+CHOICE_METRICS: Mapping[str, Metric] = {
     "accuracy": Metric("accuracy", _accuracy),
     "accuracy_first": Metric("accuracy_first", _accuracy_first),
     "margin": Metric("margin", _margin),
@@ -135,4 +145,6 @@ _CHOICE = {
     "brier": Metric("brier", _brier),
     "kl": Metric("kl", _kl, needs_full=True),
 }
+"""Metrics of examples with one score per answer."""
+
 _SEQUENCE = {"logprob": Metric("logprob", lambda scores, right, full: scores)}

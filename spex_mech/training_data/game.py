@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from spex_mech.core.errors import InputError, NonFiniteScoreError
+from spex_mech.core.games import Questions, SentWhole
 from spex_mech.core.masks import check_masks, unique
 from spex_mech.core.players import PlayerSet
 from spex_mech.evaluation.evaluate import Run
-from spex_mech.tasks.metrics import Metric, metric_for
-from spex_mech.tasks.prompts import Prompts
-from spex_mech.tasks.task import Example
+from spex_mech.tasks.metrics import CHOICE_METRICS, Metric
 from spex_mech.training_data.examples import Examples, check_pair
 from spex_mech.training_data.players import Coalitions, by_example
 from spex_mech.training_data.trainers import Trainer
@@ -27,15 +26,7 @@ from spex_mech.training_data.trainings import Trainings, seed_noise
 SCORER = "class scores of retrained models, v1"
 
 
-@dataclass(frozen=True)
-class _Points:
-    """Test points as a store keeps them."""
-
-    name: str
-    examples: tuple[Example, ...]
-
-
-class TrainingGame:
+class TrainingGame(SentWhole):
     """What a model trained on a subset is worth at the test points: ``game(masks)`` -> float64 (m,).
 
     A mask is a training subset. Every mask is trained once a seed and scored at all test points, so one
@@ -88,7 +79,7 @@ class TrainingGame:
         self.seeds = tuple(int(seed) for seed in chosen)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"seeds are {seeds}, expected at least one, and none twice")
-        self.metric = _measure(value, self.prompts)
+        self.metric = _measure(value)
 
     @property
     def players(self) -> PlayerSet:
@@ -118,29 +109,47 @@ class TrainingGame:
         return _digest(json.dumps([self.key, self.metric.name], sort_keys=True))
 
     @cached_property
-    def prompts(self) -> Prompts:
-        """What `sm.open_run` needs to apply another measure to a store: ids and right classes."""
+    def question_ids(self) -> tuple[str, ...]:
+        """Names of what is scored: the test points, each with every seed."""
         several = len(self.seeds) > 1
-        ids = [
+        return tuple(
             f"test {i}, seed {seed}" if several else f"test {i}"
             for i in range(len(self.test))
             for seed in self.seeds
-        ]
-        rows, classes = len(ids), len(self.test.classes)
-        right = np.repeat(self.test.labels, len(self.seeds))
-        columns = np.tile(np.arange(classes), (rows, 1))
-        return Prompts(tuple(ids), (), answers=columns, right=right)
+        )
+
+    @property
+    def metric_name(self) -> str:
+        """Name of the measure."""
+        return self.metric.name
+
+    def per_question(
+        self, masks: npt.ArrayLike, *, metric: str | None = None
+    ) -> Float64[np.ndarray, "m e"]:
+        """The game's measure, or another, of every mask, test point and seed; see `scores`."""
+        return self.per_example(self.scores(masks), value=metric)
+
+    def describe(self) -> dict[str, Any]:
+        """Names of task and measure, for the readers of a store."""
+        return {"task": "training data", "metric": self.metric.name}
+
+    def questions(self) -> Questions:
+        """The test points, as a store keeps them: another measure can be applied to it."""
+        rows, classes = len(self.question_ids), self.test.classes
+        texts = [""] * len(self.test) if self.test.texts is None else self.test.texts
+        return Questions(
+            ids=self.question_ids,
+            right=self._right,
+            answers=np.tile(np.arange(len(classes)), (rows, 1)),
+            options=None,
+            lengths=None,
+            texts=[(text, classes) for text in texts for _ in self.seeds],
+        )
 
     @cached_property
-    def task(self) -> _Points:
-        """The test points, for the store's readers."""
-        examples = []
-        for row, name in enumerate(self.prompts.ids):
-            i = row // len(self.seeds)
-            text = "" if self.test.texts is None else self.test.texts[i]
-            label = int(self.test.labels[i])
-            examples.append(Example(name, text, label, self.test.classes, "test"))
-        return _Points("training data", tuple(examples))
+    def _right(self) -> Int64[np.ndarray, " e"]:
+        """The right class of every point and seed."""
+        return np.repeat(self.test.labels, len(self.seeds))
 
     def __call__(self, masks: npt.ArrayLike) -> Float64[np.ndarray, " m"]:
         """Values of masks, (m,): means over test points and seeds.
@@ -186,8 +195,8 @@ class TrainingGame:
         self, scores: Float32[np.ndarray, "m e k"], *, value: str | None = None
     ) -> Float64[np.ndarray, "m e"]:
         """The game's measure, or another, of every mask, test point and seed, (m, points · seeds)."""
-        metric = self.metric if value is None else _measure(value, self.prompts)
-        return metric(scores, self.prompts.right)
+        metric = self.metric if value is None else _measure(value)
+        return metric(scores, self._right)
 
     def per_point(
         self, scores: Float32[np.ndarray, "m e k"], *, value: str | None = None
@@ -206,10 +215,10 @@ class TrainingGame:
         Raises:
             InputError: a run of another game, or one without scores.
         """
-        if run.scores is None or run.scores.shape[1] != len(self.prompts.ids):
+        if run.scores is None or run.scores.shape[1] != len(self.question_ids):
             raise InputError(
                 f"the run has scores of shape {None if run.scores is None else run.scores.shape}, this "
-                f"game has {len(self.prompts.ids)} scored points; evaluate this game"
+                f"game has {len(self.question_ids)} scored points; evaluate this game"
             )
         each = self.per_example(run.scores, value=value)
         each = each.reshape(len(each), len(self.test), len(self.seeds))
@@ -258,15 +267,14 @@ class TrainingGame:
         )
 
 
-def _measure(name: str, prompts: Prompts) -> Metric:
+def _measure(name: str) -> Metric:
     own = {"logit": Metric("logit", lambda scores, right, full: _right(scores, right))}
-    own["loss"] = metric_for("logprob", prompts)
+    own["loss"] = CHOICE_METRICS["logprob"]
     shared = ("margin", "accuracy", "brier", "logprob")
-    if name in own:
-        return own[name]
-    if name not in shared:
-        raise InputError(f"value is {name!r}, expected one of {', '.join((*own, *shared))}")
-    return metric_for(name, prompts)
+    measures = {**own, **{measure: CHOICE_METRICS[measure] for measure in shared}}
+    if name not in measures:
+        raise InputError(f"value is {name!r}, expected one of {', '.join(measures)}")
+    return measures[name]
 
 
 def _right(scores: npt.NDArray, right: npt.NDArray) -> npt.NDArray:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
 import spex_mech as sm
+from spex_mech.core.games import Game
 from spex_mech.core.masks import mask_hash
-from spex_mech.evaluation.batches import MaskIndex, batch_size, batches_of
+from spex_mech.evaluation.batches import MaskIndex, batches_of
+from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.store.reading import read_blocks, read_header
 from spex_mech.evaluation.store.store import RunStore
 
@@ -210,6 +213,20 @@ def test_a_store_of_another_game_is_refused(tmp_path):
         sm.evaluate(other, DESIGN, store=tmp_path / "s")
 
 
+def test_what_a_callable_has_beside_is_taken_up():
+    class Model:
+        name = "a model"
+
+    game = Counting(10)
+    game.model, game.split, game.batch, game.key = Model(), "all", 5, {"weights": "w"}
+    adapted = as_game(game)
+    assert isinstance(adapted, Game) and as_game(adapted) is adapted
+    assert adapted.describe() == {"model": "a model", "split": "all"}
+    assert (adapted.batch, adapted.key, adapted.players.n) == (5, {"weights": "w"}, 10)
+    plain = as_game(lambda masks: masks.sum(axis=1))
+    assert plain.players is None and plain.key == {"fingerprint": "none"} and plain.batch == 64
+
+
 def test_any_callable_is_a_game():
     run = sm.evaluate(lambda masks: masks.sum(axis=1), DESIGN)
     np.testing.assert_array_equal(run.values, DESIGN.masks.sum(axis=1))
@@ -277,10 +294,9 @@ def test_batches_are_cut_before_what_is_known_is_left_out():
 @pytest.mark.parametrize(
     ("rows", "length", "expected"), [(2, 5, 64), (60, 400, 32), (200, 500, 8), (2000, 1000, 1)]
 )
-def test_a_batch_reads_at_most_a_million_tokens(rows, length, expected):
-    class Game:
-        class prompts:
-            tokens = ((0,) * length,) * rows
-
-    assert batch_size(Game) == expected
+def test_a_batch_reads_at_most_a_million_tokens(tiny_llama, rows, length, expected):
+    task = sm.TokenTask(np.ones((2, 5), dtype=int))
+    game = sm.TaskGame(tiny_llama, task, sm.select_players(tiny_llama, "heads:0"))
+    game.prompts = replace(game.prompts, tokens=((0,) * length,) * rows)
+    assert game.batch == expected
     assert expected == 1 or expected * rows * length <= 2**20

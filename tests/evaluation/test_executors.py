@@ -13,10 +13,12 @@ import pytest
 
 import spex_mech as sm
 import spex_mech.models.loading
+from spex_mech.ablation.settings import GameSettings
 from spex_mech.evaluation.executors import InProcessExecutor, LocalExecutor, RayExecutor
 from spex_mech.evaluation.executors.dispatch import Died, Done, Failed, Pace, Started, dispatch
 from spex_mech.evaluation.executors.executor import score_batch
-from spex_mech.evaluation.executors.shipping import pack_game, settings
+from spex_mech.evaluation.executors.shipping import pack_game
+from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.store.store import RunStore
 
 # Workers do not have the tests' folder: what is defined here travels with the game.
@@ -107,7 +109,7 @@ class Scripted:
             if len(self.sent) == self.fails and position:
                 events.append(Failed(worker, RuntimeError("broken")))
                 return
-            events.append(Done(worker, position, score_batch(Sums(), batch), 0.01))
+            events.append(Done(worker, position, score_batch(as_game(Sums()), batch), 0.01))
 
     def wait(self, seconds):
         events, self.events = self.events, []
@@ -313,7 +315,7 @@ def test_a_model_is_sent_as_weights_and_settings_and_built_again(tiny_llama):
     assert again.model.hf is not game.model.hf
     np.testing.assert_array_equal(again.scores(masks), before)
     with pytest.raises(ValueError, match="device_map is for games of a model"):
-        pack_game(Sums(), device_map="auto")
+        pack_game(as_game(Sums()), device_map="auto")
 
 
 def test_a_model_for_several_devices_travels_by_name_and_is_placed_by_device_map(monkeypatch):
@@ -361,12 +363,13 @@ def test_two_processes_score_a_model_as_this_one_does_to_the_last_bit(tiny_llama
     assert there.values.tobytes() == here.values.tobytes()
 
 
-def test_settings_of_a_game_are_read_from_its_parts(tiny_llama):
+def test_a_game_is_made_again_of_its_settings(tiny_llama):
     task = sm.TokenTask(np.arange(1, 15).reshape(2, 7), answers=np.array([[1, 2], [3, 4]]))
     players = sm.select_players(tiny_llama, "heads:0")
-    given = {"split": "all", "metric": "accuracy", "ablation": "zero", "rescale": True}
-    game = sm.TaskGame(tiny_llama, task, players, engine="reference", **given)
-    assert settings(game) == {**given, "seed": game.ablation.seed, "engine": "reference"}
+    settings = GameSettings("all", "accuracy", "zero", rescale=True, engine="reference")
+    game = sm.TaskGame(tiny_llama, task, players, **settings.options)
+    assert game.settings == settings and game.with_split("all").settings == settings
+    assert sm.TaskGame(tiny_llama, task, players).settings == GameSettings(metric=task.metric)
 
 
 def test_settings_that_make_no_sense_are_refused():
@@ -378,7 +381,8 @@ def test_settings_that_make_no_sense_are_refused():
         RayExecutor(workers=0)
     assert LocalExecutor(devices=("0,1", "2,3")).count == 2
     assert isinstance(
-        LocalExecutor().map(Sums(), BATCHES[:1]), type(InProcessExecutor().map(Sums(), []))
+        LocalExecutor().map(as_game(Sums()), BATCHES[:1]),
+        type(InProcessExecutor().map(as_game(Sums()), [])),
     )
 
 

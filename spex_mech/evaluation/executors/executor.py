@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from jaxtyping import Bool, Float32, Float64
 
 from spex_mech.core.errors import InputError, NonFiniteScoreError
-from spex_mech.core.games import ScoredValueFunction, ValueFunction
+from spex_mech.core.games import Game, ScoredGame
 
-Game: TypeAlias = ValueFunction | Callable[[npt.NDArray[np.bool_]], npt.ArrayLike]
 Batch: TypeAlias = Bool[np.ndarray, "b n"]
 ScoredBatch: TypeAlias = tuple[Float64[np.ndarray, " b"], Float32[np.ndarray, "b ..."] | None]
 """Values (b,) of a batch, and its scores (b, examples, ...) where the game keeps them."""
@@ -64,7 +62,7 @@ def score_batch(game: Game, masks: Batch) -> ScoredBatch:
         InputError: values of the wrong shape.
         NonFiniteScoreError: NaN or infinite values.
     """
-    if isinstance(game, ScoredValueFunction):
+    if isinstance(game, ScoredGame):
         scores = np.asarray(game.scores(masks), dtype=np.float32)
         values = np.asarray(game.values_from_scores(scores), dtype=np.float64)
     else:
@@ -92,11 +90,3 @@ def chunk_of(which: list[int], batches: Sequence[Batch], parts: Sequence[ScoredB
         np.concatenate([part[0] for part in parts]),
         np.concatenate(scores) if scores else None,
     )
-
-
-def key_of(game: Game) -> dict[str, str]:
-    """What decides a game's answers, field by field: its ``key``, or else its ``fingerprint``."""
-    key = getattr(game, "key", None)
-    if isinstance(key, dict):
-        return key
-    return {"fingerprint": str(getattr(game, "fingerprint", "none"))}

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spex_mech.core.games import Game
 from spex_mech.evaluation.executors.dispatch import Pace
 from spex_mech.evaluation.executors.executor import (
     Batch,
     Chunk,
-    Game,
     ScoredBatch,
     chunk_of,
     score_batch,

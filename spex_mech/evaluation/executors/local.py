@@ -13,8 +13,9 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.games import Game
 from spex_mech.evaluation.executors.dispatch import Died, Done, Event, Failed, Started, dispatch
-from spex_mech.evaluation.executors.executor import Batch, Chunk, Game, key_of
+from spex_mech.evaluation.executors.executor import Batch, Chunk
 from spex_mech.evaluation.executors.in_process import InProcessExecutor
 from spex_mech.evaluation.executors.shipping import pack_game
 
@@ -74,7 +75,7 @@ class LocalExecutor:
         payload = pack_game(game, device=device, device_map=self.device_map)
         threads = self.threads or max(1, _threads() // self.count)
         workers = _Processes(payload, self.count, self.devices, threads)
-        yield from dispatch(workers, batches, key_of(game))
+        yield from dispatch(workers, batches, game.key)
 
 
 class _Processes:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.games import Game
 from spex_mech.evaluation.executors.dispatch import Died, Done, Event, Failed, Started, dispatch
-from spex_mech.evaluation.executors.executor import Batch, Chunk, Game, key_of
+from spex_mech.evaluation.executors.executor import Batch, Chunk
 from spex_mech.evaluation.executors.shipping import pack_game
 
 _LOOK_AGAIN = 2.0
@@ -65,7 +66,7 @@ class RayExecutor:
             device = "cuda" if gpus and self.device_map is None else None
             payload = pack_game(game, device=device, device_map=self.device_map)
             workers = _Actors(ray, payload, self.workers, needs, self.runtime_env)
-            yield from dispatch(workers, batches, key_of(game))
+            yield from dispatch(workers, batches, game.key)
         finally:
             if connects:
                 ray.shutdown()

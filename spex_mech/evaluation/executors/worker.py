@@ -16,7 +16,7 @@ from typing import Any
 
 import cloudpickle
 
-from spex_mech.evaluation.executors.executor import Batch, ScoredBatch, key_of, score_batch
+from spex_mech.evaluation.executors.executor import Batch, ScoredBatch, score_batch
 
 
 class Worker:
@@ -28,11 +28,10 @@ class Worker:
 
     def __init__(self, payload: bytes) -> None:
         self._game = cloudpickle.loads(payload)()
-        self._key = key_of(self._game)
 
     def about(self) -> tuple[dict[str, str], str]:
         """The game's key, and the host's name."""
-        return self._key, platform.node()
+        return dict(self._game.key), platform.node()
 
     def score(self, batch: Batch) -> tuple[ScoredBatch | None, float, BaseException | None]:
         """Score a batch: what it gives, the seconds it took, and the error where it failed."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float64
 
@@ -49,14 +47,12 @@ output_norm = keep_top(_norm)
 
 def _paid(problem: Problem, cost: int) -> TaskGame:
     """The model game behind the problem's, its pass counted."""
-    game: Any = problem.game
-    while not isinstance(game, TaskGame):
-        game = getattr(game, "game", None)
-        if game is None:
-            raise InputError(
-                "this ranking looks inside a model, which the game does not have; use a TaskGame, or "
-                "leave the ranking out"
-            )
+    game = problem.game.innermost
+    if not isinstance(game, TaskGame):
+        raise InputError(
+            "this ranking looks inside a model, which the game does not have; use a TaskGame, or "
+            "leave the ranking out"
+        )
     problem.game.spend(cost)
     return game
 

@@ -1,0 +1,71 @@
+"""`as_game`: any callable from masks to values as the `Game` that evaluation works with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from spex_mech.core.games import AnyGame, Game, Masks, ScoredValueFunction, SentWhole
+from spex_mech.core.players import PlayerSet
+
+_BATCH = 64
+
+
+def as_game(game: AnyGame) -> Game:
+    """A `Game` as it is; any other callable from bool masks (m, n) to values (m,), adapted.
+
+    Nothing else looks for what such a callable may have beside: ``players``; ``key`` (a dict of texts) or
+    ``fingerprint``, which guard stores; ``batch``; ``scores`` and ``values_from_scores``, if it is a
+    `ScoredValueFunction`; and for a store's readers ``split`` and the names of its ``model``, ``task``,
+    ``metric`` and ``ablation``.
+    """
+    if isinstance(game, Game):
+        return game
+    return _AdaptedScored(game) if isinstance(game, ScoredValueFunction) else _Adapted(game)
+
+
+class _Adapted(SentWhole):
+    def __init__(self, game: Any) -> None:
+        self.game = game
+
+    @property
+    def players(self) -> PlayerSet | None:
+        return getattr(self.game, "players", None)
+
+    @property
+    def key(self) -> dict[str, str]:
+        key = getattr(self.game, "key", None)
+        if isinstance(key, dict):
+            return key
+        return {"fingerprint": str(getattr(self.game, "fingerprint", "none"))}
+
+    @property
+    def batch(self) -> int:
+        batch = getattr(self.game, "batch", None)
+        if isinstance(batch, int) and not isinstance(batch, bool) and batch > 0:
+            return batch
+        return _BATCH
+
+    def __call__(self, masks: Masks, /) -> Float64[np.ndarray, " m"]:
+        return self.game(masks)
+
+    def describe(self) -> dict[str, Any]:
+        named: dict[str, Any] = {}
+        for part in ("model", "task", "metric", "ablation"):
+            name = getattr(getattr(self.game, part, None), "name", None)
+            if isinstance(name, str):
+                named[part] = name
+        split = getattr(self.game, "split", None)
+        return named if split is None else {**named, "split": split}
+
+
+class _AdaptedScored(_Adapted):
+    def scores(self, masks: Masks, /) -> Float32[np.ndarray, "m e ..."]:
+        return self.game.scores(masks)
+
+    def values_from_scores(
+        self, scores: Float32[np.ndarray, "m e ..."], /
+    ) -> Float64[np.ndarray, " m"]:
+        return self.game.values_from_scores(scores)
