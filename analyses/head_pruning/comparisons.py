@@ -9,7 +9,7 @@ import numpy as np
 from study import CONFIG, METRICS, Rows, Scores, mask_of
 
 from spex_mech.core.estimates import Estimate, McNemar, mcnemar, repeated_difference
-from spex_mech.pruning.compare import OURS
+from spex_mech.pruning.prune import OURS
 
 FULL = "full model"
 

@@ -12,7 +12,7 @@ import numpy as np
 from comparisons import FULL, Study, measured
 from study import CONFIG, METRICS
 
-from spex_mech.pruning.compare import OURS
+from spex_mech.pruning.prune import OURS
 
 SUBJECTS, KEEPS = CONFIG["subjects"], CONFIG["keeps"]
 INK, GREY = "#222222", "#b8b8b8"

@@ -26,10 +26,10 @@ import torch
 from study import CONFIG, HERE, METHODS, Rows, Scores, game, mask_of
 
 from spex_mech.core.errors import InputError
-from spex_mech.pruning.compare import OURS, choose_all
+from spex_mech.pruning.compare import choose_all
 from spex_mech.pruning.curve import PruningCurve
 from spex_mech.pruning.methods import Remembered
-from spex_mech.pruning.prune import Pruned
+from spex_mech.pruning.prune import OURS, Pruned
 from spex_mech.pruning.size import choose_size
 
 RESULTS = HERE / "results"
@@ -82,10 +82,10 @@ def choose(rows: Rows, seeds: list[int], methods: list[str]) -> None:
                     methods={method: METHODS[method]},
                 )
                 seconds = round(time.process_time() - began, 1)
-                kept = {c.keep: np.flatnonzero(c.pruned.mask).tolist() for c in choices}
+                kept = {c.keep: np.flatnonzero(c.mask).tolist() for c in choices}
                 rows.add(
                     {"seed": seed, "subject": subject, "method": method, "kept": kept}
-                    | {"spent": choices[0].spent, "cpu_seconds": seconds}
+                    | {"spent": choices[0].ablations, "cpu_seconds": seconds}
                 )
                 _say(f"seed {seed} {subject}: {method} in {seconds} s")
 
@@ -98,7 +98,7 @@ def choose_sizes(rows: Rows, sizes: Rows, seeds: list[int]) -> None:
         if row["method"] != OURS or seed not in seeds or (seed, subject) in done:
             continue
         masks = [mask_of(kept) for kept in row["kept"].values()]
-        points = [Pruned(m, float("nan"), None, 0) for m in sorted(masks, key=lambda m: -m.sum())]
+        points = [Pruned(m, None, None, 0) for m in sorted(masks, key=lambda m: -m.sum())]
         try:
             keep = choose_size(
                 PruningCurve(tuple(points), row["spent"]),

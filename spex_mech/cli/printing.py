@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from spex_mech.pruning.prune import Pruned
     from spex_mech.run.decode import Decoded
     from spex_mech.run.folder import RunFolder
-    from spex_mech.run.records import Kept, TestScores
+    from spex_mech.run.records import ScoreTable
 
 
 def print_decoded(decoded: Decoded, top: int = 8, *, message: bool = True) -> None:
@@ -39,7 +40,7 @@ def print_decoded(decoded: Decoded, top: int = 8, *, message: bool = True) -> No
         typer.echo(f"  {value:+.4f}{spread}  {decoded.players.label(members)}")
 
 
-def print_kept(kept: list[Kept], metric: str) -> None:
+def print_kept(kept: list[Pruned], metric: str) -> None:
     """Print every kept set's size, method, ablations and value on the search questions."""
     for row in kept:
         value = "not ablated"
@@ -48,7 +49,7 @@ def print_kept(kept: list[Kept], metric: str) -> None:
         typer.echo(f"{row.keep:>6}  {row.method:<18}{row.ablations:>6} ablations  {value}")
 
 
-def print_scores(scores: TestScores) -> None:
+def print_scores(scores: ScoreTable) -> None:
     """Print the scores of the full model and of every kept set on test questions."""
     for name, full in scores.full.items():
         typer.echo(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from spex_mech.core.games import ValueFunction
 from spex_mech.pruning import methods as choosers
 from spex_mech.pruning.methods import Chooser, Metered, Problem
 from spex_mech.pruning.methods import model as model_rankings
-from spex_mech.pruning.prune import Pruned
+from spex_mech.pruning.prune import OURS, Pruned
 
-OURS, LASSO, RANDOM = "ours", "lasso ranking", "best of random"
+LASSO, RANDOM = "lasso ranking", "best of random"
 
 CHOOSERS: Mapping[str, Chooser] = {
     OURS: choosers.surrogate_search(),
@@ -31,23 +31,6 @@ CHOOSERS: Mapping[str, Chooser] = {
 """Every method by name. Those that look inside the model need a `TaskGame`; entropy and norm also heads."""
 
 
-@dataclass(frozen=True, eq=False)
-class Choice:
-    """A kept set that one method chose.
-
-    Attributes:
-        method: the method's name.
-        keep: the size.
-        pruned: the kept set.
-        spent: ablations that the method spent on all of its sizes together.
-    """
-
-    method: str
-    keep: int
-    pruned: Pruned
-    spent: int
-
-
 def choose_all(
     game: ValueFunction,
     keeps: Sequence[int],
@@ -55,7 +38,7 @@ def choose_all(
     budget: int,
     seed: int,
     methods: Mapping[str, Chooser] = CHOOSERS,
-) -> list[Choice]:
+) -> list[Pruned]:
     """Kept sets by every method, each at every size, at the same budget and on the same questions.
 
     A method is stopped where it asks for more different masks than the budget; what it reads off the
@@ -71,22 +54,20 @@ def choose_all(
         methods: name to method; a subset or an extension of `CHOOSERS`.
 
     Returns:
-        Method by method, in the order of ``methods``, and size by size, in the order of ``keeps``.
+        Method by method, in the order of ``methods``, and size by size, in the order of ``keeps``. The
+        ablations of each are those that its method spent on all sizes together.
 
     Raises:
         InputError: no sizes, sizes out of range, twice or not whole, or a budget or game that a method
             cannot do with.
     """
     sizes = _sizes(keeps, game.players.n)
-    choices = []
+    every: list[Pruned] = []
     for name, method in methods.items():
         meter = Metered(game, budget)
-        found = method(Problem(meter, sizes, seed))
-        choices += [
-            Choice(name, keep, pruned, meter.spent)
-            for keep, pruned in zip(sizes, found, strict=True)
-        ]
-    return choices
+        kept_sets = method(Problem(meter, sizes, seed))
+        every += [replace(kept, method=name, ablations=meter.spent) for kept in kept_sets]
+    return every
 
 
 def _sizes(keeps: Sequence[int], n: int) -> tuple[int, ...]:

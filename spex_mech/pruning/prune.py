@@ -12,10 +12,11 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.limits import Limit
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.pruning.integer_program import Optimum, best_set
-from spex_mech.pruning.moves import Budget, Surrogate, random_sets, resized, swaps
+from spex_mech.pruning.moves import Budget, random_sets, resized
 from spex_mech.pruning.search import Evaluated, Evidence, Game, candidates, carried, explore
 
-__all__ = ["Pruned", "best_of_random", "prune", "ranked", "swaps"]
+OURS = "ours"
+"""The name of this package's own method among all methods."""
 
 _STARTS = 24
 _STARTED_PLAYERS = 4000  # in all starts together: a climb takes longer with many players
@@ -27,26 +28,32 @@ _PER_LEVEL = 4  # ablations that such a size is worth at least
 
 @dataclass(frozen=True, eq=False)
 class Pruned:
-    """A kept set.
+    """A kept set that a method has chosen.
 
     Attributes:
         mask: bool (n,), True = kept.
-        predicted: the surrogate's value of the mask.
-        measured: the game's value of the mask, on the examples of the search; None if no
-            ablations were spent on it. The highest of many values on the same examples, it flatters:
-            claims are for examples that the search has not seen.
-        ablations: how many true ablations were spent.
-        optimum: the best set of the spectrum's own terms and how surely it is that, where it was
-            programmed.
-        expected: what the surrogate says of the mask after it was corrected by all ablations.
+        predicted: the surrogate's value of the mask; None of a method without a surrogate.
+        measured: the game's value of the mask on the examples of the search; None if it was not ablated.
+            As the highest of many values on the same examples it is too high on average: measure again
+            on examples that the search has not seen.
+        ablations: true ablations that the method spent, on all of its sizes together.
+        optimum: the best set of the spectrum's own terms, where the integer program was solved.
+        expected: the surrogate's value of the mask after all ablations have corrected it.
+        method: the method's name.
     """
 
     mask: Bool[np.ndarray, " n"]
-    predicted: float
+    predicted: float | None
     measured: float | None
     ablations: int
     optimum: Optimum | None = None
     expected: float | None = None
+    method: str = OURS
+
+    @property
+    def keep(self) -> int:
+        """Number of players kept."""
+        return int(self.mask.sum())
 
 
 def prune(
@@ -113,14 +120,6 @@ def ranked(scores: Float64[np.ndarray, " n"], keep: int) -> Bool[np.ndarray, " n
     mask = np.zeros(len(scores), dtype=bool)
     mask[np.argsort(-scores, kind="stable")[:keep]] = True
     return mask
-
-
-def best_of_random(game: Surrogate, n: int, *, keep: int, budget: int, seed: int) -> Pruned:
-    """The best of ``budget`` random sets of ``keep`` players: the baseline that needs no surrogate."""
-    masks = random_sets(Budget(n, keep), budget, np.random.default_rng(seed))
-    values = np.asarray(game(masks))
-    best = int(values.argmax())
-    return Pruned(masks[best], float("nan"), float(values[best]), len(masks))
 
 
 def size_of(keep: int | float | None, n: int) -> int | None:

@@ -16,12 +16,12 @@ from spex_mech.evaluation.store.status import StoreStatus, run_status
 from spex_mech.evaluation.stored_run import StoredRun, open_run
 from spex_mech.pruning.circuit import Circuit
 from spex_mech.pruning.circuit_files import circuit_from_json
+from spex_mech.pruning.prune import Pruned
 from spex_mech.run.explained_input import INPUT, ExplainedInput, input_from_json
 from spex_mech.run.folder import RunFolder
 from spex_mech.run.records import (
     HeldOut,
-    Kept,
-    TestScores,
+    ScoreTable,
     held_out_from_json,
     interactions_from_json,
     kept_from_json,
@@ -77,9 +77,9 @@ class Contents:
     settings: dict[str, Any]
     interactions: Interactions | None
     held_out: HeldOut | None
-    kept: list[Kept]
+    kept: list[Pruned]
     size: dict[str, Any] | None
-    scores: TestScores | None
+    scores: ScoreTable | None
     circuit: Circuit | None
     exported: Path | None
     seconds: dict[str, float]

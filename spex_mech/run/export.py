@@ -11,9 +11,10 @@ from spex_mech.core.players import PlayerSet
 from spex_mech.exporting.export import compact_model, export
 from spex_mech.exporting.footprint import Footprint, footprints
 from spex_mech.exporting.model_card import Card
+from spex_mech.pruning.prune import Pruned
 from spex_mech.run.folder import RunFolder
 from spex_mech.run.prune import kept_of
-from spex_mech.run.records import Kept, interactions_from_json, scores_from_json
+from spex_mech.run.records import interactions_from_json, scores_from_json
 from spex_mech.run.setup import Setup, check_export
 
 _CARD_ROWS = 10
@@ -62,7 +63,7 @@ def export_step(
     )
 
 
-def _test_scores(folder: RunFolder, players: PlayerSet, kept: Kept) -> dict[str, Any]:
+def _test_scores(folder: RunFolder, players: PlayerSet, kept: Pruned) -> dict[str, Any]:
     """The card's scores of a kept set on test questions; empty where it was not tested."""
     if not folder.has("results.json"):
         return {}
@@ -88,7 +89,7 @@ def _strongest(folder: RunFolder, players: PlayerSet) -> dict[str, Any]:
     return {"interactions": rows, "index": values.index}
 
 
-def _costs(setup: Setup, kept: Kept) -> tuple[Footprint, Footprint]:
+def _costs(setup: Setup, kept: Pruned) -> tuple[Footprint, Footprint]:
     """Size and speed of the model before pruning and of its compact form."""
     small = compact_model(
         setup.model,

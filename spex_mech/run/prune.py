@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
 from spex_mech.evaluation.wrappers import Recorded, Remembered
-from spex_mech.pruning.compare import CHOOSERS, LASSO, RANDOM, Choice, choose_all
+from spex_mech.pruning.compare import CHOOSERS, LASSO, RANDOM, choose_all
 from spex_mech.pruning.curve import PruningCurve
 from spex_mech.pruning.methods import Chooser, best_of_random, lasso_ranking, surrogate_search
-from spex_mech.pruning.prune import Pruned, size_of
+from spex_mech.pruning.prune import OURS, Pruned, size_of
 from spex_mech.pruning.size import SizeChoice, choose_size
 from spex_mech.run.decode import Decoded
 from spex_mech.run.folder import RunFolder
-from spex_mech.run.records import OURS, Kept, kept_from_json
+from spex_mech.run.records import kept_from_json
 from spex_mech.run.setup import Setup, limits_of
 
 
 def choose_kept_sets(
     setup: Setup, folder: RunFolder, decoded: Decoded, *, progress: bool | None = None
-) -> list[Kept]:
+) -> list[Pruned]:
     """Kept sets of every size by ours and by every baseline, largest first, on the search questions.
 
     Every method may spend as many ablations as the design and the checks of ours, all sizes together; the
@@ -34,29 +32,24 @@ def choose_kept_sets(
     }
     own: dict[str, Chooser] = {LASSO: lasso_ranking(decoded.design), RANDOM: best_of_random}
     methods |= {name: own.get(name, CHOOSERS[name]) for name in spec.baselines}
-    choices = choose_all(
+    kept = choose_all(
         Remembered(Recorded(setup.game, folder.masks, progress, "pruning")),
         setup.sizes,
         budget=setup.budget,
         seed=spec.seed,
         methods=methods,
     )
-    kept = [_kept(choice) for choice in choices]
     return sorted(kept, key=lambda k: -k.keep)  # stable: ours first at every size
 
 
-def choose_exported(setup: Setup, folder: RunFolder, kept: Sequence[Kept]) -> SizeChoice:
+def choose_exported(setup: Setup, folder: RunFolder, kept: Sequence[Pruned]) -> SizeChoice:
     """The smallest of our sets that costs no more than the noise of the validation questions can hide.
 
     Raises:
         InputError: no size is good enough.
     """
     spec = setup.spec.prune
-    ours = tuple(
-        Pruned(k.mask, k.predicted or float("nan"), k.measured, k.ablations)
-        for k in kept
-        if k.method == OURS
-    )
+    ours = tuple(k for k in kept if k.method == OURS)
     return choose_size(
         PruningCurve(ours, ours[0].ablations),
         setup.game.with_split("validation"),
@@ -68,7 +61,7 @@ def choose_exported(setup: Setup, folder: RunFolder, kept: Sequence[Kept]) -> Si
     )
 
 
-def kept_of(folder: RunFolder, players: PlayerSet, keep: int | None = None) -> Kept:
+def kept_of(folder: RunFolder, players: PlayerSet, keep: int | None = None) -> Pruned:
     """Our kept set of one size; where none is named the one to be exported, or the smallest.
 
     Raises:
@@ -114,9 +107,3 @@ def size_to_json(choice: SizeChoice) -> dict:
             for size, loss in choice.losses.items()
         ],
     }
-
-
-def _kept(choice: Choice) -> Kept:
-    found = choice.pruned
-    predicted = None if np.isnan(found.predicted) else float(found.predicted)
-    return Kept(choice.method, choice.keep, found.mask, predicted, found.measured, choice.spent)

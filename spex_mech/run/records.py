@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.estimates import Estimate
 from spex_mech.core.interactions import Interactions
 from spex_mech.core.players import PlayerSet
 from spex_mech.core.spectrum import Spectrum
+from spex_mech.pruning.prune import Pruned
 
-OURS = "ours"
 _CONVENTION = "f(x) = sum_S F(S) (-1)^|S & x|, x = 1 present"
 _TOLD = ("method", "message", "r2_cv", "readout_loss")
 
@@ -36,28 +36,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
-    """A kept set that one method chose.
-
-    Attributes:
-        method: its name.
-        keep: number of players kept.
-        mask: bool (n,), True = kept.
-        predicted: the surrogate's value of it; None of a method without one.
-        measured: its value on the search questions; None if it was not ablated.
-        ablations: what the method spent on all its sizes together, its design included.
-    """
-
-    method: str
-    keep: int
-    mask: Bool[np.ndarray, " n"]
-    predicted: float | None
-    measured: float | None
-    ablations: int
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
+class ScoredSet:
     """A kept set on test questions.
 
     Attributes:
@@ -68,7 +47,7 @@ class Scored:
         p: p-value of McNemar's exact test of ours against this; None for ours, and without accuracy.
     """
 
-    kept: Kept
+    kept: Pruned
     metrics: dict[str, Estimate]
     change: dict[str, Estimate]
     gains: dict[str, Estimate]
@@ -76,7 +55,7 @@ class Scored:
 
 
 @dataclass(frozen=True, eq=False)
-class TestScores:
+class ScoreTable:
     """All kept sets on test questions.
 
     Attributes:
@@ -86,10 +65,8 @@ class TestScores:
         looks: how many different choices of kept sets the test questions have seen by now.
     """
 
-    __test__ = False  # not a test, whatever pytest thinks of the name
-
     full: dict[str, Estimate]
-    points: list[Scored]
+    points: list[ScoredSet]
     chance: float | None
     looks: int
 
@@ -166,7 +143,7 @@ def held_out_from_json(content: Any) -> HeldOut:
     )
 
 
-def kept_to_json(kept: Kept, players: PlayerSet) -> dict[str, Any]:
+def kept_to_json(kept: Pruned, players: PlayerSet) -> dict[str, Any]:
     """A kept set by the names of its players."""
     return {
         "method": kept.method,
@@ -178,7 +155,7 @@ def kept_to_json(kept: Kept, players: PlayerSet) -> dict[str, Any]:
     }
 
 
-def kept_from_json(content: Any, players: PlayerSet) -> Kept:
+def kept_from_json(content: Any, players: PlayerSet) -> Pruned:
     """Undo `kept_to_json`.
 
     Raises:
@@ -186,17 +163,16 @@ def kept_from_json(content: Any, players: PlayerSet) -> Kept:
     """
     mask = np.zeros(players.n, dtype=bool)
     mask[[players.index(name) for name in content["kept"]]] = True
-    return Kept(
-        content["method"],
-        content["keep"],
+    return Pruned(
         mask,
         content["predicted"],
         content["measured on search questions"],
         content["ablations of all sizes, design included"],
+        method=content["method"],
     )
 
 
-def scores_to_json(scores: TestScores, players: PlayerSet) -> dict[str, Any]:
+def scores_to_json(scores: ScoreTable, players: PlayerSet) -> dict[str, Any]:
     """Test scores, a row for every method and size."""
     return {
         "full": {k: vars(v) for k, v in scores.full.items()},
@@ -215,13 +191,13 @@ def scores_to_json(scores: TestScores, players: PlayerSet) -> dict[str, Any]:
     }
 
 
-def scores_from_json(content: Any, players: PlayerSet) -> TestScores:
+def scores_from_json(content: Any, players: PlayerSet) -> ScoreTable:
     """Undo `scores_to_json`."""
     metrics = list(content["full"])
-    return TestScores(
+    return ScoreTable(
         {k: Estimate(**v) for k, v in content["full"].items()},
         [
-            Scored(
+            ScoredSet(
                 kept_from_json(row, players),
                 {k: Estimate(**row[k]) for k in metrics},
                 {k: Estimate(**v) for k, v in row["this minus the full model"].items()},

@@ -10,13 +10,14 @@ from jaxtyping import Float64
 from spex_mech.core.errors import InputError
 from spex_mech.core.estimates import Estimate, bootstrap_mean, mcnemar, paired_difference
 from spex_mech.evaluation.stored_run import StoredRun, open_run
+from spex_mech.pruning.prune import OURS, Pruned
 from spex_mech.run.folder import RunFolder
-from spex_mech.run.records import OURS, Kept, Scored, TestScores, kept_from_json, scores_from_json
+from spex_mech.run.records import ScoredSet, ScoreTable, kept_from_json, scores_from_json
 from spex_mech.tasks.metrics import metric_for
 from spex_mech.tasks.noise import accuracy_noise
 
 
-def score_folder(folder: RunFolder, metrics: Sequence[str] | None = None) -> TestScores:
+def score_folder(folder: RunFolder, metrics: Sequence[str] | None = None) -> ScoreTable:
     """Score a run's kept sets from its test store.
 
     Intervals are 95 %: of accuracies Wilson's, of their paired differences Bonett and Price's (see
@@ -48,7 +49,7 @@ def score_folder(folder: RunFolder, metrics: Sequence[str] | None = None) -> Tes
         mine = ours[one.keep]
         rival = row != mine
         points.append(
-            Scored(
+            ScoredSet(
                 kept=one,
                 metrics={k: _mean(k, t[row], seed) for k, t in tables.items()},
                 change={k: _difference(k, t[row], t[0], seed) for k, t in tables.items()},
@@ -60,7 +61,7 @@ def score_folder(folder: RunFolder, metrics: Sequence[str] | None = None) -> Tes
                 else None,
             )
         )
-    return TestScores(
+    return ScoreTable(
         full={k: _mean(k, t[0], seed) for k, t in tables.items()},
         points=points,
         chance=_chance(stored),
@@ -105,7 +106,7 @@ def _chance(stored: StoredRun) -> float | None:
     return float(np.mean([1 / c for c in counts if c]))
 
 
-def _looks(folder: RunFolder, kept: list[Kept], stored: StoredRun) -> int:
+def _looks(folder: RunFolder, kept: list[Pruned], stored: StoredRun) -> int:
     """How many different choices of kept sets the test questions have seen, this one included."""
     if not folder.has("results.json"):
         return 1

@@ -19,9 +19,8 @@ from spex_mech.models.loading import Model, load_model
 from spex_mech.pruning.compare import CHOOSERS
 from spex_mech.pruning.curve import keep_rates
 from spex_mech.pruning.integer_program import best_set
-from spex_mech.pruning.prune import size_of
+from spex_mech.pruning.prune import OURS, size_of
 from spex_mech.run.designs import check_design, search_design
-from spex_mech.run.records import OURS
 from spex_mech.run.spec import RunSpec
 from spex_mech.tasks.cards import load_task
 from spex_mech.tasks.task import ChoiceTask

@@ -16,12 +16,13 @@ from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.evaluate import Run, evaluate
 from spex_mech.evaluation.executors import Executor
 from spex_mech.pruning.circuit import Circuit
+from spex_mech.pruning.prune import Pruned
 from spex_mech.run.circuit import circuit_step
 from spex_mech.run.decode import Decoded, decode_folder, save_decoded
 from spex_mech.run.export import export_step
 from spex_mech.run.folder import RunFolder, claim
 from spex_mech.run.prune import choose_exported, choose_kept_sets, size_to_json
-from spex_mech.run.records import Kept, TestScores, kept_to_json, scores_to_json
+from spex_mech.run.records import ScoreTable, kept_to_json, scores_to_json
 from spex_mech.run.scores import score_folder
 from spex_mech.run.setup import Setup, check_pruning
 
@@ -42,7 +43,7 @@ class Result:
     setup: Setup
     folder: RunFolder
     decoded: Decoded
-    scores: TestScores
+    scores: ScoreTable
     circuit: Circuit | None
     exported: Path | None
 
@@ -127,7 +128,7 @@ def decode_step(folder: RunFolder) -> Decoded:
 
 def prune_step(
     setup: Setup, folder: RunFolder, decoded: Decoded, *, progress: bool | None = None
-) -> list[Kept]:
+) -> list[Pruned]:
     """Choose kept sets on the search questions, ours and the baselines', and write ``kept.json``.
 
     With ``prune.export = "auto"`` the size is chosen on the validation questions; ``size.json`` has the
@@ -148,11 +149,11 @@ def prune_step(
 def score_step(
     setup: Setup,
     folder: RunFolder,
-    kept: list[Kept],
+    kept: list[Pruned],
     *,
     executor: str | Executor = "local",
     progress: bool | None = None,
-) -> TestScores:
+) -> ScoreTable:
     """Score kept sets on the test questions and write ``results.json``."""
     masks = np.stack([np.ones(setup.players.n, dtype=bool), *[k.mask for k in kept]])
     with folder.timed("test"):

@@ -20,8 +20,8 @@ def test_every_method_is_asked_at_every_size_of_a_model(tiny_llama):
     game = choosers.Remembered(game_of(tiny_llama))
     choices = choose_all(game, (9, 6), budget=60, seed=0)
     assert len({c.method for c in choices}) == 10
+    assert [c.keep for c in choices] == [9, 6] * 10
     for c in choices:
-        assert c.pruned.mask.sum() == c.keep
-        assert c.spent <= 60
-        if c.pruned.measured is not None:
-            assert c.pruned.measured == game(c.pruned.mask[None])[0]
+        assert c.ablations <= 60
+        if c.measured is not None:
+            assert c.measured == game(c.mask[None])[0]

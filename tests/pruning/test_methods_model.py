@@ -103,7 +103,7 @@ def test_passes_through_the_model_are_counted(tiny_llama, name, cost):
     game = game_of(tiny_llama)
     methods = {name: CHOOSERS[name]}
     (choice,) = choose_all(game, (6,), budget=cost, seed=0, methods=methods)
-    assert choice.spent == cost
+    assert choice.ablations == cost
     with pytest.raises(InputError, match=f"{cost} ablations were asked for when 0 of the budget"):
         choose_all(game, (6,), budget=cost - 1, seed=0, methods=methods)
 

@@ -54,6 +54,6 @@ def keep_top(score: Callable[[Problem], Float64[np.ndarray, " n"]]) -> Chooser:
 
     def choose(problem: Problem) -> list[Pruned]:
         scores = score(problem)
-        return [Pruned(ranked(scores, k), float("nan"), None, 0) for k in problem.keeps]
+        return [Pruned(ranked(scores, k), None, None, 0) for k in problem.keeps]
 
     return choose

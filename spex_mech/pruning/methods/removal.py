@@ -32,9 +32,7 @@ def greedy_removal(problem: Problem) -> list[Pruned]:
         least_missed = kept[np.argsort(-values, kind="stable")[:step]]
         measured[len(kept) - 1] = float(values.max())
         order += least_missed.tolist()
-    return [
-        Pruned(_without(n, order[: n - k]), float("nan"), measured.get(k), 0) for k in problem.keeps
-    ]
+    return [Pruned(_without(n, order[: n - k]), None, measured.get(k), 0) for k in problem.keeps]
 
 
 def _missed(problem: Problem) -> Float64[np.ndarray, " n"]:

@@ -1,0 +1,45 @@
+"""Kept sets of a run: what the files hold, and what the choice of a size is given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+import spex_mech as sm
+from spex_mech.pruning.prune import Pruned
+from spex_mech.run import prune
+from spex_mech.run.records import kept_from_json, kept_to_json
+
+PLAYERS = sm.PlayerSet.from_names("abcd")
+MASK = np.array([True, False, True, True])
+
+
+def test_a_kept_set_comes_back_from_its_file():
+    for kept in (
+        Pruned(MASK, 0.0, 0.0, 7),
+        Pruned(MASK, None, None, 3, method="random"),
+        Pruned(MASK, -1.5, 0.1 + 0.2, 9, method="lasso ranking"),
+    ):
+        content = json.loads(json.dumps(kept_to_json(kept, PLAYERS)))
+        assert content["keep"] == 3 and content["kept"] == ["a", "c", "d"]
+        again = kept_from_json(content, PLAYERS)
+        np.testing.assert_array_equal(again.mask, kept.mask)
+        for name in ("method", "keep", "predicted", "measured", "ablations"):
+            assert getattr(again, name) == getattr(kept, name)
+
+
+def test_the_size_is_chosen_among_our_sets_as_they_are(monkeypatch):
+    """A prediction of 0.0 is a prediction, not a missing one."""
+    monkeypatch.setattr(prune, "choose_size", lambda curve, *_, **__: curve)
+    ours = [Pruned(MASK, 0.0, 0.0, 7), Pruned(MASK & False, 1.0, None, 7)]
+    setup = SimpleNamespace(
+        spec=SimpleNamespace(prune=SimpleNamespace(tolerance=0.0, errors=1.0, seed=0)),
+        game=SimpleNamespace(with_split=lambda split: split),
+    )
+    kept = [ours[0], Pruned(MASK, None, 2.0, 7, method="random"), ours[1]]
+    curve = prune.choose_exported(setup, SimpleNamespace(path=Path("run")), kept)
+    assert curve.points == tuple(ours) and curve.points[0].predicted == 0.0
+    assert curve.ablations == 7
