@@ -53,6 +53,11 @@ def unpack(words: UInt64[np.ndarray, "m w"], n: int) -> Bool[np.ndarray, "m n"]:
     return np.unpackbits(octets, axis=1, count=n, bitorder="little").astype(bool)
 
 
+def mask_keys(masks: Bool[np.ndarray, "m n"]) -> list[bytes]:
+    """One key per mask (m, n), for dictionaries and sets; equal masks of one width have equal keys."""
+    return [row.tobytes() for row in pack(masks)]
+
+
 def unique(
     masks: Bool[np.ndarray, "m n"],
 ) -> tuple[Int64[np.ndarray, " u"], Int64[np.ndarray, " m"]]:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from spex_mech.core.errors import InputError, NonFiniteScoreError
-from spex_mech.core.masks import pack, unique, unpack
+from spex_mech.core.masks import mask_keys, unique, unpack
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.gp.likelihood import Prior
 from spex_mech.pruning.corrected import Corrected, correct, learn_errors
@@ -104,7 +104,7 @@ class Evidence:
 
     def is_new(self, masks: Bool[np.ndarray, "m n"]) -> Bool[np.ndarray, " m"]:
         """Which masks have no true value yet."""
-        return np.array([key not in self._seen for key in _keys(masks)], dtype=bool)
+        return np.array([key not in self._seen for key in mask_keys(masks)], dtype=bool)
 
     def ask(self, masks: Bool[np.ndarray, "m n"]) -> None:
         """Ablate masks that have no true value yet, and correct the surrogate."""
@@ -148,7 +148,9 @@ class Evidence:
         These are the sets whose values, paired over the examples, are at most one standard error below
         the highest. None without a claim, or without such sets.
         """
-        inside = [key for key in _keys(self.best(budget, self.count)[0]) if key in self._examples]
+        inside = [
+            key for key in mask_keys(self.best(budget, self.count)[0]) if key in self._examples
+        ]
         if not inside:
             return None
         table = np.stack([self._examples[key][0] for key in inside])
@@ -168,12 +170,12 @@ class Evidence:
     def _keep_examples(self, masks: np.ndarray, scores: np.ndarray) -> np.ndarray:
         table = self._game.per_example(scores)
         claims = self._game.per_example(scores, metric=self._claim)
-        self._examples.update(zip(_keys(masks), zip(table, claims, strict=True), strict=True))
+        self._examples.update(zip(mask_keys(masks), zip(table, claims, strict=True), strict=True))
         return table
 
     def _remember(self, masks: np.ndarray, values: np.ndarray) -> None:
         first, _ = unique(masks)
-        self._seen.update(zip(_keys(masks[first]), values[first].tolist(), strict=True))
+        self._seen.update(zip(mask_keys(masks[first]), values[first].tolist(), strict=True))
         self._all_masks = np.concatenate([self._all_masks, masks[first]])
         self._all_values = np.concatenate([self._all_values, values[first]])
 
@@ -250,7 +252,3 @@ def carried(
     """Sets of other sizes brought within a budget on the corrected terms."""
     found = [resized(evidence.quick, mask, budget) for mask in sets]
     return np.array([mask for mask in found if mask is not None], dtype=bool).reshape(-1, budget.n)
-
-
-def _keys(masks: np.ndarray) -> list[bytes]:
-    return [row.tobytes() for row in pack(masks)]

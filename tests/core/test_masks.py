@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spex_mech.core.masks import all_masks, check_masks, mask_hash, pack, unique, unpack
+from spex_mech.core.masks import all_masks, check_masks, mask_hash, mask_keys, pack, unique, unpack
 
 
 @given(st.integers(1, 200), st.integers(0, 20), st.integers(0, 2**32 - 1))
@@ -49,3 +49,10 @@ def test_check_says_what_is_wrong():
     with pytest.raises(ValueError, match=r"shape \(1, 2, 3\)"):
         check_masks(np.ones((1, 2, 3), dtype=bool))
     assert check_masks(np.ones(3, dtype=bool), 3).shape == (1, 3)
+
+
+def test_keys_are_equal_for_equal_masks_only():
+    masks = np.random.default_rng(0).random((50, 70)) < 0.5
+    masks[9] = masks[3]
+    keys = mask_keys(masks)
+    assert keys[9] == keys[3] and len(set(keys)) == 49
