@@ -83,7 +83,7 @@ def group(
         same = (rows[first] == rows).all(axis=1)
         representative[left[same]] = left[first[same]]
         left, rows = left[~same], rows[~same]
-        key = _mix(key[~same])
+        key = splitmix64(key[~same])
     is_first = representative == np.arange(len(words))
     return words[is_first], (np.cumsum(is_first) - 1)[representative]
 
@@ -96,16 +96,16 @@ def combine(
     return distinct, np.bincount(inverse, weights=weights, minlength=len(distinct))
 
 
-def _hash(words: UInt64[np.ndarray, "s w"]) -> UInt64[np.ndarray, " s"]:
-    h = np.zeros(len(words), dtype=np.uint64)
-    for column in words.T:
-        h = _mix(h + column)
-    return h
-
-
-def _mix(h: UInt64[np.ndarray, " s"]) -> UInt64[np.ndarray, " s"]:
+def splitmix64(h: UInt64[np.ndarray, "*k"]) -> UInt64[np.ndarray, "*k"]:
     """One step of splitmix64: an invertible map of 64-bit words that looks random."""
     h = h + np.uint64(0x9E3779B97F4A7C15)
     h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return h ^ (h >> np.uint64(31))
+
+
+def _hash(words: UInt64[np.ndarray, "s w"]) -> UInt64[np.ndarray, " s"]:
+    h = np.zeros(len(words), dtype=np.uint64)
+    for column in words.T:
+        h = splitmix64(h + column)
+    return h

@@ -11,11 +11,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float64, Int64, UInt64
+from jaxtyping import Bool, Float64, Int64
 
 from spex_mech.core.errors import NonFiniteScoreError
 from spex_mech.core.games import SentWhole
 from spex_mech.core.masks import check_masks, pack
+from spex_mech.core.packed import splitmix64
 from spex_mech.core.players import PlayerSet
 from spex_mech.features.values import Reading
 
@@ -206,15 +207,7 @@ def choose(
         return (~masks).astype(np.int64)
     row = np.full(len(masks), np.uint64(seed & 0xFFFFFFFFFFFFFFFF))
     for word in pack(masks).T:
-        row = _mix(row ^ word)
+        row = splitmix64(row ^ word)
     column = np.arange(masks.shape[1], dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
-    drawn = _mix(row[:, None] + column) % counts.astype(np.uint64)
+    drawn = splitmix64(row[:, None] + column) % counts.astype(np.uint64)
     return np.where(masks, 0, drawn.astype(np.int64) + 1)
-
-
-def _mix(h: UInt64[np.ndarray, "*m"]) -> UInt64[np.ndarray, "*m"]:
-    """One step of splitmix64: an invertible map of 64-bit words that looks random."""
-    h = h + np.uint64(0x9E3779B97F4A7C15)
-    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return h ^ (h >> np.uint64(31))
