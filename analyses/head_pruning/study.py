@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 import spex_mech as sm
-from spex_mech.core.compat import tomllib
 from spex_mech.core.masks import pack, unique
 from spex_mech.pruning.compare import CHOOSERS
 from spex_mech.tasks.splits import resplit

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spex_mech.core.compat import tomllib
 from spex_mech.core.errors import InputError, MissingFileError
 from spex_mech.tasks.task import FORMS
 
