@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from spex_mech.exporting.model_card import Card as Card
     from spex_mech.exporting.parameters import parameter_limit as parameter_limit
     from spex_mech.exporting.recovery import recover as recover
-    from spex_mech.models.loading import Model as Model
     from spex_mech.models.loading import load_model as load_model
+    from spex_mech.models.model import Model as Model
     from spex_mech.pruning.circuit import Circuit as Circuit
     from spex_mech.pruning.circuit import circuit as circuit
     from spex_mech.pruning.curve import PruningCurve as PruningCurve
@@ -67,7 +67,7 @@ _HOME = {
     "Limit": "core.limits",
     "LocalExecutor": "evaluation.executors",
     "MaskDesign": "designs",
-    "Model": "models.loading",
+    "Model": "models.model",
     "PlayerSet": "core.players",
     "PruningCurve": "pruning.curve",
     "RayExecutor": "evaluation.executors",

@@ -20,7 +20,7 @@ from spex_mech.core.errors import InputError, NonFiniteScoreError
 from spex_mech.core.games import Questions
 from spex_mech.core.masks import check_masks, unique
 from spex_mech.core.players import PlayerSet
-from spex_mech.models.loading import Model
+from spex_mech.models.model import Model
 from spex_mech.tasks.metrics import Metric, metric_for
 from spex_mech.tasks.prompts import Prompts, encode
 from spex_mech.tasks.task import Task

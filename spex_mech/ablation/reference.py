@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32, Float64
 from spex_mech.ablation.fills import Ablation, Fill, Filler, pad
 from spex_mech.ablation.gates import Gates, spread
 from spex_mech.core.players import PlayerSet
-from spex_mech.models.loading import Model
+from spex_mech.models.model import Model
 from spex_mech.tasks.prompts import Prompts
 
 # Small batches stay in a CPU's cache; large ones fill a GPU.

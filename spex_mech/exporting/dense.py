@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from spex_mech.ablation.gates import Gates
-from spex_mech.models.loading import Model
+from spex_mech.models.model import Model
 
 
 def dense_state(model: Model, gates: Gates, rescale: bool) -> dict[str, torch.Tensor]:

@@ -19,7 +19,8 @@ from spex_mech.exporting.compact import check_cuttable, cut_model, has_output_bi
 from spex_mech.exporting.cuts import LayerCut, cuts, evened
 from spex_mech.exporting.dense import dense_state
 from spex_mech.exporting.model_card import Card, Form, card_text
-from spex_mech.models.loading import Model, bars_on_terminals_only
+from spex_mech.models.loading import bars_on_terminals_only
+from spex_mech.models.model import Model
 
 _MODES = ("dense", "compact")
 

@@ -16,7 +16,7 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.estimates import Estimate
 from spex_mech.core.players import PlayerSet
 from spex_mech.exporting.footprint import Footprint, speedup
-from spex_mech.models.loading import Model
+from spex_mech.models.model import Model
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.limits import Limit
 from spex_mech.core.players import PlayerSet, units
 from spex_mech.exporting.compact import check_cuttable, has_output_bias
-from spex_mech.models.loading import Model
+from spex_mech.models.model import Model
 
 # A part of a layer: the units (layer, head; head -1 is the MLP) of which any one keeps it.
 _Part = tuple[tuple[int, int], ...]

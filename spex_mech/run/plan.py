@@ -10,7 +10,7 @@ import numpy as np
 from spex_mech.ablation.game import TaskGame
 from spex_mech.core.masks import unique
 from spex_mech.core.players import select_players
-from spex_mech.models.loading import Model
+from spex_mech.models.model import Model
 from spex_mech.pruning.compare import LASSO
 from spex_mech.pruning.prune import size_of
 from spex_mech.run.setup import Setup, circuit_game

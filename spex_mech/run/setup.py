@@ -15,7 +15,8 @@ from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decoder
 from spex_mech.designs import MaskDesign
 from spex_mech.exporting.parameters import parameter_limit
-from spex_mech.models.loading import Model, load_model
+from spex_mech.models.loading import load_model
+from spex_mech.models.model import Model
 from spex_mech.pruning.compare import CHOOSERS
 from spex_mech.pruning.curve import keep_rates
 from spex_mech.pruning.integer_program import best_set

@@ -15,7 +15,7 @@ from spex_mech.ablation.reference import ReferenceEngine
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import unique
 from spex_mech.core.players import PlayerSet
-from spex_mech.models.loading import Model
+from spex_mech.models.model import Model
 from spex_mech.tasks.prompts import Prompts
 
 # Shares of the largest score, or of 1. Half precisions round each layer's sums in another order: up to

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from transformers import (
 from spex_mech.core.errors import InputError
 from spex_mech.features.tokenizing import check_fast
 from spex_mech.features.tokens import TOKENS, TokenRow, pack_rows
+from spex_mech.models.fingerprint import weights_fingerprint
 from spex_mech.models.loading import EMBEDDED, bars_on_terminals_only, load_model
 from spex_mech.tasks.chats import render
 from spex_mech.tasks.task import Turn
@@ -100,11 +100,7 @@ def pad_of(config: Any, tokenizer: Any) -> int:
 
 def weights_key(hf: Any) -> dict[str, str]:
     """A model's class, contents of all weights, and dtype."""
-    digest = hashlib.sha256(type(hf).__name__.encode())
-    for name, tensor in hf.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return {"weights": digest.hexdigest(), "dtype": str(hf.dtype)}
+    return {"weights": weights_fingerprint(hf), "dtype": str(hf.dtype)}
 
 
 def load_text_model(model: Any, tokenizer: Any | None) -> TextModel:
