@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from spex_mech.core.errors import InputError
-from spex_mech.tasks.ordering import assign
 from spex_mech.tasks.questions import Pool, Question
+from spex_mech.tasks.splits import assign
 from spex_mech.tasks.task import ChoiceTask, Example, Split, Turn
 
 

@@ -1,13 +1,58 @@
-"""Repeated splits: a task's questions drawn anew into search, validation and test."""
+"""Splits by a seeded hash: of questions that come without, and of a whole task drawn anew."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from math import ceil
 
 from spex_mech.core.errors import InputError
+from spex_mech.tasks.questions import Question
 from spex_mech.tasks.task import SPLITS, ChoiceTask, Example, Split
+
+_SEARCH, _VALIDATION = 0.5, 0.1
+
+
+def assign(questions: Sequence[Question], *, seed: int, search: int | None = None) -> list[Split]:
+    """A fixed split for each question of a source that names none, by its content and a seed.
+
+    Questions are ordered by a hash of seed and content, so that neither the order of a file nor any
+    library's random numbers decide. Half go to search, a tenth to validation, the rest to test; with
+    ``search`` that many go to search, none to validation and the rest to test. Equal questions share
+    a split, which may then be a little larger.
+
+    Args:
+        questions: one subject's questions.
+        seed: seed of the order.
+        search: number of search questions of a published cut.
+
+    Returns:
+        The splits, in the order of the questions.
+
+    Raises:
+        InputError: a cut that leaves nothing to test.
+    """
+    count = len(questions)
+    if search is None:
+        search = ceil(_SEARCH * count)
+        validation = round(_VALIDATION * count)
+    else:
+        validation = 0
+        if search >= count:
+            raise InputError(
+                f"a cut with {search} search questions needs more than the {count} there are; use "
+                "cut='seeded'"
+            )
+    keys = [_hash(seed, question.content) for question in questions]
+    splits: dict[str, Split] = {}
+    placed = 0
+    for key in sorted(keys):  # equal questions are neighbours
+        if key not in splits:
+            inside = placed < search + validation
+            splits[key] = "search" if placed < search else "validation" if inside else "test"
+        placed += 1
+    return [splits[key] for key in keys]
 
 
 def resplit(
@@ -19,11 +64,11 @@ def resplit(
 ) -> ChoiceTask:
     """The task with its questions in other splits, of the same sizes.
 
-    A claim that rests on one split may rest on its luck. Questions are ordered by a hash of the seed and
+    What holds for one split may not hold for others. Questions are ordered by a hash of the seed and
     their group, so that neither their order nor any library's random numbers decide, and fill search,
     validation and test in turn. Questions of one group share a split, which may then be a little larger
-    than it was. The card's own splits may have been cut with care (by passage, by wording); this one
-    knows only ``group``.
+    than it was. A card may have cut its own splits with care (by passage, by wording); this function
+    keeps together only what ``group`` says.
 
     Args:
         task: the task; keep it whole (`ChoiceTask.first` after this, not before).
@@ -39,7 +84,7 @@ def resplit(
     unknown = [split for split in splits if split not in SPLITS]
     if unknown:
         raise InputError(f"unknown splits {unknown}; expected some of {list(SPLITS)}")
-    group = _question if group is None else group
+    group_of = _what_is_asked if group is None else group
     drawn = [x for x in task.examples if x.split in splits]
     names: list[Split] = [name for name in SPLITS if any(x.split == name for x in drawn)]
     sizes = [sum(x.split == name for x in drawn) for name in names]
@@ -50,10 +95,10 @@ def resplit(
         )
     groups: dict[Hashable, list[Example]] = {}
     for example in drawn:
-        groups.setdefault(group(example), []).append(example)
+        groups.setdefault(group_of(example), []).append(example)
     split_of: dict[str, Split] = {}
     placed = filled = 0
-    for key in sorted(groups, key=lambda key: _hash(seed, key)):
+    for key in sorted(groups, key=lambda key: _hash(seed, repr(key))):
         while filled < len(names) - 1 and placed >= sum(sizes[: filled + 1]):
             filled += 1
         for example in groups[key]:
@@ -69,9 +114,9 @@ def resplit(
     return replace(task, examples=tuple(moved))
 
 
-def _question(example: Example) -> Hashable:
+def _what_is_asked(example: Example) -> Hashable:
     return example.prompt, example.options, example.contexts
 
 
-def _hash(seed: int, key: Hashable) -> str:
-    return hashlib.sha256(f"{seed} {key!r}".encode()).hexdigest()
+def _hash(seed: int, content: str) -> str:
+    return hashlib.sha256(f"{seed} {content}".encode()).hexdigest()
