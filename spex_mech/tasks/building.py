@@ -24,7 +24,7 @@ class Asking:
         name: the task's name.
         version: the card's version.
         template: a question's text, with the source's fields in braces.
-        intro: what stands before everything, with ``{subject}`` as a field.
+        intro: text at the start of every prompt, with ``{subject}`` as a field.
         metric: default metric.
         form: how answers are scored; see `ChoiceTask`.
         shots: worked examples before each question.
@@ -47,7 +47,7 @@ def build(asking: Asking, pools: Sequence[Pool]) -> ChoiceTask:
     """The task of one or more subjects.
 
     Raises:
-        InputError: more shots than there are, a template that names a field which is not there, or
+        InputError: more shots than a pool has, a template that names a field that the questions lack, or
             two questions with the same id.
     """
     examples = [example for pool in pools for example in _examples(asking, pool)]

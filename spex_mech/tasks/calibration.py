@@ -1,4 +1,4 @@
-"""Calibration: are answers right as often as the model is sure of them? From stored scores alone."""
+"""Calibration: whether answers are right as often as the model is confident, from stored scores alone."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def calibrate(
         )
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
     confidence = weights.max(axis=1) / weights.sum(axis=1)
-    hit = scores.argmax(axis=1) == right
-    at = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    count = np.bincount(at, minlength=bins)
+    correct = scores.argmax(axis=1) == right
+    bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    count = np.bincount(bin_of, minlength=bins)
     safe = np.where(count == 0, np.nan, count)
-    means = [np.bincount(at, weights=x, minlength=bins) / safe for x in (confidence, hit)]
+    means = [np.bincount(bin_of, weights=x, minlength=bins) / safe for x in (confidence, correct)]
     error = float(np.nansum(count * np.abs(means[1] - means[0])) / len(scores))
     return Calibration(error, means[0], means[1], count.astype(np.int64))

@@ -15,8 +15,8 @@ from spex_mech.tasks.task import FORMS
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of card: what its source is, and its keys.
+class SourceKind:
+    """A kind of source that a card may have, and the card's keys.
 
     Attributes:
         name: ``file``, ``hub``, ``generator`` or ``game``.
@@ -31,27 +31,34 @@ class Kind:
     optional: Mapping[str, type]
 
 
-_BOTH = {"version": int, "description": str}
-_ASKED = {**_BOTH, "template": str, "metric": str}
-_MAY = {"form": str, "intro": str, "options": list}
+_EVERY_CARD = {"version": int, "description": str}
+_QUESTIONS = {**_EVERY_CARD, "template": str, "metric": str}
+_OPTIONAL = {"form": str, "intro": str, "options": list}
 KINDS = (
-    Kind("file", "data", {**_ASKED, "data": str}, {**_MAY, "layout": str}),
-    Kind(
+    SourceKind("file", "data", {**_QUESTIONS, "data": str}, {**_OPTIONAL, "layout": str}),
+    SourceKind(
         "hub",
         "hub",
-        {**_ASKED, "hub": str, "revision": str, "layout": str, "part": str},
-        {**_MAY, "config": str, "shots_from": str, "published": dict, "groups": dict},
+        {**_QUESTIONS, "hub": str, "revision": str, "layout": str, "part": str},
+        {**_OPTIONAL, "config": str, "shots_from": str, "published": dict, "groups": dict},
     ),
-    Kind(
+    SourceKind(
         "generator",
         "generator",
-        {**_BOTH, "metric": str, "generator": str, "templates": list, "count": int, "words": dict},
+        {
+            **_EVERY_CARD,
+            "metric": str,
+            "generator": str,
+            "templates": list,
+            "count": int,
+            "words": dict,
+        },
         {"form": str, "seed": int},
     ),
-    Kind(
+    SourceKind(
         "game",
         "players",
-        {**_BOTH, "players": int, "sets": int, "degrees": list},
+        {**_EVERY_CARD, "players": int, "sets": int, "degrees": list},
         {"hierarchy": bool, "seed": int},
     ),
 )
@@ -89,7 +96,7 @@ def read_card(path: Path) -> tuple[str, dict[str, Any]]:
     return kind.name, values
 
 
-def _check_keys(path: Path, text: str, values: dict[str, Any], kind: Kind) -> None:
+def _check_keys(path: Path, text: str, values: dict[str, Any], kind: SourceKind) -> None:
     known = {**kind.required, **kind.optional}
     for key, value in values.items():
         if key not in known:

@@ -24,7 +24,7 @@ _CUTS = ("seeded", "published")
 
 
 @dataclass(frozen=True)
-class Card:
+class TaskCard:
     """One task card, checked.
 
     Attributes:
@@ -51,18 +51,18 @@ class Card:
 
     @property
     def members(self) -> list[str]:
-        """What may follow the card's name: its groups and subjects."""
+        """The groups and subjects that may follow the card's name."""
         return [*self.groups, *(s for subjects in self.groups.values() for s in subjects)]
 
     def subjects(self, member: str) -> list[str]:
-        """The subjects of a member; of all groups for ``""``."""
+        """The subjects of a group or subject; of all groups for ``""``."""
         every = [s for subjects in self.groups.values() for s in subjects]
         return every if not member else self.groups.get(member, [member])
 
 
 @dataclass(frozen=True)
-class _Ask:
-    """What the caller of `load_task` wants."""
+class _Request:
+    """Arguments of `load_task`, checked."""
 
     data: Path | None
     shots: int
@@ -86,7 +86,7 @@ def load_task(
 
     Args:
         name: a name that `task_names` lists, or the path of a card of your own, with or without
-            ``.toml`` (``"my/tasks/history"``). A card with groups is asked whole (``"mmlu"``), by
+            ``.toml`` (``"my/tasks/history"``). A card with groups is loaded whole (``"mmlu"``), by
             group (``"mmlu/stem"``) or by subject.
         data: folder with the dataset's files, or the file of a card with ``data``; default the hub at
             the card's revision, or the card's own file.
@@ -102,8 +102,8 @@ def load_task(
         form: answer form in place of the card's; see `ChoiceTask`.
 
     Raises:
-        InputError: no such task (near names are offered), a broken card, a broken row (file and row
-            are named), more shots than there are, or an option that this card has not.
+        InputError: no such task (similar names are offered), a broken card, a broken row (file and row
+            are named), more shots than the card has, or an option that this card does not have.
         MissingFileError: a card or data that is not there, or no network; says what to put where.
     """
     card, member = _find(str(name))
@@ -113,7 +113,7 @@ def load_task(
         )
     if cut not in _CUTS:
         raise InputError(f"unknown cut {cut!r}; expected one of {', '.join(_CUTS)}")
-    ask = _Ask(
+    request = _Request(
         data=None if data is None else Path(data),
         shots=shots,
         seed=seed,
@@ -121,7 +121,7 @@ def load_task(
         chat="turns" if chat is True else chat or None,
         form=form,
     )
-    pools = _POOLS[card.kind](card, member, ask)
+    pools = _POOLS[card.kind](card, member, request)
     values = card.values
     asking = Asking(
         name=f"{card.name}/{member}" if member else card.name,
@@ -129,10 +129,10 @@ def load_task(
         template=values.get("template", "{text}"),
         intro=values.get("intro", ""),
         metric=values["metric"],
-        form=ask.form or values.get("form", "letters"),
-        shots=ask.shots,
-        seed=ask.seed,
-        chat=ask.chat,
+        form=request.form or values.get("form", "letters"),
+        shots=request.shots,
+        seed=request.seed,
+        chat=request.chat,
     )
     return build(asking, pools)
 
@@ -160,12 +160,12 @@ def load_game(name: str | Path) -> SyntheticGame:
     return SyntheticGame(card.name, spectrum)
 
 
-def load_card(name: str | Path) -> Card:
+def load_card(name: str | Path) -> TaskCard:
     """Read and check the card of a task; see `load_task`."""
     return _find(str(name))[0]
 
 
-def cards(folder: str | Path | None = None) -> list[Card]:
+def cards(folder: str | Path | None = None) -> list[TaskCard]:
     """All cards that come with the library, or those of a folder, by name.
 
     Raises:
@@ -188,13 +188,14 @@ def task_names(folder: str | Path | None = None) -> list[str]:
     ]
 
 
-def _find(name: str) -> tuple[Card, str]:
+def _find(name: str) -> tuple[TaskCard, str]:
     """The card of a name, and the group or subject asked for."""
-    own = Path(name)
-    if own.suffix == ".toml":
-        return _read(own, own.stem), ""
-    if own.with_name(own.name + ".toml").is_file():
-        return _read(own.with_name(own.name + ".toml"), own.name), ""
+    path = Path(name)
+    if path.suffix == ".toml":
+        return _read(path, path.stem), ""
+    with_ending = path.with_name(path.name + ".toml")
+    if with_ending.is_file():
+        return _read(with_ending, path.name), ""
     for card in cards():
         if name == card.name:
             return card, ""
@@ -213,14 +214,14 @@ def _folder() -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / "tasks"
 
 
-def _read(path: Path, name: str) -> Card:
+def _read(path: Path, name: str) -> TaskCard:
     kind, values = read_card(path)
-    return Card(name, path, kind, values)
+    return TaskCard(name, path, kind, values)
 
 
-def _file_pools(card: Card, member: str, ask: _Ask) -> list[Pool]:
-    _refuse(card, shots=ask.shots, cut=ask.cut == "published")
-    file = ask.data or card.path.parent / card.values["data"]
+def _file_pools(card: TaskCard, member: str, request: _Request) -> list[Pool]:
+    _refuse(card, shots=request.shots, cut=request.cut == "published")
+    file = request.data or card.path.parent / card.values["data"]
     if not file.is_file():
         raise MissingFileError(f"task {card.name!r} has no data file {file}; restore it")
     rows = read_table(file)
@@ -228,17 +229,17 @@ def _file_pools(card: Card, member: str, ask: _Ask) -> list[Pool]:
     return [Pool(card.name, tuple(read_questions(rows, layout, file.stem, options)))]
 
 
-def _hub_pools(card: Card, member: str, ask: _Ask) -> list[Pool]:
+def _hub_pools(card: TaskCard, member: str, request: _Request) -> list[Pool]:
     values = card.values
     subjects = card.subjects(member) if card.groups else [values.get("config")]
-    source = Dataset(values["hub"], values["revision"], ask.data, alone=not card.groups)
+    source = Dataset(values["hub"], values["revision"], request.data, alone=not card.groups)
     parts, search = [values["part"]], None
-    if ask.cut == "published":
+    if request.cut == "published":
         _refuse(card, cut="published" not in values)
         parts, search = values["published"]["parts"], values["published"]["search"]
     shots_from = values.get("shots_from")
-    _refuse(card, shots=ask.shots and shots_from is None)
-    if ask.shots and shots_from in parts:
+    _refuse(card, shots=request.shots and shots_from is None)
+    if request.shots and shots_from in parts:
         raise InputError(
             f"the published cut asks the {shots_from} questions too, which shots would show with their "
             "answers; use shots=0 or cut='seeded'"
@@ -253,15 +254,15 @@ def _hub_pools(card: Card, member: str, ask: _Ask) -> list[Pool]:
         Pool(
             config or card.name,
             tuple(question for part in parts for question in read(config, part)),
-            tuple(read(config, shots_from)) if ask.shots and shots_from else (),
+            tuple(read(config, shots_from)) if request.shots and shots_from else (),
             search,
         )
         for config in subjects
     ]
 
 
-def _generated_pools(card: Card, member: str, ask: _Ask) -> list[Pool]:
-    _refuse(card, shots=ask.shots, cut=ask.cut == "published", data=ask.data)
+def _generated_pools(card: TaskCard, member: str, request: _Request) -> list[Pool]:
+    _refuse(card, shots=request.shots, cut=request.cut == "published", data=request.data)
     values = card.values
     questions = generate(
         values["generator"],
@@ -273,9 +274,9 @@ def _generated_pools(card: Card, member: str, ask: _Ask) -> list[Pool]:
     return [Pool(card.name, tuple(questions))]
 
 
-def _refuse(card: Card, **given: Any) -> None:
+def _refuse(card: TaskCard, **options: Any) -> None:
     """Refuse options of `load_task` that a card cannot serve."""
-    for option, value in given.items():
+    for option, value in options.items():
         if value:
             raise InputError(f"task {card.name!r} has no {option}; leave {option}= out")
 

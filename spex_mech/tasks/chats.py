@@ -12,15 +12,16 @@ from spex_mech.tasks.task import Turn
 
 
 def render(prompt: str, turns: Sequence[Turn], chat: str | None, tokenizer: Any) -> str:
-    """What the model reads of a prompt.
+    """The text that the model reads for a prompt.
 
     With a chat it is what lm-evaluation-harness gives with ``--apply_chat_template``: the description
-    is the system message (left out where the template refuses one), and the answer is yet to come.
+    is the system message (left out where the template refuses one), and the text stops where the answer
+    begins.
 
     Args:
         prompt: the plain text.
-        turns: its pieces; none for one user message.
-        chat: None for plain text; ``turns`` for a turn each shot (the harness's default), ``single``
+        turns: the prompt's pieces; empty for one user message.
+        chat: None for plain text; ``turns`` for one turn per shot (the harness's default), ``single``
             for one user message that holds all shots.
         tokenizer: has the template.
 
@@ -53,12 +54,14 @@ def encode_texts(tokenizer: Any, texts: Sequence[str]) -> list[tuple[int, ...]]:
     A text that begins with the start token, as chats do, gets no second one.
     """
     start = _start_token(tokenizer)
-    begun = [bool(start) and text.startswith(start) for text in texts]
+    has_starts = [bool(start) and text.startswith(start) for text in texts]
     ids: list[tuple[int, ...]] = [()] * len(texts)
-    for has_start in set(begun):
-        where = [i for i, b in enumerate(begun) if b == has_start]
-        found = tokenizer([texts[i] for i in where], add_special_tokens=not has_start)["input_ids"]
-        for i, row in zip(where, found, strict=True):
+    for has_start in set(has_starts):
+        where = [i for i, starts in enumerate(has_starts) if starts == has_start]
+        encoded = tokenizer([texts[i] for i in where], add_special_tokens=not has_start)[
+            "input_ids"
+        ]
+        for i, row in zip(where, encoded, strict=True):
             ids[i] = tuple(int(t) for t in row)
     return ids
 

@@ -39,20 +39,20 @@ def generate(
     if lacking:
         raise InputError(f"generator {kind!r} lacks words {lacking}; it needs {list(needs)}")
     draw = _Draw(seed)
-    found: dict[str, Question] = {}
+    questions: dict[str, Question] = {}
     for _ in range(50 * count):
-        if len(found) == count:
+        if len(questions) == count:
             break
-        turn, at = divmod(len(found), len(templates))
+        turn, at = divmod(len(questions), len(templates))
         text, options = make(templates[at], words, draw, turn % 2 == 1)
-        if text not in found:
-            found[text] = Question(f"{kind}/{len(found)}", {"text": text}, options, 0)
-    if len(found) < count:
+        if text not in questions:
+            questions[text] = Question(f"{kind}/{len(questions)}", {"text": text}, options, 0)
+    if len(questions) < count:
         raise InputError(
-            f"the templates and words of generator {kind!r} make {len(found)} different questions, "
+            f"the templates and words of generator {kind!r} make {len(questions)} different questions, "
             f"expected {count}; lower count or add words"
         )
-    return list(found.values())
+    return list(questions.values())
 
 
 class _Draw:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spex_mech.core.errors import InputError, MissingFileError
-from spex_mech.tasks.tables import Row, read_table
+from spex_mech.tasks.tables import TableRow, read_table
 
 _MMLU_COLUMNS = ("question", "A", "B", "C", "D", "answer")
 # The hub says "validation" where MMLU's own archive says "val".
@@ -31,7 +31,7 @@ class Dataset:
     folder: Path | None
     alone: bool = False
 
-    def rows(self, config: str | None, part: str) -> list[Row]:
+    def rows(self, config: str | None, part: str) -> list[TableRow]:
         """The rows of one part (``test``, ``dev``) of a configuration (a subject).
 
         A folder may have either of these layouts, below itself or below ``data``::
@@ -42,7 +42,7 @@ class Dataset:
             <part>/<config>_<part>.csv                 MMLU's archive: no header, the letter last
 
         Raises:
-            MissingFileError: the files are not there, or the hub cannot be reached.
+            MissingFileError: the files do not exist, or the hub cannot be reached.
             InputError: a broken row; names file and row.
         """
         if self.folder is None:
@@ -53,13 +53,13 @@ class Dataset:
                 f"files of {self.hub}"
             )
         for base in (self.folder, self.folder / "data"):
-            # Its own folder, or a folder of that name given as the data.
-            own = base / config if config and base.name != config else base
+            # The configuration's folder, which may itself be the data folder.
+            config_folder = base / config if config and base.name != config else base
             archive = _ARCHIVE.get(part, part)
             file = base / archive / f"{config}_{archive}.csv"
             if file.is_file():
                 return read_table(file, _MMLU_COLUMNS)
-            files = _matching(own, part) or (_matching(base, part) if self.alone else [])
+            files = _matching(config_folder, part) or (_matching(base, part) if self.alone else [])
             if files:
                 return [row for file in files for row in read_table(file)]
             everything = [row for file in _matching(base / "all", part) for row in read_table(file)]
@@ -67,7 +67,7 @@ class Dataset:
                 return [row for row in everything if row["subject"] == config]
         raise MissingFileError(_missing(self.folder, config, part))
 
-    def _from_hub(self, config: str | None, part: str) -> list[Row]:
+    def _from_hub(self, config: str | None, part: str) -> list[TableRow]:
         import datasets
 
         name = f"{self.hub}{f' ({config})' if config else ''} at {self.revision}"
@@ -78,7 +78,7 @@ class Dataset:
             table = builder.as_dataset(split=part)
         except InputError:
             raise
-        # Whatever goes wrong on the way to the hub (a dozen kinds of errors) has the same remedy.
+        # A dozen kinds of errors may arise on the way to the hub; all have the same remedy.
         except Exception as error:
             raise MissingFileError(
                 f"cannot load {name} from the hub: {type(error).__name__}: {error}. Without a "
@@ -86,26 +86,26 @@ class Dataset:
                 f"they are there ({_example(config, part)}) and pass data=<folder>"
             ) from error
         return [
-            Row(f"{self.hub} {config or ''} {part}, row {i}", dict(values))
+            TableRow(f"{self.hub} {config or ''} {part}, row {i}", dict(values))
             for i, values in enumerate(table, 1)
         ]
 
 
 def _missing(folder: Path, config: str | None, part: str) -> str:
-    there = sorted(p.relative_to(folder).as_posix() for p in _files(folder))
-    listed = f"it holds {', '.join(there[:5])}" if there else "it holds no tables"
-    more = f" and {len(there) - 5} more" if len(there) > 5 else ""
+    tables = sorted(p.relative_to(folder).as_posix() for p in _files(folder))
+    listed = f"it holds {', '.join(tables[:5])}" if tables else "it holds no tables"
+    more = f" and {len(tables) - 5} more" if len(tables) > 5 else ""
     return (
         f"data folder {str(folder)!r} has no {part} part{f' of {config}' if config else ''}: "
         f"{listed}{more}; expected {_example(config, part)}"
     )
 
 
-def _check_revision(found: str | None, wanted: str, name: str) -> None:
-    """Offline, the cache may hold another commit than the one asked for."""
-    if found and re.fullmatch("[0-9a-f]{40}", wanted) and found != wanted:
+def _check_revision(cached: str | None, wanted: str, name: str) -> None:
+    """Offline, the cache may hold another commit than the card names."""
+    if cached and re.fullmatch("[0-9a-f]{40}", wanted) and cached != wanted:
         raise InputError(
-            f"the cache holds commit {found} instead of {name}; load it once with a network, or pass "
+            f"the cache holds commit {cached} instead of {name}; load it once with a network, or pass "
             "data=<folder>"
         )
 

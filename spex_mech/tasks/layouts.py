@@ -11,14 +11,14 @@ from typing import Any
 
 from spex_mech.core.errors import InputError
 from spex_mech.tasks.questions import Question
-from spex_mech.tasks.tables import Row
+from spex_mech.tasks.tables import TableRow
 from spex_mech.tasks.task import SPLITS, Split
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def read_questions(
-    rows: Sequence[Row], layout: str, prefix: str, options: Sequence[str] = ()
+    rows: Sequence[TableRow], layout: str, prefix: str, options: Sequence[str] = ()
 ) -> list[Question]:
     """Questions of rows in a layout.
 
@@ -38,7 +38,7 @@ def read_questions(
     return [read(row, f"{prefix}/{i}", tuple(options)) for i, row in enumerate(rows)]
 
 
-def _rows(row: Row, name: str, options: tuple[str, ...]) -> Question:
+def _rows(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     """Our own: question or text; choices (or columns A, B, ...) and answer; id, split, passage if any."""
     values = row.values
     split = _split(row)
@@ -63,7 +63,7 @@ _OWN = {"id", "split", "passage", "question", "choices", "answer"}
 _EXPECTED = "expected id, split, question, choices, answer and passage (or text alone)"
 
 
-def _mmlu(row: Row, name: str, options: tuple[str, ...]) -> Question:
+def _mmlu(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     """The hub's question, choices and answer 0–3, or the archive's columns A to D and a letter."""
     choices = row["choices"] if "choices" in row.values else [row[x] for x in "ABCD"]
     answer = row["answer"]
@@ -72,7 +72,7 @@ def _mmlu(row: Row, name: str, options: tuple[str, ...]) -> Question:
     return _choice(row, name, fields, choices, right, options)
 
 
-def _arc(row: Row, name: str, options: tuple[str, ...]) -> Question:
+def _arc(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     choices = row["choices"]
     labels, texts = list(choices["label"]), list(choices["text"])
     answer = row["answerKey"]
@@ -82,20 +82,20 @@ def _arc(row: Row, name: str, options: tuple[str, ...]) -> Question:
     return _choice(row, _text(row, "id"), fields, texts, labels.index(answer), options)
 
 
-def _hellaswag(row: Row, name: str, options: tuple[str, ...]) -> Question:
+def _hellaswag(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     context = f"{_text(row, 'ctx_a')} {_text(row, 'ctx_b').capitalize()}"
     fields = {"query": _without_brackets(f"{_text(row, 'activity_label')}: {context}")}
     endings = [_without_brackets(x) for x in row["endings"]]
     return _choice(row, name, fields, endings, _number(row, row["label"], endings), options)
 
 
-def _boolq(row: Row, name: str, options: tuple[str, ...]) -> Question:
+def _boolq(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     fields = {"passage": _text(row, "passage"), "question": _text(row, "question")}
     answer = row["answer"] if "answer" in row.values else row["label"]
     return _choice(row, name, fields, ["no", "yes"], _number(row, answer, ["no", "yes"]), options)
 
 
-def _winogrande(row: Row, name: str, options: tuple[str, ...]) -> Question:
+def _winogrande(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     """The sentence up to the blank with each option is read; what follows the blank is scored."""
     sentence, answer = _text(row, "sentence"), row["answer"]
     if sentence.count("_") < 1 or answer not in ("1", "2"):
@@ -111,14 +111,14 @@ def _winogrande(row: Row, name: str, options: tuple[str, ...]) -> Question:
     )
 
 
-def _piqa(row: Row, name: str, options: tuple[str, ...]) -> Question:
+def _piqa(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     choices = [_text(row, "sol1"), _text(row, "sol2")]
     fields = {"goal": _text(row, "goal")}
     return _choice(row, name, fields, choices, _number(row, row["label"], choices), options)
 
 
 def _choice(
-    row: Row,
+    row: TableRow,
     name: str,
     fields: dict[str, str],
     choices: Sequence[Any],
@@ -138,14 +138,14 @@ def _choice(
     return Question(name, {**lettered, **fields}, options or tuple(choices), right, split)
 
 
-def _text(row: Row, column: str) -> str:
+def _text(row: TableRow, column: str) -> str:
     value = row[column]
     if not isinstance(value, str):
         raise InputError(f"{row.where} has {column} {value!r}, expected text")
     return value
 
 
-def _index(row: Row, answer: Any, choices: Sequence[Any]) -> int:
+def _index(row: TableRow, answer: Any, choices: Sequence[Any]) -> int:
     """The answer as an index, from an index or a letter."""
     letters = LETTERS[: len(choices)]
     if isinstance(answer, str) and len(answer) == 1 and answer in letters:
@@ -153,7 +153,7 @@ def _index(row: Row, answer: Any, choices: Sequence[Any]) -> int:
     return _number(row, answer, choices)
 
 
-def _number(row: Row, answer: Any, choices: Sequence[Any]) -> int:
+def _number(row: TableRow, answer: Any, choices: Sequence[Any]) -> int:
     text = str(int(answer)) if isinstance(answer, (bool, int)) else answer
     if text not in [str(i) for i in range(len(choices))]:
         letters = LETTERS[: len(choices)]
@@ -164,7 +164,7 @@ def _number(row: Row, answer: Any, choices: Sequence[Any]) -> int:
     return int(text)
 
 
-def _split(row: Row) -> Split | None:
+def _split(row: TableRow) -> Split | None:
     split = row.values.get("split")
     if split is not None and split not in SPLITS:
         raise InputError(f"{row.where} has split {split!r}; expected one of {list(SPLITS)}")
@@ -177,7 +177,7 @@ def _without_brackets(text: str) -> str:
     return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
 
 
-_LAYOUTS: dict[str, Callable[[Row, str, tuple[str, ...]], Question]] = {
+_LAYOUTS: dict[str, Callable[[TableRow, str, tuple[str, ...]], Question]] = {
     "rows": _rows,
     "mmlu": _mmlu,
     "arc": _arc,

@@ -1,4 +1,4 @@
-"""Metrics: what answer scores are worth, example by example. Higher is better for every one."""
+"""Metrics: from answer scores to one number per example. Higher is better for every metric."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Measure = Callable[[npt.NDArray, npt.NDArray, npt.NDArray | None], npt.NDArray]
 
 @dataclass(frozen=True)
 class Metric:
-    """A number for every mask and example, from their answer scores.
+    """One number per mask and example, from the answer scores.
 
     Attributes:
         name: the metric's name.
@@ -47,7 +47,7 @@ def metric_for(name: str, prompts: Prompts) -> Metric:
     - ``accuracy``: 1 where the right answer scores above every other; a tie is wrong.
     - ``accuracy_first``: 1 where the first of the highest scores is the right answer's, which is how
       lm-evaluation-harness counts (``acc``); the two differ on exact ties only.
-    - ``margin``: the right answer's score minus the best other's.
+    - ``margin``: the right answer's score minus the best score of another answer.
     - ``logprob``: log-probability of the right answer among the answers.
     - ``brier``: minus the Brier score of the probabilities of the answers.
     - ``kl``: minus the divergence from the full model's distribution over the answers, in nats.

@@ -1,4 +1,4 @@
-"""How noisy a task is: shown before it is used, so that nobody reads a difference into nothing."""
+"""How large a difference a number of questions can show: known before a task is used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spex_mech.core.errors import InputError
 
 @dataclass(frozen=True)
 class Noise:
-    """What a number of questions can tell.
+    """The accuracy of a number of questions, and the differences that they can show.
 
     Attributes:
         questions: number of questions.
@@ -27,7 +27,7 @@ class Noise:
             test at level 5 % sees 4 times out of 5.
         paired: the same for two versions of a model asked the same questions, if they differ in being
             right on a share ``discordant`` of them.
-        discordant: that share; larger than the one given where so few questions could not show it.
+        discordant: that share; raised above the argument where so few questions could not show it.
     """
 
     questions: int
@@ -56,25 +56,25 @@ def accuracy_noise(right: npt.ArrayLike, *, discordant: float = 0.1) -> Noise:
             being right; 10 % is what pruning a few heads does.
 
     Raises:
-        InputError: fewer than two questions, or values other than 0 and 1.
+        InputError: fewer than two questions, or values besides 0 and 1.
     """
     answers = np.asarray(right, dtype=np.float64)
     if answers.ndim != 1 or not np.isin(answers, (0.0, 1.0)).all():
         raise InputError(
-            f"accuracy_noise takes one 0 or 1 a question, got shape {answers.shape} with values from "
+            f"accuracy_noise takes one 0 or 1 per question, got shape {answers.shape} with values from "
             f"{answers.min(initial=0)} to {answers.max(initial=0)}; ask for the accuracy metric"
         )
     return expected_noise(len(answers), float(answers.mean() if len(answers) else 0), discordant)
 
 
 def expected_noise(questions: int, accuracy: float = 0.5, discordant: float = 0.1) -> Noise:
-    """The noise of so many questions at an accuracy that is assumed; 0.5 is the worst case.
+    """The noise of a number of questions at an assumed accuracy; 0.5 is the worst case.
 
     A difference d is seen with power 0.8 at level 0.05 (two-sided) if d ≥ (z₀.₉₇₅ + z₀.₈) · σ, with
     σ² = 2 p (1 − p) / n on other questions, and σ² = (q − d²) / n on the same questions, q being the
     share on which the two differ (McNemar's test; Connor 1987 without the continuity correction). The
     share q cannot be below d: where the given one is, q = d. For other questions p is Agresti and
-    Coull's (hits + 2) / (n + 4), so that an accuracy of 1 does not pass for noiseless.
+    Coull's (hits + 2) / (n + 4), so that an accuracy of 1 is not taken as free of noise.
 
     Raises:
         InputError: fewer than two questions, or shares outside 0 to 1.

@@ -51,7 +51,7 @@ class Prompts:
 
     @property
     def has_answers(self) -> bool:
-        """Whether an example has one score an answer, or a single score."""
+        """Whether an example has one score per answer, rather than a single score."""
         return self.answers is not None or self.options is not None
 
     def arrange(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -14,11 +14,11 @@ class Question:
 
     Attributes:
         id: unique text within the task.
-        fields: what the template may name.
+        fields: the texts that a template may insert, by name.
         options: the texts of the options; none for a text that is only scored.
         answer: index of the right option, from 0.
-        split: its split, where the source decides that.
-        contexts: where options differ in what stands before them, the prompt of each.
+        split: its split; None where the source names none.
+        contexts: one prompt per option where the text before the options differs.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Pool:
 
     Attributes:
         name: the subject.
-        questions: what is asked, in the source's order.
+        questions: the questions of the task, in the source's order.
         shots: worked examples, in the source's order.
         search: the number of search questions where a published cut decides it; see `assign`.
     """

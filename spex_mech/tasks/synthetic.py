@@ -30,7 +30,7 @@ class SyntheticGame:
 
     @cached_property
     def players(self) -> PlayerSet:
-        """Players without meaning, ``x0``, ``x1``, ..."""
+        """Players named ``x0``, ``x1``, ..."""
         return PlayerSet.from_names([f"x{i}" for i in range(self.spectrum.n)])
 
     @property
@@ -53,11 +53,11 @@ def plant(
 
     Sets of players are drawn evenly among those of a degree, the degrees evenly among ``degrees``;
     coefficients are ±1 with a magnitude evenly from 0.5 to 1.5. With ``hierarchy`` every subset of a
-    set has a coefficient as well, half as large with each player less; without it boosted trees find
-    nothing to hold on to (the "synthetic peak" of ProxySPEX, arXiv 2505.17495).
+    set has a coefficient as well, half as large for each player fewer; without it boosted trees find
+    no smaller sets to start from (the "synthetic peak" of ProxySPEX, arXiv 2505.17495).
 
     Raises:
-        InputError: a degree outside 1 to the number of players, or more sets than there are.
+        InputError: a degree outside 1 to the number of players, or more sets than exist.
     """
     if not degrees or not all(1 <= d <= players for d in degrees) or sets < 1:
         raise InputError(

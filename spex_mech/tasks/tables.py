@@ -13,11 +13,11 @@ from spex_mech.core.errors import InputError, MissingFileError
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row of a table.
 
     Attributes:
-        where: file and row number, from 1, for messages.
+        where: file and row number, from 1, for error messages.
         values: column name to value.
     """
 
@@ -37,7 +37,7 @@ class Row:
         return self.values[column]
 
 
-def read_table(file: Path, columns: Sequence[str] | None = None) -> list[Row]:
+def read_table(file: Path, columns: Sequence[str] | None = None) -> list[TableRow]:
     """All rows of a table.
 
     Args:
@@ -49,13 +49,13 @@ def read_table(file: Path, columns: Sequence[str] | None = None) -> list[Row]:
         InputError: an unknown kind of file, or a broken row; names file and row.
     """
     if not file.is_file():
-        raise MissingFileError(f"{file} is not there; restore it")
+        raise MissingFileError(f"{file} does not exist; restore it")
     if file.suffix not in _READERS:
         raise InputError(f"cannot read {file}: expected one of {', '.join(_READERS)}")
     return list(_READERS[file.suffix](file, columns))
 
 
-def _csv(file: Path, columns: Sequence[str] | None) -> Iterator[Row]:
+def _csv(file: Path, columns: Sequence[str] | None) -> Iterator[TableRow]:
     row = 0
     with file.open(newline="", encoding="utf-8") as lines:
         # Strict: a stray quote is an error, where the default swallows the rows after it.
@@ -69,7 +69,7 @@ def _csv(file: Path, columns: Sequence[str] | None) -> Iterator[Row]:
                         f"{where} has {len(cells)} columns, expected {len(names)}: "
                         f"{', '.join(names)}; mend the row in {file}"
                     )
-                yield Row(where, dict(zip(names, cells, strict=True)))
+                yield TableRow(where, dict(zip(names, cells, strict=True)))
         except (csv.Error, UnicodeDecodeError) as error:
             raise InputError(
                 f"{file.name}, row {row + 1} (line {reader.line_num}) cannot be read: {error}; "
@@ -77,19 +77,21 @@ def _csv(file: Path, columns: Sequence[str] | None) -> Iterator[Row]:
             ) from None
 
 
-def _json_lines(file: Path, columns: Sequence[str] | None) -> Iterator[Row]:
+def _json_lines(file: Path, columns: Sequence[str] | None) -> Iterator[TableRow]:
     for row, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         where = f"{file.name}, row {row}"
         try:
             values = json.loads(line)
         except json.JSONDecodeError as error:
-            raise InputError(f"{where} is not JSON ({error}); expected one object a line") from None
+            raise InputError(
+                f"{where} is not JSON ({error}); expected one object per line"
+            ) from None
         if not isinstance(values, dict):
-            raise InputError(f"{where} is not an object; expected one object a line")
-        yield Row(where, values)
+            raise InputError(f"{where} is not an object; expected one object per line")
+        yield TableRow(where, values)
 
 
-def _parquet(file: Path, columns: Sequence[str] | None) -> Iterator[Row]:
+def _parquet(file: Path, columns: Sequence[str] | None) -> Iterator[TableRow]:
     import pyarrow
     import pyarrow.parquet
 
@@ -98,10 +100,10 @@ def _parquet(file: Path, columns: Sequence[str] | None) -> Iterator[Row]:
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{file} is no Parquet file: {error}; fetch it again") from None
     for row, values in enumerate(table.to_pylist(), 1):
-        yield Row(f"{file.name}, row {row}", values)
+        yield TableRow(f"{file.name}, row {row}", values)
 
 
-_READERS: dict[str, Callable[[Path, Sequence[str] | None], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[Path, Sequence[str] | None], Iterator[TableRow]]] = {
     ".csv": _csv,
     ".jsonl": _json_lines,
     ".parquet": _parquet,

@@ -40,8 +40,8 @@ class Example:
         answer: index of the right option, from 0.
         options: the options as the model must write them; none for a text.
         split: ``search``, ``validation`` or ``test``.
-        contexts: where the options differ in what stands before them (Winogrande), the prompt of each.
-        turns: the prompt's pieces, for instruct models; without them the prompt is one user message.
+        contexts: one prompt per option where the text before the options differs (Winogrande).
+        turns: the prompt's pieces, for instruct models; if empty, the prompt is one user message.
     """
 
     id: str
@@ -59,7 +59,7 @@ class AnswerForm:
 
     Attributes:
         name: the word for it in a card.
-        scorer: what the scores are, with a version that grows when the numbers change.
+        scorer: what the scores are, with a version that is raised when the numbers change.
         before: what may stand between prompt and option, in order of preference.
         in_chat: the same after a chat template.
         metric: the metric used when a card names none.
@@ -154,8 +154,8 @@ class ChoiceTask:
             raise InputError(
                 f"cannot take the first {count} of the {len(kept)} {split} examples of {self.name!r}"
             )
-        gone = {x.id for x in kept[count:]}
-        return replace(self, examples=tuple(x for x in self.examples if x.id not in gone))
+        dropped = {x.id for x in kept[count:]}
+        return replace(self, examples=tuple(x for x in self.examples if x.id not in dropped))
 
     def without(self, ids: Iterable[str]) -> ChoiceTask:
         """The task without some of its examples.
@@ -163,11 +163,11 @@ class ChoiceTask:
         Raises:
             InputError: an id that the task does not have.
         """
-        gone = set(ids)
-        unknown = gone - {x.id for x in self.examples}
+        dropped = set(ids)
+        unknown = dropped - {x.id for x in self.examples}
         if unknown:
             raise InputError(f"task {self.name!r} has no examples {sorted(unknown)[:3]}")
-        return replace(self, examples=tuple(x for x in self.examples if x.id not in gone))
+        return replace(self, examples=tuple(x for x in self.examples if x.id not in dropped))
 
     def __repr__(self) -> str:
         sizes = {s: sum(x.split == s for x in self.examples) for s in SPLITS}
@@ -239,8 +239,8 @@ class TokenTask:
 Task: TypeAlias = ChoiceTask | TokenTask
 
 
-def _integers(name: str, given: Any) -> npt.NDArray[np.int64]:
-    array = np.asarray(given.cpu() if hasattr(given, "cpu") else given)
+def _integers(name: str, values: Any) -> npt.NDArray[np.int64]:
+    array = np.asarray(values.cpu() if hasattr(values, "cpu") else values)
     if array.ndim != 2 or array.size == 0 or not np.issubdtype(array.dtype, np.integer):
         raise InputError(
             f"{name} has shape {array.shape} and dtype {array.dtype}, expected integers of shape "

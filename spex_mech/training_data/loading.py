@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from spex_mech.core.errors import InputError
 from spex_mech.tasks.hub import Dataset
-from spex_mech.tasks.tables import Row
+from spex_mech.tasks.tables import TableRow
 from spex_mech.training_data.examples import Examples
 from spex_mech.training_data.vocabulary import Vocabulary
 
@@ -106,7 +106,7 @@ def load_examples(
     return Examples(_images(rows, source), labels, names)
 
 
-def _column(row: Row, name: str | None, usual: tuple[str, ...], argument: str) -> str:
+def _column(row: TableRow, name: str | None, usual: tuple[str, ...], argument: str) -> str:
     if name is not None:
         row[name]  # raises where it is missing
         return name
@@ -120,7 +120,7 @@ def _column(row: Row, name: str | None, usual: tuple[str, ...], argument: str) -
 
 
 def _labels(
-    rows: list[Row], column: str, names: tuple[str, ...] | None
+    rows: list[TableRow], column: str, names: tuple[str, ...] | None
 ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     """Labels as positions among the class names."""
     labels = [row[column] for row in rows]
@@ -153,7 +153,7 @@ def _names_in(folder: Path | None, column: str) -> tuple[str, ...] | None:
     return None
 
 
-def _images(rows: list[Row], column: str) -> npt.NDArray[np.float32]:
+def _images(rows: list[TableRow], column: str) -> npt.NDArray[np.float32]:
     first = _pixels(rows[0], column, None)
     out = np.empty((len(rows), *first.shape), dtype=np.float32)
     for i, row in enumerate(rows):
@@ -167,7 +167,7 @@ def _images(rows: list[Row], column: str) -> npt.NDArray[np.float32]:
     return out
 
 
-def _pixels(row: Row, column: str, channels: int | None) -> npt.NDArray[np.float32]:
+def _pixels(row: TableRow, column: str, channels: int | None) -> npt.NDArray[np.float32]:
     """An image as (channels, height, width) from 0 to 1: one channel if it is grey, else three."""
     from PIL import Image, UnidentifiedImageError
 

@@ -10,7 +10,7 @@ import pytest
 
 import spex_mech as sm
 from spex_mech.tasks.layouts import read_questions
-from spex_mech.tasks.tables import Row
+from spex_mech.tasks.tables import TableRow
 
 ARC = [
     {
@@ -149,4 +149,4 @@ def test_unknown_layouts_and_columns():
     with pytest.raises(ValueError, match="unknown layout 'csv'; expected one of rows, mmlu"):
         read_questions([], "csv", "x")
     with pytest.raises(ValueError, match="here has no 'goal'; its columns are question"):
-        read_questions([Row("here", {"question": "?", "sol1": "", "sol2": ""})], "piqa", "x")
+        read_questions([TableRow("here", {"question": "?", "sol1": "", "sol2": ""})], "piqa", "x")
