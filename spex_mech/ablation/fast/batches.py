@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from spex_mech.ablation.fast.layout import Layout
-from spex_mech.models.families import Decoder
+from spex_mech.models.decoder import Decoder
 from spex_mech.tasks.prompts import Prompts
 
 _SHORTEST_PREFIX = 4

@@ -10,7 +10,7 @@ import torch
 
 from spex_mech.ablation.gates import Gates
 from spex_mech.core.players import ModelShape
-from spex_mech.models.families import Decoder
+from spex_mech.models.decoder import Decoder
 
 # A CPU's caches hold a small batch; a GPU needs a large one to be full.
 _CPU_TOKENS, _CPU_ENOUGH, _CPU_KEPT = 1_024, 256, 2 * 2**30

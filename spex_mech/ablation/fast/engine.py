@@ -27,7 +27,8 @@ from spex_mech.ablation.fills import Ablation, Filler
 from spex_mech.ablation.gates import Gates, spread
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
-from spex_mech.models.families import Decoder, Unknown, read_decoder
+from spex_mech.models.decoder import Decoder
+from spex_mech.models.families import Unknown, read_decoder
 from spex_mech.models.model import Model
 from spex_mech.tasks.prompts import Prompts
 

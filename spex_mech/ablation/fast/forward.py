@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from spex_mech.ablation.fast.layout import Frame, Layout, Turn, frame
 from spex_mech.ablation.fast.plan import Pick, Step
-from spex_mech.models.families import Block, Decoder, Projection
+from spex_mech.models.decoder import Block, Decoder, Projection
 
 KeyValue = tuple[torch.Tensor, torch.Tensor]
 """Keys and values (rows, tokens, groups, head_dim) of the groups that are needed."""
