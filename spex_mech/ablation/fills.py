@@ -1,4 +1,4 @@
-"""What stands in the place of a removed part: zero, its mean, or its value on another example.
+"""What replaces a removed part: zero, its mean, or its value on another example.
 
 A *site* is a TransformerLens hook at which parts are removed: ``blocks.l.attn.hook_z`` (heads),
 ``blocks.l.hook_attn_out`` and ``blocks.l.hook_mlp_out``.
@@ -18,6 +18,9 @@ from spex_mech.tasks.prompts import Prompts
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
+
+Record = Callable[[torch.Tensor, Sequence[str]], dict[str, torch.Tensor]]
+"""(token ids (rows, tokens), sites) -> activation (rows, tokens, ...) of the full model at each site."""
 
 Fill = Callable[[str, torch.Tensor], torch.Tensor | float]
 """(site, activation of a batch) -> what removed entries become, broadcastable to the activation."""
@@ -45,13 +48,13 @@ class Ablation:
     name: str
     rescale: bool = False
     seed: int = 0
-    _make: Callable[[TransformerBridge, Prompts, Sequence[str], int], Filler] = field(
+    _make: Callable[[Record, Prompts, Sequence[str], int], Filler] = field(
         default=lambda *_: _Zero(), repr=False, compare=False
     )
 
-    def filler(self, bridge: TransformerBridge, prompts: Prompts, sites: Sequence[str]) -> Filler:
-        """Prepare the fills for one model, set of prompts and list of sites."""
-        return self._make(bridge, prompts, sites, self.seed)
+    def filler(self, record: Record, prompts: Prompts, sites: Sequence[str]) -> Filler:
+        """Prepare the fills for one model's activations, set of prompts and list of sites."""
+        return self._make(record, prompts, sites, self.seed)
 
 
 def zero(*, rescale: bool = False) -> Ablation:
@@ -61,7 +64,7 @@ def zero(*, rescale: bool = False) -> Ablation:
 
 def mean() -> Ablation:
     """Removed parts become their mean over all tokens of all prompts of the game."""
-    return Ablation("mean", _make=lambda bridge, prompts, sites, _: _Mean(bridge, prompts, sites))
+    return Ablation("mean", _make=lambda record, prompts, sites, _: _Mean(record, prompts, sites))
 
 
 def resample(*, seed: int = 0) -> Ablation:
@@ -74,11 +77,33 @@ def resample(*, seed: int = 0) -> Ablation:
 
 
 def pad(
-    prompts: Prompts, examples: Iterable[int], width: int, device: torch.device
+    prompts: Prompts, examples: Iterable[int], width: int, device: torch.device | None = None
 ) -> torch.Tensor:
     """Token ids (rows, width) padded on the right, which a causal model never looks at from the left."""
     rows = [prompts.tokens[e] + (0,) * (width - len(prompts.tokens[e])) for e in examples]
     return torch.tensor(rows, device=device)
+
+
+def bridge_recorder(bridge: TransformerBridge) -> Record:
+    """Record activations through TransformerLens."""
+
+    def record(ids: torch.Tensor, sites: Sequence[str]) -> dict[str, torch.Tensor]:
+        activations: dict[str, torch.Tensor] = {}
+
+        # Hook points report a canonical name, not the alias they were asked by: one closure per site.
+        def keep(site: str) -> Callable[..., None]:
+            def hook_fn(activation: torch.Tensor, hook: object) -> None:
+                activations[site] = activation.detach()
+
+            return hook_fn
+
+        device = next(bridge.original_model.parameters()).device
+        hooks: list[tuple[str | Callable, Callable]] = [(site, keep(site)) for site in sites]
+        with torch.inference_mode():
+            bridge.run_with_hooks(ids.to(device), fwd_hooks=hooks, return_type=None)
+        return activations
+
+    return record
 
 
 class _Zero:
@@ -87,14 +112,12 @@ class _Zero:
 
 
 class _Mean:
-    def __init__(self, bridge: TransformerBridge, prompts: Prompts, sites: Sequence[str]) -> None:
+    def __init__(self, record: Record, prompts: Prompts, sites: Sequence[str]) -> None:
         self._means: dict[str, torch.Tensor] = {}
         total = sum(len(t) for t in prompts.tokens)
         for e in range(len(prompts)):
-            seen = _record(
-                bridge, pad(prompts, [e], len(prompts.tokens[e]), _device(bridge)), sites
-            )
-            for site, activation in seen.items():
+            activations = record(pad(prompts, [e], len(prompts.tokens[e])), sites)
+            for site, activation in activations.items():
                 part = activation[0].double().sum(dim=0) / total
                 self._means[site] = self._means.get(site, 0) + part
 
@@ -103,57 +126,32 @@ class _Mean:
 
 
 class _Resample:
-    def __init__(
-        self, bridge: TransformerBridge, prompts: Prompts, sites: Sequence[str], seed: int
-    ) -> None:
+    def __init__(self, record: Record, prompts: Prompts, sites: Sequence[str], seed: int) -> None:
         if len(prompts) < 2:
             raise InputError(
                 "resample ablation needs at least two examples, got one; use zero or mean"
             )
-        self._bridge, self._prompts, self._sites = bridge, prompts, sites
+        self._record, self._prompts, self._sites = record, prompts, sites
         order = np.random.default_rng(seed).permutation(len(prompts))
         self._donor = np.empty(len(prompts), dtype=np.int64)
         self._donor[order] = np.roll(order, 1)
 
     def batch(self, examples: Sequence[int], width: int) -> Fill:
-        tokens, device = self._prompts.tokens, _device(self._bridge)
+        tokens = self._prompts.tokens
         different, row_of = np.unique(np.asarray(examples), return_inverse=True)
         donors = [int(d) for d in self._donor[different]]
-        ids = pad(self._prompts, donors, max(len(tokens[d]) for d in donors), device)
-        seen = _record(self._bridge, ids, self._sites)
+        ids = pad(self._prompts, donors, max(len(tokens[d]) for d in donors))
+        activations = self._record(ids, self._sites)
         length = np.array([len(tokens[e]) for e in different])[:, None]
         shift = np.array([len(tokens[d]) for d in donors])[:, None] - length
         last = (length + shift) - 1
-        position = torch.from_numpy(np.clip(np.arange(width)[None, :] + shift, 0, last)).to(device)
-        source = torch.from_numpy(row_of.reshape(-1)).to(device)
-        aligned = {
-            site: activation[torch.arange(len(donors), device=device)[:, None], position]
-            for site, activation in seen.items()
-        }
+        position = torch.from_numpy(np.clip(np.arange(width)[None, :] + shift, 0, last))
+        donor = torch.arange(len(donors))[:, None]
+        source = torch.from_numpy(row_of.reshape(-1))
+        aligned = {site: x[donor, position] for site, x in activations.items()}
 
         def fill(site: str, activation: torch.Tensor) -> torch.Tensor:
             rows = aligned[site][source]
             return rows.repeat(len(activation) // len(rows), *[1] * (rows.ndim - 1))
 
         return fill
-
-
-def _record(
-    bridge: TransformerBridge, ids: torch.Tensor, sites: Sequence[str]
-) -> dict[str, torch.Tensor]:
-    seen: dict[str, torch.Tensor] = {}
-
-    # Hook points report a canonical name, not the alias asked for: each site gets its own closure.
-    def keeper(site: str):
-        def hook_fn(activation: torch.Tensor, hook) -> None:
-            seen[site] = activation.detach()
-
-        return hook_fn
-
-    with torch.inference_mode():
-        bridge.run_with_hooks(ids, fwd_hooks=[(s, keeper(s)) for s in sites], return_type=None)
-    return seen
-
-
-def _device(bridge: TransformerBridge) -> torch.device:
-    return next(bridge.original_model.parameters()).device

@@ -1,4 +1,4 @@
-"""The full model on a game's prompts, in batches, with hooks: what rankings read off activations."""
+"""The full model on a game's prompts, in batches, with hooks that read or scale its activations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TOKENS = 2_048
 
 
 @dataclass(frozen=True)
-class Batch:
+class PaddedPrompts:
     """Some prompts of a game.
 
     Attributes:
@@ -32,7 +32,7 @@ class Batch:
     real: Bool[torch.Tensor, "b t"]
 
 
-def batches(game: TaskGame, tokens: int = _TOKENS) -> Iterator[Batch]:
+def batches(game: TaskGame, tokens: int = _TOKENS) -> Iterator[PaddedPrompts]:
     """A game's prompts, those of similar length together, about ``tokens`` at once."""
     lengths = np.array([len(t) for t in game.prompts.tokens])
     group: list[int] = []
@@ -42,29 +42,12 @@ def batches(game: TaskGame, tokens: int = _TOKENS) -> Iterator[Batch]:
             ids = pad(game.prompts, group, width, game.model.device)
             place = torch.arange(width, device=ids.device)
             ends = torch.as_tensor(lengths[group], device=ids.device)
-            yield Batch(np.array(group), ids, place < ends[:, None])
+            yield PaddedPrompts(np.array(group), ids, place < ends[:, None])
             group = []
         if row is not None:
             group.append(row)
 
 
-def logits(game: TaskGame, batch: Batch, hooks: Hooks) -> torch.Tensor:
+def logits(game: TaskGame, batch: PaddedPrompts, hooks: Hooks) -> torch.Tensor:
     """Logits (b, t, vocabulary) of the model with TransformerLens hooks."""
     return game.model.bridge.run_with_hooks(batch.ids, fwd_hooks=list(hooks))
-
-
-def row_scores(game: TaskGame, batch: Batch, found: torch.Tensor) -> torch.Tensor:
-    """Scores of a batch's prompts as its game's engine gives them, differentiable: (b, k) or (b,)."""
-    prompts, index = game.prompts, torch.arange(len(batch.rows), device=found.device)
-    length = batch.real.sum(dim=1).to(found.device)
-    if prompts.answers is not None:
-        wanted = torch.from_numpy(prompts.answers[batch.rows]).to(found.device)
-        return found[index, length - 1].gather(1, wanted)
-    logprob = found[:, :-1].log_softmax(dim=-1)
-    token = logprob.gather(2, batch.ids[:, 1:].to(found.device)[..., None])[..., 0]
-    # Entry t predicts token t + 1, so a row's last target stands at length - 2.
-    ending = torch.arange(token.shape[1], device=found.device) - (length - 1)[:, None]
-    if prompts.targets is None:
-        return (token * (ending < 0)).sum(dim=1) / (length - 1)
-    count = torch.from_numpy(prompts.targets[batch.rows]).to(found.device)[:, None]
-    return (token * ((ending < 0) & (ending >= -count))).sum(dim=1)

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from spex_mech.ablation.fills import Fill
-from spex_mech.ablation.full_model import batches, logits, row_scores
+from spex_mech.ablation.fills import Fill, bridge_recorder
+from spex_mech.ablation.full_model import batches, logits
 from spex_mech.ablation.game import TaskGame
+from spex_mech.ablation.scores import scores_of_logits
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import ModelShape, PlayerSet, units
 
@@ -54,7 +55,8 @@ def gate_gradients(game: TaskGame, *, metric: str | None = None) -> Float64[np.n
             f"metric {name!r} has no slope at the full model; use 'margin' or 'logprob'"
         )
     sites = _sites(game.players, game.model.shape)
-    filler = game.ablation.filler(game.model.bridge, game.prompts, list(sites))
+    record = bridge_recorder(game.model.bridge)
+    filler = game.ablation.filler(record, game.prompts, list(sites))
     rows = np.zeros((len(game.prompts), game.players.n))
     for batch in batches(game):
         fill = filler.batch([int(r) for r in batch.rows], batch.ids.shape[1])
@@ -66,8 +68,11 @@ def gate_gradients(game: TaskGame, *, metric: str | None = None) -> Float64[np.n
                 requires_grad=True,
             )
             scale = game.ablation.rescale
-            hooks = [(site, _hook(site, who, gates, fill, scale)) for site, who in sites.items()]
-            scores = row_scores(game, batch, logits(game, batch, hooks))
+            hooks = [
+                (site, _hook(site, owner, gates, fill, scale)) for site, owner in sites.items()
+            ]
+            single = logits(game, batch, hooks)[None]
+            scores = scores_of_logits(game.prompts, batch.rows, batch.ids, single)[0]
             slope = torch.from_numpy(weights[batch.rows]).to(scores)
             (gradient,) = torch.autograd.grad((scores * slope).sum(), gates)
         rows[batch.rows] = gradient.cpu().numpy()
@@ -94,8 +99,8 @@ def _metric_gradient(game: TaskGame, name: str) -> Float64[np.ndarray, "rows ...
     if options is None:
         return slopes
     of_rows = np.zeros(len(game.prompts))
-    there = options >= 0
-    of_rows[options[there]] = slopes[there]
+    exists = options >= 0
+    of_rows[options[exists]] = slopes[exists]
     return of_rows
 
 
@@ -123,11 +128,11 @@ def _places(
 
 
 def _hook(
-    site: str, who: np.ndarray, gates: torch.Tensor, fill: Fill, rescale: bool
+    site: str, owner: np.ndarray, gates: torch.Tensor, fill: Fill, rescale: bool
 ) -> Callable[..., torch.Tensor]:
     def hook_fn(activation: torch.Tensor, hook: object) -> torch.Tensor:
         every = torch.cat([gates, gates.new_ones(len(gates), 1)], dim=1)
-        x = every[:, torch.from_numpy(who).to(gates.device)]
+        x = every[:, torch.from_numpy(owner).to(gates.device)]
         if rescale and site.endswith("hook_z"):
             x = x * (x.shape[1] / x.sum(dim=1, keepdim=True))
         x = x[:, None, :, None] if site.endswith("hook_z") else x[:, None, :]

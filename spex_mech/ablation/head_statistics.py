@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from spex_mech.ablation.full_model import Batch, batches, logits
+from spex_mech.ablation.full_model import PaddedPrompts, batches, logits
 from spex_mech.ablation.game import TaskGame
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet, units
@@ -87,7 +87,10 @@ def _layers(players: PlayerSet, name: str) -> list[int]:
 
 
 def _adder(
-    layer: int, batch: Batch, measure: Callable[[int, torch.Tensor], torch.Tensor], sums: _Sums
+    layer: int,
+    batch: PaddedPrompts,
+    measure: Callable[[int, torch.Tensor], torch.Tensor],
+    sums: _Sums,
 ) -> Callable[..., None]:
     def hook_fn(activation: torch.Tensor, hook: Any) -> None:
         values = measure(layer, activation)

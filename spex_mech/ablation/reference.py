@@ -1,4 +1,4 @@
-"""The reference engine: TransformerLens hooks, full logits, one mask a batch row.
+"""The reference engine: TransformerLens hooks, full logits, one mask per batch row.
 
 It defines the numbers; every faster engine must reproduce them.
 """
@@ -12,15 +12,16 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64
 
-from spex_mech.ablation.fills import Ablation, Fill, Filler, pad
+from spex_mech.ablation.fills import Ablation, Fill, Filler, bridge_recorder, pad
 from spex_mech.ablation.gates import Gates, spread
+from spex_mech.ablation.scores import scores_of_logits
 from spex_mech.core.players import PlayerSet
 from spex_mech.models.model import Model
 from spex_mech.tasks.prompts import Prompts
 
 # Small batches stay in a CPU's cache; large ones fill a GPU.
 _CPU_TOKENS, _GPU_TOKENS = 2_048, 16_384
-_LOGITS_A_BATCH = 2**28
+_LOGITS_PER_BATCH = 2**28
 
 
 class ReferenceEngine:
@@ -40,7 +41,7 @@ class ReferenceEngine:
         self._by_length = np.argsort(lengths, kind="stable")
         vocabulary = model.hf.get_output_embeddings().weight.shape[0]
         most = _CPU_TOKENS if model.device.type == "cpu" else _GPU_TOKENS
-        self._max_tokens = max(1, min(most, _LOGITS_A_BATCH // vocabulary))
+        self._max_tokens = max(1, min(most, _LOGITS_PER_BATCH // vocabulary))
 
     def scores(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m e ..."]:
         """Scores of every ablated model on every prompt.
@@ -67,7 +68,8 @@ class ReferenceEngine:
                 count = rows.stop - rows.start
                 logits = self._forward(gates[rows], ids.repeat(count, 1), fill, len(examples))
                 logits = logits.unflatten(0, (count, len(examples)))
-                out[rows, examples] = self._read(logits, ids, examples)
+                scores = scores_of_logits(self._prompts, examples, ids, logits, dtype=torch.float32)
+                out[rows, examples] = scores.cpu().numpy()
         return out
 
     def _example_groups(self) -> Iterator[np.ndarray]:
@@ -84,7 +86,9 @@ class ReferenceEngine:
         if self._filler is None:
             none = np.zeros((1, self._players.n), dtype=bool)
             sites = [site for site, _ in _closed(spread(self._players, self._model.shape, none))]
-            self._filler = self._ablation.filler(self._model.bridge, self._prompts, sites)
+            self._filler = self._ablation.filler(
+                bridge_recorder(self._model.bridge), self._prompts, sites
+            )
         return self._filler.batch([int(i) for i in examples], width)
 
     def _forward(self, gates: Gates, ids: torch.Tensor, fill: Fill, repeats: int) -> torch.Tensor:
@@ -99,25 +103,6 @@ class ReferenceEngine:
         ]
         with torch.inference_mode():
             return self._model.bridge.run_with_hooks(ids, fwd_hooks=hooks)
-
-    def _read(self, logits: torch.Tensor, ids: torch.Tensor, examples: np.ndarray) -> np.ndarray:
-        """Pick the scores out of logits (masks, examples, tokens, vocabulary)."""
-        device = logits.device
-        length = torch.tensor([len(self._prompts.tokens[i]) for i in examples], device=device)
-        index = torch.arange(len(examples), device=device)
-        if self._prompts.answers is not None:
-            last = logits[:, index, length - 1].float()
-            wanted = torch.from_numpy(self._prompts.answers[examples]).to(device)
-            return last.gather(2, wanted.expand(len(last), -1, -1)).cpu().numpy()
-        logprob = logits[:, :, :-1].float().log_softmax(dim=-1)
-        target = ids[:, 1:].to(device).expand(len(logits), -1, -1)
-        token = logprob.gather(3, target[..., None])[..., 0]
-        # Entry t predicts token t + 1, so a row's last target stands at length - 2.
-        ending = torch.arange(token.shape[2], device=device) - (length - 1)[:, None]
-        if self._prompts.targets is None:
-            return ((token * (ending < 0)).sum(dim=2) / (length - 1)).cpu().numpy()
-        count = torch.from_numpy(self._prompts.targets[examples]).to(device)[:, None]
-        return (token * ((ending < 0) & (ending >= -count))).sum(dim=2).cpu().numpy()
 
 
 def _closed(

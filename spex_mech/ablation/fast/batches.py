@@ -19,7 +19,7 @@ _LOGITS_AT_ONCE = 2**24
 
 
 @dataclass(frozen=True)
-class Batch:
+class PromptBatch:
     """Different prompts, p of them, and the k rows of the task that they are.
 
     Attributes:
@@ -39,15 +39,15 @@ class Batch:
     def __len__(self) -> int:
         return len(self.prompt)
 
-    def __getitem__(self, prompts: slice) -> Batch:
+    def __getitem__(self, prompts: slice) -> PromptBatch:
         start, stop, _ = prompts.indices(len(self))
-        mine = (self.place >= start) & (self.place < stop)
+        inside = (self.place >= start) & (self.place < stop)
         starts = self.layout.starts
-        return Batch(
+        return PromptBatch(
             self.ids[starts[start] : starts[stop]],
             self.layout[prompts],
-            self.rows[mine],
-            self.place[mine] - start,
+            self.rows[inside],
+            self.place[inside] - start,
             self.prompt[prompts],
         )
 
@@ -62,7 +62,7 @@ def read_counts(prompts: Prompts) -> npt.NDArray[np.int64]:
 
 
 def shared_prefix(prompts: Prompts) -> int:
-    """Tokens with which all prompts begin and of which none is read; 0 where it does not pay."""
+    """Tokens with which all prompts begin and of which none is read; 0 where it would save too little."""
     first, last = min(prompts.tokens), max(prompts.tokens)
     if first == last:
         return 0
@@ -75,7 +75,7 @@ def shared_prefix(prompts: Prompts) -> int:
 
 def batches(
     prompts: Prompts, *, prefix: int, most: int, spare: int, distinct: bool, device: torch.device
-) -> list[Batch]:
+) -> list[PromptBatch]:
     """Cut a task's rows into batches.
 
     Args:
@@ -83,7 +83,7 @@ def batches(
         prefix: tokens that stand before every batch and are left out.
         most: tokens that a batch may have, padding included.
         spare: tokens of padding that prompts of one segment may have together.
-        distinct: keep equal prompts apart, because what fills them is not equal.
+        distinct: keep equal prompts apart, because their fills differ.
         device: where the token ids go.
     """
     counts = read_counts(prompts)
@@ -91,22 +91,22 @@ def batches(
     for row, tokens in enumerate(prompts.tokens):
         rows_of.setdefault((tokens, int(counts[row]), row if distinct else 0), []).append(row)
     different = sorted(rows_of.values(), key=lambda rows: len(prompts.tokens[rows[0]]))
-    made, group, closed, segment = [], [], 0, []
+    cut, group, closed, segment = [], [], 0, []
     for rows in different:
-        own = len(prompts.tokens[rows[0]]) - prefix
-        if own * len(segment) - sum(segment) > spare:
+        length = len(prompts.tokens[rows[0]]) - prefix
+        if length * len(segment) - sum(segment) > spare:
             closed, segment = closed + segment[-1] * len(segment), []
-        if group and closed + own * (len(segment) + 1) > most:
-            made.append(_batch(prompts, group, prefix, spare, device))
+        if group and closed + length * (len(segment) + 1) > most:
+            cut.append(_batch(prompts, group, prefix, spare, device))
             group, closed, segment = [], 0, []
         group.append(rows)
-        segment.append(own)
-    made.append(_batch(prompts, group, prefix, spare, device))
-    return made
+        segment.append(length)
+    cut.append(_batch(prompts, group, prefix, spare, device))
+    return cut
 
 
 def scores(
-    decoder: Decoder, prompts: Prompts, batch: Batch, stream: torch.Tensor
+    decoder: Decoder, prompts: Prompts, batch: PromptBatch, stream: torch.Tensor
 ) -> npt.NDArray[np.float32]:
     """Scores of a batch's rows, (w, k, answers) or (w, k), from the last stream (w, p·r, hidden)."""
     stream = stream.unflatten(1, (len(batch), -1))
@@ -116,7 +116,7 @@ def scores(
 
 
 def _answer_logits(
-    decoder: Decoder, answers: npt.NDArray[np.int64], batch: Batch, stream: torch.Tensor
+    decoder: Decoder, answers: npt.NDArray[np.int64], batch: PromptBatch, stream: torch.Tensor
 ) -> npt.NDArray[np.float32]:
     tokens, column = np.unique(answers, return_inverse=True)
     wanted = torch.from_numpy(tokens).to(stream.device)
@@ -125,7 +125,7 @@ def _answer_logits(
 
 
 def _log_probabilities(
-    decoder: Decoder, prompts: Prompts, batch: Batch, stream: torch.Tensor
+    decoder: Decoder, prompts: Prompts, batch: PromptBatch, stream: torch.Tensor
 ) -> npt.NDArray[np.float32]:
     counts = read_counts(prompts)[batch.prompt]
     used = np.arange(stream.shape[2]) < counts[:, None]
@@ -169,10 +169,10 @@ def _widths(lengths: Sequence[int], spare: int) -> npt.NDArray[np.int64]:
     """Widths of prompts in order of length, in segments of at most ``spare`` tokens of padding."""
     widths = np.array(lengths)
     start = 0
-    for stop, own in enumerate(lengths):
-        if own * (stop - start) - sum(lengths[start:stop]) > spare:
+    for stop, length in enumerate(lengths):
+        if length * (stop - start) - sum(lengths[start:stop]) > spare:
             start = stop
-        widths[start : stop + 1] = own
+        widths[start : stop + 1] = length
     return widths
 
 
@@ -182,14 +182,14 @@ def _batch(
     prefix: int,
     spare: int,
     device: torch.device,
-) -> Batch:
+) -> PromptBatch:
     prompt = np.array([rows[0] for rows in group])
     tokens = [prompts.tokens[row][prefix:] for row in prompt]
     widths = _widths([len(t) for t in tokens], spare)
     ids = np.concatenate([t + (0,) * int(w - len(t)) for t, w in zip(tokens, widths, strict=True)])
     spans = np.array([_read_span(prompts, row) for row in prompt]) - prefix
     most = int((spans[:, 1] - spans[:, 0]).max()) + 1
-    return Batch(
+    return PromptBatch(
         ids=torch.from_numpy(ids).to(device),
         layout=Layout(widths, np.minimum(spans[:, :1] + np.arange(most), spans[:, 1:])),
         rows=np.concatenate([np.asarray(rows) for rows in group]),

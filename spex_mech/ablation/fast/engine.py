@@ -18,9 +18,10 @@ from jaxtyping import Bool, Float32
 
 from spex_mech.ablation.fast import batches as reading
 from spex_mech.ablation.fast import cost
-from spex_mech.ablation.fast.batches import Batch
-from spex_mech.ablation.fast.fills import at_sites, prepare
-from spex_mech.ablation.fast.forward import Entry, Forward, KeyValue, sites
+from spex_mech.ablation.fast.attention import KeyValue
+from spex_mech.ablation.fast.batches import PromptBatch
+from spex_mech.ablation.fast.fills import at_sites, forward_recorder
+from spex_mech.ablation.fast.forward import Entry, Forward, sites
 from spex_mech.ablation.fast.layout import Frame, Layout
 from spex_mech.ablation.fast.plan import Tree, grow, in_order, whole
 from spex_mech.ablation.fills import Ablation, Filler
@@ -37,7 +38,7 @@ from spex_mech.tasks.prompts import Prompts
 class _Ready:
     """A batch with what no mask changes."""
 
-    batch: Batch
+    batch: PromptBatch
     where: Frame
     entry: Entry
     fills: dict[str, torch.Tensor]
@@ -138,7 +139,7 @@ class FastEngine:
         answers = self._prompts.answers
         return (len(self._prompts),) if answers is None else answers.shape
 
-    def _within_memory(self) -> list[list[Batch]]:
+    def _within_memory(self) -> list[list[PromptBatch]]:
         """Batches in parts whose entries and fills fit in the memory that may be kept."""
         size = cost.bytes_a_token(
             self._decoder, self._model.shape, len(self._sites) if self._own_fill else 0
@@ -153,7 +154,7 @@ class FastEngine:
             held += need
         return parts
 
-    def _make_ready(self, part: Sequence[Batch]) -> list[_Ready]:
+    def _make_ready(self, part: Sequence[PromptBatch]) -> list[_Ready]:
         if self._kept is not None:
             return self._kept
         ready = [piece for batch in part for piece in self._ready(batch)]
@@ -161,7 +162,7 @@ class FastEngine:
             self._kept = ready
         return ready
 
-    def _ready(self, batch: Batch) -> list[_Ready]:
+    def _ready(self, batch: PromptBatch) -> list[_Ready]:
         """A batch's entries; in halves where memory runs out."""
         try:
             return [self._enter(batch)]
@@ -174,14 +175,13 @@ class FastEngine:
         middle = len(batch) // 2
         return self._ready(batch[:middle]) + self._ready(batch[middle:])
 
-    def _enter(self, batch: Batch) -> _Ready:
+    def _enter(self, batch: PromptBatch) -> _Ready:
         past = self._begin()[0] if self._prefix else []
         where = self._forward.frame(batch.layout, self._prefix)
         entry = self._forward.enter(batch.ids, where, self._first, gated=self._gated, past=past)
         if self._filler is None:
-            self._filler = prepare(
-                self._ablation, self._forward, self._model.hf, self._prompts, self._sites
-            )
+            record = forward_recorder(self._forward)
+            self._filler = self._ablation.filler(record, self._prompts, self._sites)
         rows = [int(r) for r in batch.prompt]
         like = self._decoder.head
         fills = at_sites(self._filler, self._sites, rows, batch.layout, like)
@@ -319,7 +319,7 @@ class FastEngine:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _too_large(self, error: Exception, batch: Batch) -> InputError:
+    def _too_large(self, error: Exception, batch: PromptBatch) -> InputError:
         name = int(batch.prompt[-1])
         return InputError(
             f"memory ran out on {self._device} with a single mask and prompt (row {name}, "

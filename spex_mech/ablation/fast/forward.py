@@ -1,7 +1,7 @@
 """A forward pass that knows its masks and computes only what some score depends on.
 
-Streams are (rows, tokens, hidden): a row for all masks that agree so far (`fast_plan`), and in it the
-tokens of all prompts one after the other (`fast_layout`). The numbers are those of the reference: heads
+Streams are (rows, tokens, hidden): a row for all masks that agree so far (`plan`), and in it the
+tokens of all prompts one after the other (`layout`). The numbers are those of the reference: heads
 act at the input of the output projection (``hook_z``), attention and MLP outputs where they are added to
 the stream.
 """
@@ -14,12 +14,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from spex_mech.ablation.fast.layout import Frame, Layout, Turn, frame
-from spex_mech.ablation.fast.plan import Pick, Step
-from spex_mech.models.decoder import Block, Decoder, Projection
-
-KeyValue = tuple[torch.Tensor, torch.Tensor]
-"""Keys and values (rows, tokens, groups, head_dim) of the groups that are needed."""
+from spex_mech.ablation.fast.attention import KeyValue, attend, keys_and_values
+from spex_mech.ablation.fast.layout import Frame, Layout, Rotation, frame_of, take
+from spex_mech.ablation.fast.plan import Step
+from spex_mech.models.decoder import Block, Decoder
 
 Fills = Mapping[str, torch.Tensor]
 """site -> what removed entries become: for all tokens, or (tokens, ...); missing = zero."""
@@ -51,12 +49,6 @@ class Entry:
         parts = (self.stream, self.heads, self.mlp)
         return Entry(*(None if x is None else x[:, tokens] for x in parts))  # pyright: ignore
 
-    @property
-    def nbytes(self) -> int:
-        """Memory held."""
-        parts = (self.stream, self.heads, self.mlp)
-        return sum(x.nbytes for x in parts if x is not None)
-
 
 class Forward:
     """Forward passes of one model over prompts of at most ``longest`` tokens."""
@@ -65,22 +57,22 @@ class Forward:
         self.decoder, self._full = decoder, full
         self._last = len(decoder.blocks) - 1
         head = decoder.head
-        self._turn: Turn | None = None
+        self._rotation: Rotation | None = None
         if decoder.rotary is not None:
             cos, sin = decoder.rotary(head[:1], torch.arange(longest, device=head.device)[None])
             half = sin.shape[-1] // 2
             signed = torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)
-            self._turn = cos[0, :, None], signed[0, :, None]
+            self._rotation = cos[0, :, None], signed[0, :, None]
         self._causal: dict[tuple[int, int], torch.Tensor] = {}
 
     def frame(self, layout: Layout, offset: int = 0) -> Frame:
         """A layout of prompts behind a prefix of ``offset`` tokens, for `enter` and `run`."""
-        return frame(layout, offset, self._turn, self.decoder.head.device, self._causal)
+        return frame_of(layout, offset, self._rotation, self.decoder.head.device, self._causal)
 
     def enter(
         self,
         ids: torch.Tensor,
-        where: Frame,
+        frame: Frame,
         first: int,
         *,
         gated: bool,
@@ -92,30 +84,30 @@ class Forward:
 
         Args:
             ids: int64 (t,) token ids.
-            where: how they stand.
+            frame: how they stand.
             first: the first ablated layer; the number of layers runs them all.
             gated: whether its heads or attention output can be removed.
             past: keys and values of a prefix that stands before every prompt, layer by layer.
             keep: collects the keys and values of these prompts.
             watch: called with each site's name and activation (t, ...).
         """
-        stream = self.decoder.embed(ids[None], where.positions[None])
+        stream = self.decoder.embed(ids[None], frame.positions[None])
         before = [*past, *[None] * (self._last + 1 - len(past))]
         for layer in range(min(first, self._last + 1)):
-            stream, made = self._layer(
-                layer, self._full, Entry(stream, None, None), {}, where, before[layer], watch
+            stream, key_value = self._layer(
+                layer, self._full, Entry(stream, None, None), {}, frame, before[layer], watch
             )
             if keep is not None:
-                keep.append(made)
+                keep.append(key_value)
         if first > self._last:
             return Entry(stream, None, None)
         block = self.decoder.blocks[first]
-        reading = first == self._last and where.read is not None
+        reading = first == self._last and frame.read is not None
         normed = block.attention_norm(stream)
-        heads, made = self._attend(block, normed, self._full.pick, before[first], where, reading)
+        heads, key_value = attend(block, normed, self._full.pick, before[first], frame, reading)
         if keep is not None:
-            keep.append(made)
-        read = _take(stream, where.read if reading else None)
+            keep.append(key_value)
+        read = take(stream, frame.read if reading else None)
         if gated:
             beside = self._mlp(block, read) if block.parallel else None
             return Entry(read, heads, beside)
@@ -128,7 +120,7 @@ class Forward:
         steps: Sequence[Step],
         entry: Entry,
         fills: Fills,
-        where: Frame,
+        frame: Frame,
         *,
         past: Sequence[KeyValue | None] = (),
         keep: list[KeyValue | None] | None = None,
@@ -140,7 +132,7 @@ class Forward:
             steps: what the block of masks does in each layer from there on.
             entry: what `enter` gave for the prompts.
             fills: what removed parts become.
-            where: how the tokens stand.
+            frame: how the tokens stand.
             past: keys and values of a prefix for each of the layers.
             keep: collects those of these prompts; nothing is then read, and the last layer stops there.
 
@@ -150,18 +142,18 @@ class Forward:
         for i, step in enumerate(steps):
             layer = first + i
             if keep is not None and layer == self._last:
-                made = None
+                key_value = None
                 if i > 0 and step.pick.count:
                     block = self.decoder.blocks[layer]
                     normed = block.attention_norm(entry.stream)
-                    made = self._keys(block, normed, step.pick, where)
-                keep.append(made)
+                    key_value = keys_and_values(block, normed, step.pick, frame)
+                keep.append(key_value)
                 break
-            stream, made = self._layer(
-                layer, step, entry, fills, where, past[i] if past else None, None
+            stream, key_value = self._layer(
+                layer, step, entry, fills, frame, past[i] if past else None, None
             )
             if keep is not None:
-                keep.append(made)
+                keep.append(key_value)
             entry = Entry(stream, None, None)
         return entry.stream
 
@@ -171,14 +163,14 @@ class Forward:
         step: Step,
         entry: Entry,
         fills: Fills,
-        where: Frame,
+        frame: Frame,
         past: KeyValue | None,
         watch: Watch | None,
     ) -> tuple[torch.Tensor, KeyValue | None]:
         block, (at_heads, at_attention, at_mlp) = self.decoder.blocks[layer], sites(layer)
-        at = where.read if layer == self._last else None
-        known, made = entry.heads is not None or entry.mlp is not None, None
-        stream = entry.stream if known else _take(entry.stream, at)
+        at = frame.read if layer == self._last else None
+        known, key_value = entry.heads is not None or entry.mlp is not None, None
+        stream = entry.stream if known else take(entry.stream, at)
         mlp = entry.mlp
         if mlp is None and block.parallel and step.mlp_rows is None:
             mlp = self._mlp(block, stream)
@@ -194,7 +186,7 @@ class Forward:
                 heads = heads if chosen is None else heads.index_select(2, chosen)
             elif step.pick.count:
                 normed = block.attention_norm(entry.stream)
-                heads, made = self._attend(block, normed, step.pick, past, where, at is not None)
+                heads, key_value = attend(block, normed, step.pick, past, frame, at is not None)
             if watch is not None and heads is not None:
                 watch(at_heads, heads[0])
             fill = _at(fills.get(at_heads), at, 3)
@@ -214,7 +206,7 @@ class Forward:
         if mlp is not None and step.mlp_place is not None:
             mlp = _spread(mlp, step.mlp_place)
         fill = _at(fills.get(at_mlp), at, 2)
-        return _gate(mlp, step.mlp, fill, written, step.mlp_parent), made
+        return _gate(mlp, step.mlp, fill, written, step.mlp_parent), key_value
 
     def _mlp(self, block: Block, stream: torch.Tensor) -> torch.Tensor:
         out = block.mlp(block.mlp_norm(stream))
@@ -256,99 +248,6 @@ class Forward:
             other = fill if chosen is None else fill.index_select(-2, chosen)
         return torch.where(step.keep[:, None, :, None], heads, other)
 
-    def _keys(self, block: Block, normed: torch.Tensor, pick: Pick, where: Frame) -> KeyValue:
-        keys = _project(block.k, block.k_norm, normed, pick.groups, where.turn)
-        return keys, block.v(normed, pick.groups)
-
-    def _attend(
-        self,
-        block: Block,
-        normed: torch.Tensor,
-        pick: Pick,
-        past: KeyValue | None,
-        where: Frame,
-        reading: bool,
-    ) -> tuple[torch.Tensor, KeyValue]:
-        """Per-head outputs (rows, t, heads, head_dim) at all tokens or those read; keys and values."""
-        made = keys, values = self._keys(block, normed, pick, where)
-        at, turn = (where.read, where.read_turn) if reading else (None, where.turn)
-        queries = _project(block.q, block.q_norm, _take(normed, at), pick.heads, turn)
-        parts, done = [], 0
-        for i, segment in enumerate(where.segments):
-            masks = where.read_masks if reading else where.masks
-            mask = masks[i]
-            width = segment.width if mask is None else mask.shape[-2]
-            mine = slice(done, done + segment.prompts * width)
-            q = queries[:, mine].unflatten(1, (segment.prompts, width))
-            k, v = (
-                x[:, segment.tokens].unflatten(1, (segment.prompts, segment.width))
-                for x in (keys, values)
-            )
-            if past is not None:
-                k, v = (
-                    torch.cat([old[:, None].expand(*x.shape[:2], -1, -1, -1), x], dim=2)
-                    for old, x in zip(past, (k, v), strict=True)
-                )
-            if reading and mask is not None:
-                mask = mask.expand(len(q), -1, -1, -1, -1).flatten(0, 1)
-            q, k, v = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))
-            out = _attention(q, k, v, mask, block, pick).transpose(1, 2)
-            parts.append(out.unflatten(0, (-1, segment.prompts)).flatten(1, 2))
-            done = mine.stop
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1), made
-
-
-def _project(
-    projection: Projection,
-    norm: Callable | None,
-    normed: torch.Tensor,
-    heads: torch.Tensor | None,
-    turn: Turn | None,
-) -> torch.Tensor:
-    """Queries or keys (rows, t, heads, head_dim), normed and turned to their positions."""
-    x = projection(normed, heads)
-    x = x if norm is None else norm(x)
-    return x if turn is None else _rotate(x, *turn)
-
-
-def _attention(
-    q: torch.Tensor,
-    k: torch.Tensor,
-    v: torch.Tensor,
-    mask: torch.Tensor | None,
-    block: Block,
-    pick: Pick,
-) -> torch.Tensor:
-    """Attention of q (b, heads, t, head_dim) over k and v (b, groups, s, head_dim)."""
-    shared = q.shape[1] != k.shape[1]
-    # CUDA's fused kernels take grouped heads without a mask only.
-    grouped = pick.share is not None and (mask is None or not q.is_cuda) and block.softcap is None
-    if shared and not grouped:
-        k, v = k.index_select(1, pick.spread), v.index_select(1, pick.spread)
-    if block.softcap is None:
-        return F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=mask,
-            is_causal=mask is None,
-            scale=block.scaling,
-            enable_gqa=shared and grouped,
-        )
-    scores = torch.tanh(q @ k.transpose(2, 3) * block.scaling / block.softcap) * block.softcap
-    if mask is None:
-        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
-    scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    return scores.softmax(dim=-1, dtype=torch.float32).to(q.dtype) @ v
-
-
-def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Turn (..., t, heads, head_dim) by cosines and signed sines (t, 1, turned); later dims stay."""
-    turned = cos.shape[-1]
-    front = x if turned == x.shape[-1] else x[..., :turned]
-    out = torch.addcmul(front * cos, front.roll(turned // 2, dims=-1), sin)
-    return out if front is x else torch.cat([out, x[..., turned:]], dim=-1)
-
 
 def _gate(
     written: torch.Tensor | None,
@@ -371,11 +270,6 @@ def _gate(
 def _spread(x: torch.Tensor, parent: torch.Tensor | None) -> torch.Tensor:
     """The parent row of each child; a single row broadcasts."""
     return x if parent is None or len(x) == 1 else x.index_select(0, parent)
-
-
-def _take(x: torch.Tensor, tokens: torch.Tensor | None) -> torch.Tensor:
-    """The tokens that are read, (rows, p·r, ...)."""
-    return x if tokens is None else x.index_select(1, tokens)
 
 
 def _at(fill: torch.Tensor | None, tokens: torch.Tensor | None, ndim: int) -> torch.Tensor | None:

@@ -79,7 +79,7 @@ class Layout:
         return int(max(stop, start + 1))
 
 
-Turn = tuple[torch.Tensor, torch.Tensor]
+Rotation = tuple[torch.Tensor, torch.Tensor]
 """Cosines and signed sines (t, 1, turned) of tokens' positions."""
 
 
@@ -91,9 +91,9 @@ class Frame:
         segments: see `Layout`.
         offset: tokens of the prefix.
         positions: int64 (T,), with the prefix counted.
-        turn: rotary angles of the tokens, or None.
+        rotation: rotary angles of the tokens, or None.
         read: int64 (p·r,), the tokens that are read; None for all.
-        read_turn: their angles.
+        read_rotation: their angles.
         masks: by segment, which keys (width, offset + width) each query may see; None where
             causality alone says it.
         read_masks: the same for the tokens that are read, (prompts, 1, r, offset + width).
@@ -102,17 +102,17 @@ class Frame:
     segments: tuple[Segment, ...]
     offset: int
     positions: torch.Tensor
-    turn: Turn | None
+    rotation: Rotation | None
     read: torch.Tensor | None
-    read_turn: Turn | None
+    read_rotation: Rotation | None
     masks: tuple[torch.Tensor | None, ...]
     read_masks: tuple[torch.Tensor, ...]
 
 
-def frame(
+def frame_of(
     layout: Layout,
     offset: int,
-    turn: Turn | None,
+    rotation: Rotation | None,
     device: torch.device,
     causal: dict[tuple[int, int], torch.Tensor],
 ) -> Frame:
@@ -123,42 +123,54 @@ def frame(
     Args:
         layout: where the tokens stand.
         offset: tokens of the prefix before every prompt.
-        turn: angles of all positions, or None.
+        rotation: angles of all positions, or None.
         device: where the indices go.
         causal: masks of segments behind a prefix, kept for other frames.
     """
     positions = torch.from_numpy(layout.positions).to(device) + offset
 
-    def at(wanted: torch.Tensor) -> Turn | None:
-        return None if turn is None else (turn[0][wanted], turn[1][wanted])
+    def at(tokens: torch.Tensor) -> Rotation | None:
+        return None if rotation is None else (rotation[0][tokens], rotation[1][tokens])
 
-    read = read_turn = None
+    read = read_rotation = None
     read_masks = []
     if layout.reads is not None:
         read = torch.from_numpy(layout.read_tokens).to(device)
-        read_turn = at(positions[read])
+        read_rotation = at(positions[read])
         reads = torch.from_numpy(layout.reads).to(device) + offset
         first = 0
         for segment in layout.segments:
-            mine = reads[first : first + segment.prompts, None, :, None]
+            positions_read = reads[first : first + segment.prompts, None, :, None]
             keys = torch.arange(offset + segment.width, device=device)
-            read_masks.append(keys <= mine)
+            read_masks.append(keys <= positions_read)
             first += segment.prompts
     masks = tuple(
-        _behind(offset, segment.width, device, causal) if offset else None
+        _mask_behind(offset, segment.width, device, causal) if offset else None
         for segment in layout.segments
     )
     return Frame(
-        layout.segments, offset, positions, at(positions), read, read_turn, masks, tuple(read_masks)
+        layout.segments,
+        offset,
+        positions,
+        at(positions),
+        read,
+        read_rotation,
+        masks,
+        tuple(read_masks),
     )
 
 
-def _behind(
+def _mask_behind(
     offset: int, width: int, device: torch.device, causal: dict[tuple[int, int], torch.Tensor]
 ) -> torch.Tensor:
-    found = causal.get((offset, width))
-    if found is None:
+    mask = causal.get((offset, width))
+    if mask is None:
         keys = torch.arange(offset + width, device=device)
         queries = torch.arange(offset, offset + width, device=device)[:, None]
-        found = causal[offset, width] = keys <= queries
-    return found
+        mask = causal[offset, width] = keys <= queries
+    return mask
+
+
+def take(x: torch.Tensor, tokens: torch.Tensor | None) -> torch.Tensor:
+    """Some tokens of a stream, (rows, tokens, ...); None for all."""
+    return x if tokens is None else x.index_select(1, tokens)

@@ -148,7 +148,9 @@ def test_beyond_the_memory_streams_are_computed_again_and_never_kept_together(
 
     def watched(self, batch):
         ready = enter(self, batch)
-        held = ready.entry.nbytes + sum(x.nbytes for x in ready.fills.values())
+        parts = (ready.entry.stream, ready.entry.heads, ready.entry.mlp)
+        held = sum(x.nbytes for x in parts if x is not None)
+        held += sum(x.nbytes for x in ready.fills.values())
         made.append((weakref.ref(ready), held))
         peak[0] = max(peak[0], sum(size for there, size in made if there() is not None))
         return ready

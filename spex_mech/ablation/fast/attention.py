@@ -1,0 +1,110 @@
+"""Attention of picked heads over prompts that stand in one row, behind a shared prefix or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from spex_mech.ablation.fast.layout import Frame, Rotation, take
+from spex_mech.ablation.fast.plan import Pick
+from spex_mech.models.decoder import Block, Projection
+
+KeyValue = tuple[torch.Tensor, torch.Tensor]
+"""Keys and values (rows, tokens, groups, head_dim) of the groups that are needed."""
+
+
+def attend(
+    block: Block,
+    normed: torch.Tensor,
+    pick: Pick,
+    past: KeyValue | None,
+    frame: Frame,
+    reading: bool,
+) -> tuple[torch.Tensor, KeyValue]:
+    """Per-head outputs (rows, t, heads, head_dim) at all tokens or those read; keys and values."""
+    key_value = keys, values = keys_and_values(block, normed, pick, frame)
+    at, rotation = (frame.read, frame.read_rotation) if reading else (None, frame.rotation)
+    queries = _project(block.q, block.q_norm, take(normed, at), pick.heads, rotation)
+    parts, done = [], 0
+    for i, segment in enumerate(frame.segments):
+        masks = frame.read_masks if reading else frame.masks
+        mask = masks[i]
+        width = segment.width if mask is None else mask.shape[-2]
+        segment_tokens = slice(done, done + segment.prompts * width)
+        q = queries[:, segment_tokens].unflatten(1, (segment.prompts, width))
+        k, v = (
+            x[:, segment.tokens].unflatten(1, (segment.prompts, segment.width))
+            for x in (keys, values)
+        )
+        if past is not None:
+            k, v = (
+                torch.cat([old[:, None].expand(*x.shape[:2], -1, -1, -1), x], dim=2)
+                for old, x in zip(past, (k, v), strict=True)
+            )
+        if reading and mask is not None:
+            mask = mask.expand(len(q), -1, -1, -1, -1).flatten(0, 1)
+        q, k, v = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))
+        out = _attention(q, k, v, mask, block, pick).transpose(1, 2)
+        parts.append(out.unflatten(0, (-1, segment.prompts)).flatten(1, 2))
+        done = segment_tokens.stop
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1), key_value
+
+
+def keys_and_values(block: Block, normed: torch.Tensor, pick: Pick, frame: Frame) -> KeyValue:
+    """Keys and values of the groups that the picked heads need, from the normed stream."""
+    keys = _project(block.k, block.k_norm, normed, pick.groups, frame.rotation)
+    return keys, block.v(normed, pick.groups)
+
+
+def _project(
+    projection: Projection,
+    norm: Callable | None,
+    normed: torch.Tensor,
+    heads: torch.Tensor | None,
+    rotation: Rotation | None,
+) -> torch.Tensor:
+    """Queries or keys (rows, t, heads, head_dim), normed and rotated to their positions."""
+    x = projection(normed, heads)
+    x = x if norm is None else norm(x)
+    return x if rotation is None else _rotate(x, *rotation)
+
+
+def _attention(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    mask: torch.Tensor | None,
+    block: Block,
+    pick: Pick,
+) -> torch.Tensor:
+    """Attention of q (b, heads, t, head_dim) over k and v (b, groups, s, head_dim)."""
+    shared = q.shape[1] != k.shape[1]
+    # CUDA's fused kernels take grouped heads without a mask only.
+    grouped = pick.share is not None and (mask is None or not q.is_cuda) and block.softcap is None
+    if shared and not grouped:
+        k, v = k.index_select(1, pick.spread), v.index_select(1, pick.spread)
+    if block.softcap is None:
+        return F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            is_causal=mask is None,
+            scale=block.scaling,
+            enable_gqa=shared and grouped,
+        )
+    scores = torch.tanh(q @ k.transpose(2, 3) * block.scaling / block.softcap) * block.softcap
+    if mask is None:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+    scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return scores.softmax(dim=-1, dtype=torch.float32).to(q.dtype) @ v
+
+
+def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Turn (..., t, heads, head_dim) by cosines and signed sines (t, 1, rotated dims); later dims stay."""
+    rotated = cos.shape[-1]
+    front = x if rotated == x.shape[-1] else x[..., :rotated]
+    out = torch.addcmul(front * cos, front.roll(rotated // 2, dims=-1), sin)
+    return out if front is x else torch.cat([out, x[..., rotated:]], dim=-1)
