@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +19,10 @@ from spex_mech.ablation.fast import batches as reading
 from spex_mech.ablation.fast import cost
 from spex_mech.ablation.fast.attention import KeyValue
 from spex_mech.ablation.fast.batches import PromptBatch
-from spex_mech.ablation.fast.fills import at_sites, forward_recorder
-from spex_mech.ablation.fast.forward import Entry, Forward, sites
-from spex_mech.ablation.fast.layout import Frame, Layout
+from spex_mech.ablation.fast.forward import Forward
 from spex_mech.ablation.fast.plan import Tree, grow, in_order, whole
-from spex_mech.ablation.fills import Ablation, Filler
+from spex_mech.ablation.fast.prepared import Preparation, PreparedBatch, removable
+from spex_mech.ablation.fills import Ablation
 from spex_mech.ablation.gates import Gates, spread
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
@@ -32,16 +30,6 @@ from spex_mech.models.decoder import Decoder
 from spex_mech.models.families import Unknown, read_decoder
 from spex_mech.models.model import Model
 from spex_mech.tasks.prompts import Prompts
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """A batch with what no mask changes."""
-
-    batch: PromptBatch
-    where: Frame
-    entry: Entry
-    fills: dict[str, torch.Tensor]
 
 
 class FastEngine:
@@ -82,24 +70,17 @@ class FastEngine:
         self._ablation = ablation
         self._decoder: Decoder = read_decoder(model.hf)
         self._device = self._decoder.head.device
-        self._full = whole(model.shape, self._device)
         longest = max(len(t) for t in prompts.tokens)
-        self._forward = Forward(self._decoder, self._full, longest)
+        self._forward = Forward(self._decoder, whole(model.shape, self._device), longest)
 
-        nothing = np.zeros((1, players.n), dtype=bool)
-        gone = spread(players, model.shape, nothing)
-        can = ~np.stack([gone.heads[0].all(axis=1), gone.attention[0], gone.mlps[0]])
-        self._first = int(np.flatnonzero(can.any(axis=0))[0])
-        self._gated = bool(can[:2, self._first].any())
-        self._sites = [
-            site
-            for layer in range(self._first, model.shape.n_layers)
-            for site, can_go in zip(sites(layer), can[:, layer], strict=True)
-            if can_go
-        ]
+        self._removable = removable(players, model.shape)
+        self._first = self._removable.first
         self._own_fill = ablation.name == "resample"
         self._parallel = any(b.parallel for b in self._decoder.blocks)
         self._prefix = 0 if self._own_fill else reading.shared_prefix(prompts)
+        self._preparation = Preparation(
+            self._forward, prompts, ablation, self._removable, self._prefix
+        )
         self.tokens = tokens or cost.tokens_at_once(self._device, self._decoder)
         self._memory = memory if memory is not None else cost.memory_to_keep(self._device)
         self._batches = reading.batches(
@@ -111,9 +92,7 @@ class FastEngine:
             device=self._device,
         )
         self._parts = self._within_memory()
-        self._kept: list[_Ready] | None = None
-        self._filler: Filler | None = None
-        self._beginning: tuple[list[KeyValue | None], Entry] | None = None
+        self._kept: list[PreparedBatch] | None = None
 
     @torch.inference_mode()
     def scores(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m e ..."]:
@@ -142,7 +121,7 @@ class FastEngine:
     def _within_memory(self) -> list[list[PromptBatch]]:
         """Batches in parts whose entries and fills fit in the memory that may be kept."""
         size = cost.bytes_a_token(
-            self._decoder, self._model.shape, len(self._sites) if self._own_fill else 0
+            self._decoder, self._model.shape, len(self._removable.sites) if self._own_fill else 0
         )
         parts, held = [[]], 0
         for batch in self._batches:
@@ -154,18 +133,18 @@ class FastEngine:
             held += need
         return parts
 
-    def _make_ready(self, part: Sequence[PromptBatch]) -> list[_Ready]:
+    def _make_ready(self, part: Sequence[PromptBatch]) -> list[PreparedBatch]:
         if self._kept is not None:
             return self._kept
-        ready = [piece for batch in part for piece in self._ready(batch)]
+        ready = [piece for batch in part for piece in self._prepare(batch)]
         if len(self._parts) == 1:
             self._kept = ready
         return ready
 
-    def _ready(self, batch: PromptBatch) -> list[_Ready]:
+    def _prepare(self, batch: PromptBatch) -> list[PreparedBatch]:
         """A batch's entries; in halves where memory runs out."""
         try:
-            return [self._enter(batch)]
+            return [self._preparation.enter(batch)]
         except Exception as error:
             if not cost.is_out_of_memory(error):
                 raise
@@ -173,51 +152,7 @@ class FastEngine:
                 raise self._too_large(error, batch) from error
         self._shrink()
         middle = len(batch) // 2
-        return self._ready(batch[:middle]) + self._ready(batch[middle:])
-
-    def _enter(self, batch: PromptBatch) -> _Ready:
-        past = self._begin()[0] if self._prefix else []
-        where = self._forward.frame(batch.layout, self._prefix)
-        entry = self._forward.enter(batch.ids, where, self._first, gated=self._gated, past=past)
-        if self._filler is None:
-            record = forward_recorder(self._forward)
-            self._filler = self._ablation.filler(record, self._prompts, self._sites)
-        rows = [int(r) for r in batch.prompt]
-        like = self._decoder.head
-        fills = at_sites(self._filler, self._sites, rows, batch.layout, like)
-        return _Ready(batch, where, entry, fills)
-
-    def _piece(self, ready: _Ready, start: int, stop: int) -> _Ready:
-        """Some prompts of a batch."""
-        if stop - start == len(ready.batch):
-            return ready
-        batch, starts = ready.batch[start:stop], ready.batch.layout.starts
-        tokens = slice(int(starts[start]), int(starts[stop]))
-        written = tokens
-        if self._first == self._model.shape.n_layers - 1:  # its entry has the tokens that are read
-            reads = ready.batch.layout.reads
-            each = 0 if reads is None else reads.shape[1]
-            written = slice(start * each, stop * each)
-        fills = ready.fills
-        if self._own_fill:
-            fills = {site: x[tokens] for site, x in fills.items()}
-        where = self._forward.frame(batch.layout, self._prefix)
-        return _Ready(batch, where, ready.entry[written], fills)
-
-    def _begin(self) -> tuple[list[KeyValue | None], Entry]:
-        """Keys, values and entry of the shared prefix."""
-        if self._beginning is None:
-            tokens = self._prompts.tokens[0][: self._prefix]
-            ids = torch.tensor(tokens, device=self._device)
-            made: list[KeyValue | None] = []
-            entry = self._forward.enter(
-                ids, self._prefix_frame(), self._first, gated=self._gated, keep=made
-            )
-            self._beginning = made, entry
-        return self._beginning
-
-    def _prefix_frame(self) -> Frame:
-        return self._forward.frame(Layout(np.array([self._prefix])))
+        return self._prepare(batch[:middle]) + self._prepare(batch[middle:])
 
     def _blocks(self, gates: Gates, order: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         """Masks that run together: one by one, or as many as fill a batch, whichever is less work."""
@@ -240,7 +175,7 @@ class FastEngine:
         self,
         gates: Gates,
         block: npt.NDArray[np.int64],
-        ready: Sequence[_Ready],
+        ready: Sequence[PreparedBatch],
         start: int,
         out: npt.NDArray[np.float32],
     ) -> None:
@@ -255,7 +190,7 @@ class FastEngine:
                 parallel=self._parallel,
                 device=self._device,
             )
-            past = self._prefix_keys(tree) if self._prefix else []
+            past = self._preparation.prefix_keys(tree) if self._prefix else []
             for batch in ready[start:]:
                 self._score_batch(tree, batch, past, block, out)
                 done += 1
@@ -270,25 +205,10 @@ class FastEngine:
         self._score(gates, block[:middle], ready, done, out)
         self._score(gates, block[middle:], ready, done, out)
 
-    def _prefix_keys(self, tree: Tree) -> list[KeyValue | None]:
-        made: list[KeyValue | None] = []
-        _, entry = self._begin()
-        if self._first == self._model.shape.n_layers - 1:
-            return [None]
-        fills = self._kept_mean()
-        self._forward.run(self._first, tree.steps, entry, fills, self._prefix_frame(), keep=made)
-        return made
-
-    def _kept_mean(self) -> dict[str, torch.Tensor]:
-        if self._filler is None:
-            return {}
-        layout = Layout(np.array([self._prefix]))
-        return at_sites(self._filler, self._sites, [0], layout, self._decoder.head)
-
     def _score_batch(
         self,
         tree: Tree,
-        ready: _Ready,
+        ready: PreparedBatch,
         past: Sequence[KeyValue | None],
         block: npt.NDArray[np.int64],
         out: npt.NDArray[np.float32],
@@ -298,13 +218,13 @@ class FastEngine:
         layout = ready.batch.layout
         while start < len(layout):
             stop = layout.room(start, self.tokens // tree.widest)
-            piece = self._piece(ready, start, stop)
+            piece = self._preparation.piece(ready, start, stop)
             try:
                 stream = self._forward.run(
-                    self._first, tree.steps, piece.entry, piece.fills, piece.where, past=past
+                    self._first, tree.steps, piece.entry, piece.fills, piece.frame, past=past
                 )
-                found = reading.scores(self._decoder, self._prompts, piece.batch, stream)
-                out[block[:, None], piece.batch.rows] = found[tree.leaf]
+                scores = reading.scores(self._decoder, self._prompts, piece.batch, stream)
+                out[block[:, None], piece.batch.rows] = scores[tree.leaf]
                 start = stop
                 continue
             except Exception as error:

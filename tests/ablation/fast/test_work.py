@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import spex_mech as sm
 from spex_mech import ablation
 from spex_mech.ablation.fast import batches as fast_batches
+from spex_mech.ablation.fast.prepared import Preparation
 from spex_mech.tasks.prompts import Prompts
 
 # The tiny Llama: 4 heads of 8 in 2 groups, 32 wide, an MLP of three maps of 48; and 3 layers.
@@ -144,7 +145,7 @@ def test_beyond_the_memory_streams_are_computed_again_and_never_kept_together(
     players = sm.select_players(tiny_llama, "heads:1-2")
     masks = np.random.default_rng(1).random((5, players.n)) < 0.5
     how = {"zero": ablation.zero(), "resample": ablation.resample(seed=3)}[kind]
-    enter, made, peak = ablation.FastEngine._enter, [], [0]
+    enter, made, peak = Preparation.enter, [], [0]
 
     def watched(self, batch):
         ready = enter(self, batch)
@@ -155,7 +156,7 @@ def test_beyond_the_memory_streams_are_computed_again_and_never_kept_together(
         peak[0] = max(peak[0], sum(size for there, size in made if there() is not None))
         return ready
 
-    monkeypatch.setattr(ablation.FastEngine, "_enter", watched)
+    monkeypatch.setattr(Preparation, "enter", watched)
     enough = ablation.FastEngine(tiny_llama, prompts_of(), players, how, tokens=14)
     expected = enough.scores(masks)
     np.testing.assert_allclose(enough.scores(masks[::-1]), expected[::-1], atol=1e-5)
