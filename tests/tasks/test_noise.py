@@ -63,7 +63,7 @@ def test_a_perfect_score_is_not_noiseless():
 
 
 def test_bad_noise():
-    with pytest.raises(ValueError, match="one 0 or 1 a question, got shape"):
+    with pytest.raises(ValueError, match="one 0 or 1 per question, got shape"):
         accuracy_noise([0.5, 1])
     with pytest.raises(ValueError, match="at least 2 questions, got 1"):
         accuracy_noise([1])
