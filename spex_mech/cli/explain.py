@@ -37,7 +37,7 @@ TargetR2 = Annotated[
     float | None,
     typer.Option(help="Stop at this cross-validated R²; by default spend the whole budget."),
 ]
-Budget = Annotated[int | None, typer.Option(min=2, help="Most masks to spend.")]
+BudgetOption = Annotated[int | None, typer.Option(min=2, help="Most masks to spend.")]
 Method = Annotated[str | None, typer.Option(help="Decoder, as in decode.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of masks and decoder.")]
 Top = Annotated[int, typer.Option(min=1, help="Interactions to print.")]
@@ -49,7 +49,7 @@ def game(
     settings: Settings = None,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/explained"),
     target_r2: TargetR2 = None,
-    budget: Budget = None,
+    budget: BudgetOption = None,
     method: Method = None,
     seed: Seed = None,
     top: Top = 8,
@@ -108,7 +108,7 @@ def text(
         typer.Option(help="Folder of the run; by default none, and it is only printed."),
     ] = None,
     target_r2: TargetR2 = None,
-    budget: Budget = None,
+    budget: BudgetOption = None,
     method: Method = None,
     check: Annotated[
         int | None,

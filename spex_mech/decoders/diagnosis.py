@@ -1,8 +1,7 @@
-"""What to say when nothing is explained: noise, or few interactions of high degree?
+"""Messages for values of which nothing is explained: noise, or few interactions of high degree?
 
-Both look alike to every regression, which lives on terms of low degree, and no number of masks of their
-own choice changes that soon. A coded design can tell. What the values themselves reveal is said besides:
-whether equal masks repeat their value, and how many different values there are.
+Regression on terms of low degree cannot tell the two apart; a coded design can. The message also reports
+what the values show: whether equal masks repeat their value, and how many different values there are.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from spex_mech.designs.spex import MIN_GROUPS
 UNEXPLAINED = 0.1  # R² on masks held out, below which nothing is claimed
 _DEGREE = 5
 _BITS = 4  # a first coded design has bins for 2^4 terms
-_OUTLIER, _FEW_VALUES = 0.5, 10  # share of the variance, and fewest values to speak of it
+_OUTLIER, _FEW_VALUES = 0.5, 10  # share of the variance, and fewest values for the message
 _FEW_LEVELS = 0.5  # of the masks
 
 
 def unexplained(design: MaskDesign, values: Float64[np.ndarray, " m"], r2: float) -> str:
-    """One line on values of which R² ``r2`` is explained on masks held out: next to nothing."""
+    """One line on values whose R² ``r2`` on held-out masks is next to nothing."""
     coded = design.structure is not None
     start = (
         f"nothing here predicts masks it has not seen (cross-validated R² {r2:.3f}): no structure of low "

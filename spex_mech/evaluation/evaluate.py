@@ -105,7 +105,7 @@ def evaluate(
     opened = nullcontext() if store is None else RunStore(store, game.key, design.n, facts)
     with opened as kept:
         size = _size(batch, game, kept)
-        table, has_full = _Table(todo), bool(todo.all(axis=1).any())
+        table, has_full = _ValueTable(todo), bool(todo.all(axis=1).any())
         if kept is not None:
             for rows in kept.blocks():
                 table.fill(rows)
@@ -143,7 +143,7 @@ def evaluate(
     return Run(design, design.masks, values[inverse], scores, wanted, noise)
 
 
-class _Table:
+class _ValueTable:
     """Values and scores of the masks that are asked for, filled in as they come."""
 
     def __init__(self, masks: Bool[np.ndarray, "m n"]) -> None:

@@ -43,12 +43,12 @@ class Footprint:
 
     @property
     def prefill_speed(self) -> float:
-        """Prompt tokens a second, the median round."""
+        """Prompt tokens per second, the median round."""
         return self.batch * self.prompt_tokens / float(np.median(self.prefill_seconds))
 
     @property
     def decode_speed(self) -> float:
-        """New tokens a second, the median round."""
+        """New tokens per second, the median round."""
         return self.batch * self.new_tokens / float(np.median(self.decode_seconds))
 
 

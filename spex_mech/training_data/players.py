@@ -68,7 +68,7 @@ class Coalitions:
 def by_example(
     train: Examples, rows: Sequence[int] | npt.NDArray[np.integer] | None = None
 ) -> Coalitions:
-    """Every example a player, called ``#17 cat`` for row 17 of class cat.
+    """Each example as a player, called ``#17 cat`` for row 17 of class cat.
 
     Args:
         train: the training examples.
@@ -91,7 +91,7 @@ def by_example(
 
 
 def by_class(train: Examples) -> Coalitions:
-    """Every class that has examples a player, called like the class."""
+    """Each class that has examples as a player, called like the class."""
     return by_group(train, [train.classes[label] for label in train.labels])
 
 

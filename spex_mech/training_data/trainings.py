@@ -16,7 +16,7 @@ from spex_mech.core.errors import InputError, MissingFileError
 from spex_mech.core.players import PlayerSet
 from spex_mech.designs import MaskDesign
 
-Table = str | Path | npt.ArrayLike
+TableSource = str | Path | npt.ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +119,8 @@ class Trainings:
 
 
 def load_trainings(
-    masks: Table,
-    margins: Table | None = None,
+    masks: TableSource,
+    margins: TableSource | None = None,
     *,
     players: int | Iterable[str] | PlayerSet | None = None,
     player_classes: Iterable[str] | None = None,
@@ -194,11 +194,11 @@ def _player_set(players: Iterable[str] | PlayerSet) -> PlayerSet:
     return players if isinstance(players, PlayerSet) else PlayerSet.from_names(players)
 
 
-def _is_parquet(source: Table) -> bool:
+def _is_parquet(source: TableSource) -> bool:
     return isinstance(source, (str, Path)) and Path(source).suffix == ".parquet"
 
 
-def _table(source: Table, column: str) -> npt.NDArray[Any]:
+def _table(source: TableSource, column: str) -> npt.NDArray[Any]:
     if not isinstance(source, (str, Path)):
         return np.asarray(source)
     path = Path(source)

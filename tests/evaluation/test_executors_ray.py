@@ -7,6 +7,8 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
+from functools import partial
 
 import cloudpickle
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 
 import spex_mech as sm
 from spex_mech.evaluation.executors import RayExecutor
+from spex_mech.evaluation.games import as_game
 
 ray = pytest.importorskip("ray", reason="needs the extra: pip install 'spex-mech[ray]'")
 pytestmark = [
@@ -86,7 +89,7 @@ def test_nodes_join_and_leave_and_the_run_ends_with_the_same_values(cluster, tmp
     batches = [MASKS[i : i + 4] for i in range(0, 96, 4)]
     found: dict[int, np.ndarray] = {}
     try:
-        for answer in RayExecutor(address=cluster.address).map(game, batches):
+        for answer in RayExecutor(address=cluster.address).map(as_game(game), batches):
             ends = np.cumsum([len(batches[i]) for i in answer.batches])[:-1]
             assert not found.keys() & set(answer.batches)
             if not found:
@@ -135,13 +138,13 @@ def test_ray_gives_the_bytes_of_this_process_and_stores_them(tmp_path):
 class Fatal(sm.TaskGame):
     """A model's game; the first process that reaches the 10th mask is killed there."""
 
-    def __init__(self, model, task, players, *, folder, **given) -> None:
-        super().__init__(model, task, players, **given)
-        self.folder, self.given = folder, given
+    def __init__(self, model, task, players, *, folder, **options) -> None:
+        super().__init__(model, task, players, **options)
+        self.folder = folder
 
-    @property
-    def settings(self):
-        return {**self.given, "folder": self.folder}
+    def rebuild(self, *, device=None, device_map=None):
+        parts = super().rebuild(device=device, device_map=device_map)
+        return replace(parts, game=partial(Fatal, folder=self.folder))
 
     def scores(self, masks):
         name = np.packbits(masks).tobytes().hex()
@@ -187,5 +190,5 @@ def test_a_real_model_gives_the_same_bytes_though_its_worker_is_killed(tmp_path)
 def test_a_cluster_that_is_not_there_is_told(tmp_path):
     executor = RayExecutor(address="127.0.0.1:1")
     with pytest.raises(ValueError, match=r"no Ray cluster at '127.0.0.1:1' can be reached"):
-        next(executor.map(Slow(tmp_path), [MASKS[:4]]))
+        next(executor.map(as_game(Slow(tmp_path)), [MASKS[:4]]))
     assert not ray.is_initialized()

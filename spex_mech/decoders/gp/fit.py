@@ -21,7 +21,7 @@ _FOLDS = 5
 def rows_to_learn(m: int, n: int) -> int:
     """How many of ``m`` masks to learn the relevances of ``n`` players from.
 
-    16 a player, at least 400 and at most 2000; a tenth of 1000 masks or more is left as a test.
+    16 per player, at least 400 and at most 2000; a tenth of 1000 masks or more is left as a test.
     """
     fewest, most = _ROWS
     wanted = min(max(fewest, _ROWS_PER_PLAYER * n), most)
@@ -69,9 +69,9 @@ def expected_r2(posterior: WalshPosterior, data: Samples, learnt: int) -> tuple[
         learnt: how many of them, from the first, the relevances were learnt from.
 
     Returns:
-        R² and ``left out`` (masks that the posterior does not know), ``leave one out`` (closed form, of
-        masks that the relevances do not know) or ``folds`` (all learnt anew for each of 5 folds). With
-        fewer than 10 masks it is leave-one-out on all of them, which flatters.
+        R² and ``left out`` (masks that the posterior was not fitted to), ``leave one out`` (closed form, of
+        masks that the relevances were not learnt from) or ``folds`` (all learnt anew for each of 5
+        folds). With fewer than 10 masks it is leave-one-out on all of them, an estimate that is too high.
     """
     solved, m = len(posterior.masks), len(data.values)
     if m - solved >= _HELD_OUT:

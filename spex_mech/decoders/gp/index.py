@@ -1,4 +1,4 @@
-r"""What a Walsh-kernel posterior knows of Fourier coefficients and of every linear interaction index.
+r"""Moments of Fourier coefficients and of linear interaction indices under a Walsh-kernel prior.
 
 An index of the form I(T) = sum_{S ⊇ T} w(|S|, |T|) F(S) is Gaussian under the posterior. With the
 prior's independent F(S) of variance lambda_S (see `gp.kernel`), its prior variance and its covariance
@@ -19,7 +19,7 @@ from jaxtyping import Float64, Int64
 
 from spex_mech.decoders.gp.kernel import WalshKernel
 
-Weight = Callable[[int, int], float]
+SizeWeight = Callable[[int, int], float]
 
 _ENTRIES = 1 << 22
 _NEGLIGIBLE, _QUIET = 1e-14, 4  # sums end after so many shares below this part
@@ -29,7 +29,7 @@ def covariances(
     kernel: WalshKernel,
     rows: Float64[np.ndarray, "m n"],
     sets: Int64[np.ndarray, "k t"],
-    weight: Weight,
+    weight: SizeWeight,
 ) -> Iterator[tuple[slice, Float64[np.ndarray, "m b"], Float64[np.ndarray, " b"]]]:
     """v(T, x) and p(T) of sets of equal size, some of the sets at a time.
 
@@ -61,7 +61,7 @@ def covariances(
 
 
 def _weights(
-    weight: Weight, size: int, symmetric: Float64[np.ndarray, " d"]
+    weight: SizeWeight, size: int, symmetric: Float64[np.ndarray, " d"]
 ) -> Float64[np.ndarray, " r"]:
     """The weights of T with 0, 1, ... further players, as many as matter to the prior variance.
 
@@ -112,7 +112,7 @@ def _add_linear(
     kernel: WalshKernel,
     rows: Float64[np.ndarray, "m n"],
     sets: Int64[np.ndarray, "b t"],
-    weight: Weight,
+    weight: SizeWeight,
     v: Float64[np.ndarray, "m b"],
     p: Float64[np.ndarray, " b"],
 ) -> None:

@@ -1,6 +1,6 @@
 r"""The Walsh kernel: a prior over functions of coalitions whose spectrum is known in closed form.
 
-With s_i = (-1)^{x_i} and one relevance theta_i > 0 a player,
+With s_i = (-1)^{x_i} and one relevance theta_i > 0 per player,
 
     K(x, x') = a0 + a1 u + a2 exp(u - sum_i theta_i),        u = sum_i theta_i s_i s'_i.
 

@@ -66,7 +66,7 @@ def learn(
 
     n = signs.shape[1]
     bounds = [_LOG_THETA_RANGE] * n + [(_MIN_LOG_NOISE, 3.0)] + [(-12.0, 8.0)] * 3
-    found = minimize(
+    solution = minimize(
         lambda logs: objective(logs, signs, values, counts, tie=tie),
         start.pack(),
         jac=True,
@@ -74,7 +74,7 @@ def learn(
         bounds=bounds,
         options={"maxiter": iterations, "maxcor": 20, "ftol": 1e-7, "gtol": 1e-3},
     )
-    return Prior.unpack(found.x)
+    return Prior.unpack(solution.x)
 
 
 def objective(

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float64, UInt64
 
 from spex_mech.core.masks import check_masks
 from spex_mech.core.packed import degrees, players_of
-from spex_mech.decoders.gp.index import Weight, covariances
+from spex_mech.decoders.gp.index import SizeWeight, covariances
 from spex_mech.decoders.gp.kernel import WalshKernel, signs
 from spex_mech.decoders.gp.likelihood import Factor, Prior, factorise
 
@@ -83,7 +83,7 @@ class WalshPosterior:
         return self.scale * self.inflation * np.sqrt(out)
 
     def moments(
-        self, words: UInt64[np.ndarray, "k w"], weight: Weight
+        self, words: UInt64[np.ndarray, "k w"], weight: SizeWeight
     ) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
         """Posterior mean and standard deviation of sum_{S ⊇ T} weight(|S|, |T|) F(S), for each T.
 
@@ -116,7 +116,7 @@ class WalshPosterior:
         self,
         words: UInt64[np.ndarray, "k w"],
         values: Float64[np.ndarray, " k"],
-        weight: Weight,
+        weight: SizeWeight,
     ) -> Float64[np.ndarray, " k"]:
         """Root mean square, under the posterior, of what `moments` is about from reported ``values``."""
         mean, std = self.moments(words, weight)

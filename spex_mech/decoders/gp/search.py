@@ -31,14 +31,14 @@ _BLOCK = 1 << 22  # entries of a block of rows
 _FIRST = 8  # the first look visits a part of the limit
 
 
-class _Level(NamedTuple):
+class _SetsOfSize(NamedTuple):
     """Sets of one size: their cost -log w_S and their members, cheapest player first."""
 
     costs: Float64[np.ndarray, " k"]
     members: Int64[np.ndarray, "k d"]
 
 
-class _Found(NamedTuple):
+class _Visited(NamedTuple):
     """Visited sets: the largest terms (the constant first), and sum w^-q G^2 for each q."""
 
     members: list[Int64[np.ndarray, " d"]]
@@ -68,23 +68,23 @@ def search(
     Returns:
         The sets as masks (k, n), G(S), and whether they are proven to be the largest.
     """
-    problem = _Problem.build(kernel, signs, alpha, mean)
-    budget = problem.affordable(max(limit // _FIRST, 1))
-    found = problem.visit(budget, terms)
-    needed = problem.needed(found, terms)
+    space = _Terms.build(kernel, signs, alpha, mean)
+    budget = space.affordable(max(limit // _FIRST, 1))
+    visited = space.visit(budget, terms)
+    needed = space.needed(visited, terms)
     if needed > budget:
-        budget = min(needed, problem.affordable(limit))
-        found = problem.visit(budget, terms)
-        needed = problem.needed(found, terms)
-    masks = np.zeros((len(found.members), signs.shape[1]), dtype=bool)
-    for row, members in enumerate(found.members):
-        masks[row, problem.order[members]] = True
-    return masks, found.values, needed <= budget
+        budget = min(needed, space.affordable(limit))
+        visited = space.visit(budget, terms)
+        needed = space.needed(visited, terms)
+    masks = np.zeros((len(visited.members), signs.shape[1]), dtype=bool)
+    for row, members in enumerate(visited.members):
+        masks[row, space.order[members]] = True
+    return masks, visited.values, needed <= budget
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """Players in the order of increasing cost -log min(rho, 1)."""
+class _Terms:
+    """The terms of a function, by sets of players in the order of increasing cost -log min(rho, 1)."""
 
     order: Int64[np.ndarray, " n"]
     costs: Float64[np.ndarray, " n"]
@@ -102,7 +102,7 @@ class _Problem:
         signs: Float64[np.ndarray, "m n"],
         alpha: Float64[np.ndarray, " m"],
         mean: Float64[np.ndarray, " n"],
-    ) -> _Problem:
+    ) -> _Terms:
         t, sigma = np.tanh(kernel.theta), np.sqrt(1.0 - mean**2)
         up, down = sigma * t / (1.0 + mean * t), -sigma * t / (1.0 - mean * t)
         rho = np.maximum(up, -down)
@@ -127,7 +127,7 @@ class _Problem:
             energy=np.array([_energy(signs, beta, up, down, costs, q) for q in _EXPONENTS]),
         )
 
-    def levels(self, budget: float) -> Iterator[_Level]:
+    def levels(self, budget: float) -> Iterator[_SetsOfSize]:
         """All sets of at least two players and cost <= budget, by size."""
         level = self._singles()
         while (count := self._children(level, budget)).any():
@@ -152,22 +152,22 @@ class _Problem:
             level = self._extend(level, count)
         return True
 
-    def _singles(self) -> _Level:
-        return _Level(self.costs, np.arange(len(self.costs))[:, None])
+    def _singles(self) -> _SetsOfSize:
+        return _SetsOfSize(self.costs, np.arange(len(self.costs))[:, None])
 
-    def _children(self, level: _Level, budget: float) -> Int64[np.ndarray, " k"]:
+    def _children(self, level: _SetsOfSize, budget: float) -> Int64[np.ndarray, " k"]:
         """By how many costlier players each set can be extended, one at a time."""
         stop = np.searchsorted(self.costs, budget - level.costs, side="right")
         return np.maximum(stop - level.members[:, -1] - 1, 0)
 
-    def _extend(self, level: _Level, count: Int64[np.ndarray, " k"]) -> _Level:
+    def _extend(self, level: _SetsOfSize, count: Int64[np.ndarray, " k"]) -> _SetsOfSize:
         parent = np.repeat(np.arange(len(count)), count)
         child = np.arange(len(parent)) - np.repeat(np.cumsum(count) - count, count)
         child += level.members[parent, -1] + 1
         members = np.column_stack([level.members[parent], child])
-        return _Level(level.costs[parent] + self.costs[child], members)
+        return _SetsOfSize(level.costs[parent] + self.costs[child], members)
 
-    def visit(self, budget: float, terms: int) -> _Found:
+    def visit(self, budget: float, terms: int) -> _Visited:
         """Evaluate all sets of cost <= budget, and those of at most one player."""
         product = self.ratios @ self.beta
         rate = np.exp(np.outer(_EXPONENTS, self.costs))
@@ -175,16 +175,16 @@ class _Problem:
         members = [np.array([i]) for i in range(len(self.costs))]
         values = product + self.singles
         for level in self.levels(budget):
-            found = self._evaluate(level.members)
-            energy += np.exp(np.outer(_EXPONENTS, level.costs)) @ found**2
-            best = np.argsort(-np.abs(found), kind="stable")[:terms]
+            level_values = self._evaluate(level.members)
+            energy += np.exp(np.outer(_EXPONENTS, level.costs)) @ level_values**2
+            best = np.argsort(-np.abs(level_values), kind="stable")[:terms]
             members += list(level.members[best])
-            values = np.append(values, found[best])
+            values = np.append(values, level_values[best])
             best = np.argsort(-np.abs(values), kind="stable")[:terms]
             members, values = [members[k] for k in best], values[best]
         nobody = np.empty(0, dtype=np.int64)
         constant = self.beta.sum() + self.constant
-        return _Found([nobody, *members], np.append(constant, values), energy)
+        return _Visited([nobody, *members], np.append(constant, values), energy)
 
     def _evaluate(self, members: Int64[np.ndarray, "k d"]) -> Float64[np.ndarray, " k"]:
         """G of sets that share all but their last player with their neighbours, by matrix products."""
@@ -205,14 +205,14 @@ class _Problem:
             out[rows] = table[family[rows] - first, last - low]
         return out
 
-    def needed(self, found: _Found, terms: int) -> float:
+    def needed(self, visited: _Visited, terms: int) -> float:
         """The budget at which every set that is not visited is proven to be smaller than those kept."""
-        if len(found.values) <= terms:
+        if len(visited.values) <= terms:
             return np.inf
-        smallest = float(np.abs(found.values[1:]).min())
+        smallest = float(np.abs(visited.values[1:]).min())
         if smallest == 0.0:
             return np.inf
-        left = np.maximum(self.energy - found.energy, 0.0) + 1e-9 * np.abs(self.energy)
+        left = np.maximum(self.energy - visited.energy, 0.0) + 1e-9 * np.abs(self.energy)
         with np.errstate(divide="ignore", invalid="ignore"):
             by_energy = np.log(left / smallest**2) / _EXPONENTS
         if left[0] < smallest**2:
@@ -232,10 +232,10 @@ def _energy(
     scale = np.exp(exponent * costs)
     both, mixed, none = (np.log1p(scale * x) for x in (up * up, up * down, down * down))
     fixed, tilt, bend = both + 2 * mixed + none, both - none, both - 2 * mixed + none
-    own = signs @ (0.25 * tilt) + 0.125 * fixed.sum()
+    linear = signs @ (0.25 * tilt) + 0.125 * fixed.sum()
     total, step = 0.0, max(1, _BLOCK // len(beta))
     for start in range(0, len(beta), step):
         rows = slice(start, start + step)
-        power = (signs[rows] * (0.25 * bend)) @ signs.T + own[rows, None] + own
+        power = (signs[rows] * (0.25 * bend)) @ signs.T + linear[rows, None] + linear
         total += float(beta[rows] @ (np.exp(power, out=power) @ beta))
     return total

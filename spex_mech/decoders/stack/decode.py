@@ -1,4 +1,4 @@
-"""A stack of decoders: their predictions, weighted by what they are worth on masks they had not seen."""
+"""A stack of decoders: their predictions, weighted by how well they predict held-out masks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def stack(
 ) -> Spectrum:
     """Fit several decoders and blend their predictions by non-negative least squares.
 
-    The weights are fitted to predictions of masks that a member had not seen: 5 folds, 10 with 250 masks or
+    The weights are fitted to predictions of held-out masks: 5 folds, 10 with 250 masks or
     fewer; from 500 masks on with more than 32 players only those masks count that no relevances were
     learnt from, a fifth at least. By default the members are
 
@@ -79,7 +79,8 @@ def stack(
 
         - ``r2_cv``: R² to expect on masks like the design's: of the stack on each fold, with the members and
           the weights of the other folds. With many masks of at most 32 players the Gaussian processes'
-          relevances know them all, which flatters a little. 0.0 where the masks left out have one value.
+          relevances are learnt from all of them, which makes R² look a little better. 0.0 where the
+          masks left out have one value.
         - ``members``: the weight and the cross-validated R² of each, by name.
         - ``readout_loss``: the part of the predictions' variance that the terms miss at the design's keep
           rates; exact up to 17 players, beyond on 2000 fresh masks.
@@ -154,13 +155,13 @@ def _folds(m: int) -> Int64[np.ndarray, " m"]:
 def _given_folds(
     fold: npt.ArrayLike, m: int, rows: Int64[np.ndarray, " u"]
 ) -> Int64[np.ndarray, " u"]:
-    given = np.asarray(fold)
-    if given.shape != (m,) or not np.issubdtype(given.dtype, np.integer):
+    labels = np.asarray(fold)
+    if labels.shape != (m,) or not np.issubdtype(labels.dtype, np.integer):
         raise InputError(
-            f"fold has shape {given.shape} and dtype {given.dtype}, expected an integer for each of "
+            f"fold has shape {labels.shape} and dtype {labels.dtype}, expected an integer for each of "
             f"the {m} masks"
         )
-    names, numbers = np.unique(given[rows], return_inverse=True)
+    names, numbers = np.unique(labels[rows], return_inverse=True)
     if len(names) < 2:
         raise InputError("all masks are in one fold; a stack needs at least 2 folds")
     return numbers.astype(np.int64)

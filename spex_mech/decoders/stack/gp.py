@@ -25,7 +25,7 @@ from spex_mech.decoders.samples import Samples
 from spex_mech.decoders.stack.members import Fitted
 
 _LEARNT = 0.8  # share of the masks in learning above which none are left to be predicted
-_FEW_PLAYERS = 32  # up to so many, relevances that know a mask hardly flatter its prediction
+_FEW_PLAYERS = 32  # up to so many, relevances learnt from a mask hardly improve its prediction
 _TEST = 100  # masks that make a fair test, and are enough to weigh members on
 _STEPS, _MANY_ROWS = (15, 8), 800  # of L-BFGS for a fold, from where all masks led; with many rows
 _SEARCH = 50_000
@@ -77,8 +77,8 @@ class Process:
     ) -> tuple[WalshPosterior, Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
         """Learn from the ``first`` masks, predict the others, and only then learn from ``learnt``.
 
-        Means and standard deviations are NaN for the first masks: the relevances of many players
-        remember single masks.
+        Means and standard deviations are NaN for the first masks: with many players the relevances fit
+        single masks, so that predictions of masks they were learnt from look too good.
         """
         prior = learn_in_stages(target.rows(slice(first)), tie=self.tie)
         solved = target.rows(slice(MAX_ROWS))
@@ -97,7 +97,7 @@ class Process:
     ) -> tuple[Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
         """Held-out means and standard deviations, with the relevances learnt anew for each fold.
 
-        They start at ``prior``, which knows the fold too, or without one from nothing.
+        They start at ``prior``, which was learnt from the fold too; without one, at equal relevances.
         """
         mean, std = np.empty(len(fold)), np.empty(len(fold))
         for k in range(int(fold.max()) + 1):
@@ -108,10 +108,10 @@ class Process:
             part = train.rows(slice(learnt))
             steps = _STEPS[learnt > _MANY_ROWS]
             if prior is None:
-                own = learn_in_stages(part, tie=self.tie)
+                fold_prior = learn_in_stages(part, tie=self.tie)
             else:
-                own = learn_from(prior, part, train.moments(), steps=steps, tie=self.tie)
-            fitted = condition_on(own, train.rows(slice(MAX_ROWS)))
+                fold_prior = learn_from(prior, part, train.moments(), steps=steps, tie=self.tie)
+            fitted = condition_on(fold_prior, train.rows(slice(MAX_ROWS)))
             mean[~rows] = fitted(data.masks[~rows])
             std[~rows] = fitted.std(data.masks[~rows])
         return mean, std
@@ -120,11 +120,11 @@ class Process:
 def leave_out(
     posterior: WalshPosterior, data: Samples, fold: Int64[np.ndarray, " m"]
 ) -> tuple[Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
-    """What the posterior without a fold predicts of it, from one factorisation, relevances as they are.
+    """Predictions of each fold from the others, from one factorisation and with the same relevances.
 
     With C = K + noise / counts and P = C^-1, the values y_B of a fold given the others are normal with
     mean y_B - P_BB^-1 (P y)_B and covariance P_BB^-1 (Rasmussen and Williams 2006, equation 5.12, for
-    blocks). Masks beyond those that the posterior knows are predicted by it.
+    blocks). Masks beyond those of the posterior are predicted by it.
     """
     seen, scale = signs(posterior.masks), posterior.scale
     cov = posterior.kernel(seen, seen)

@@ -19,13 +19,13 @@ from spex_mech.decoders.samples import Samples
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A member that has been fitted to all masks, and what it predicted of those it had not seen.
+    """A member that has been fitted to all masks, and its predictions of held-out masks.
 
     Attributes:
         name: what it is called in ``info``.
         predict: from masks (k, n) to values (k,).
-        held_out: float64 (m,), each sample as predicted without its fold; NaN where the member knew the
-            sample all the same.
+        held_out: float64 (m,), each sample as predicted without its fold; NaN where the member was fitted
+            to the sample all the same.
         table: the values of all 2^n coalitions (2^n,), for few players.
         words: from keep rates (n,) and a number: packed supports that matter there, at least so many
             if there are so many.

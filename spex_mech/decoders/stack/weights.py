@@ -36,7 +36,7 @@ class Blend:
         equal where few masks tell the members apart, and one member takes all where it alone is exact.
 
         Args:
-            predictions: float64 (m, k), of masks that the members had not seen.
+            predictions: float64 (m, k), of masks that the members were not fitted to.
             values: float64 (m,).
             counts: float64 (m,), the weight of each mask.
         """
@@ -63,7 +63,7 @@ def blend_held_out(
     counts: Float64[np.ndarray, " m"],
     fold: Int64[np.ndarray, " m"],
 ) -> Float64[np.ndarray, " m"]:
-    """What the stack predicts of each fold, with the weights of the other folds."""
+    """The stack's predictions of each fold, with weights fitted to the other folds."""
     out = np.empty(len(values))
     for k in range(int(fold.max()) + 1):
         rows = fold != k

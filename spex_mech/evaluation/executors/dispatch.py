@@ -84,7 +84,7 @@ class Workers(Protocol):
 
 
 @dataclass
-class _Task:
+class _Assignment:
     """The chunk of a worker, and which of its batches are done."""
 
     chunk: list[int]
@@ -100,7 +100,7 @@ class _State:
     waiting: deque[int]
     starting: set[int] = field(default_factory=set)
     idle: list[int] = field(default_factory=list)
-    working: dict[int, _Task] = field(default_factory=dict)
+    working: dict[int, _Assignment] = field(default_factory=dict)
     deaths: Counter[int] = field(default_factory=Counter)
     failed_starts: int = 0
 
@@ -110,7 +110,7 @@ class _State:
 
     def finish(self, worker: int) -> tuple[list[int], list[Chunk]]:
         """Take a worker's chunk from it: the batches that are not done, and a chunk of those that are."""
-        task = self.working.pop(worker, _Task([]))
+        task = self.working.pop(worker, _Assignment([]))
         positions = sorted(task.done)
         left = [batch for i, batch in enumerate(task.chunk) if i not in task.done]
         if not positions:
@@ -162,7 +162,7 @@ def _assign(workers: Workers, state: _State, pace: Pace) -> None:
     while state.idle and state.waiting:
         worker, count = state.idle.pop(), pace.size(len(state.waiting), state.workers)
         chunk = [state.waiting.popleft() for _ in range(min(count, len(state.waiting)))]
-        state.working[worker] = _Task(chunk)
+        state.working[worker] = _Assignment(chunk)
         workers.send(worker, [state.batches[i] for i in chunk])
 
 

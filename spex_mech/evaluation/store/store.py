@@ -13,7 +13,7 @@ A store is a folder, format version 2, readable with pyarrow and NumPy alone:
     examples-<sha256>.parquet       of games with prompts: ids, right columns, options, lengths, texts
     lock                            held (flock) by the one process that writes; says which
 
-``key`` is what decides an answer, ``facts`` what readers want beside it (player names, masks a batch,
+``key`` is what decides an answer, ``facts`` what readers want beside it (player names, masks per batch,
 names of model, task and metric). A shard's columns: ``mask`` (fixed-size binary, ceil(n / 8) bytes,
 player i = bit i % 8 of byte i // 8, 1 = present), ``value`` (float64) and, where the game keeps scores,
 ``scores`` (fixed-size list of float32, row-major over the shape in the table's metadata ``shape``).
