@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 from study import CONFIG, METRICS, Rows, Scores, mask_of
 
-from spex_mech.core.estimates import Estimate, McNemar, mcnemar, repeated_difference
+from spex_mech.core.estimates import Estimate
+from spex_mech.core.significance import McNemar, mcnemar, repeated_difference
 from spex_mech.pruning.prune import OURS
 
 FULL = "full model"

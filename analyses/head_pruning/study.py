@@ -13,13 +13,13 @@ import numpy as np
 
 import spex_mech as sm
 from spex_mech.core.masks import pack, unique
-from spex_mech.pruning.compare import CHOOSERS
+from spex_mech.pruning import compare
 from spex_mech.tasks.splits import resplit
 from spex_mech.tasks.task import ChoiceTask
 
 HERE = Path(__file__).parent
 CONFIG = tomllib.loads((HERE / "config.toml").read_text(encoding="utf-8"))
-METHODS = dict(CHOOSERS)
+METHODS = dict(compare.METHODS)
 METRICS = ("accuracy", "margin")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64, UInt64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
@@ -200,26 +200,3 @@ class _Same:
 
     def __call__(self) -> Any:
         return self.game
-
-
-@runtime_checkable
-class Posterior(Protocol):
-    """A full model of a game that knows how sure it is."""
-
-    def __call__(self, masks: Masks, /) -> Values:
-        """Expected values (m,) of masks (m, n)."""
-        ...
-
-    def std(self, masks: Masks, /) -> Values:
-        """Standard deviations (m,) of what evaluating masks (m, n) would give."""
-        ...
-
-    def deviations(
-        self,
-        words: UInt64[np.ndarray, "k w"],
-        values: Float64[np.ndarray, " k"],
-        weight: Callable[[int, int], float],
-        /,
-    ) -> Float64[np.ndarray, " k"]:
-        """Root mean square of sum_{S ⊇ T} weight(|S|, |T|) F(S) about ``values``, for packed sets T."""
-        ...

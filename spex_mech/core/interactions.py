@@ -14,24 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cache, cached_property
 from itertools import combinations
 from math import comb
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64, UInt64
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.index_weights import SINGLES, WEIGHTS, WITH_EMPTY
 from spex_mech.core.packed import bit, group, pack_supports, players_of
 from spex_mech.core.spectrum import Spectrum
 
 if TYPE_CHECKING:
     import shapiq  # pyright: ignore[reportMissingImports]
-
-Weight = Callable[[int, int, int], Fraction]
 
 MAX_SUBSETS = 1 << 27
 _CHUNK_WORDS = 1 << 22
@@ -89,6 +86,8 @@ class Interactions:
         Raises:
             InputError: shapiq is not installed.
         """
+        from spex_mech.core.shapiq import import_shapiq
+
         peer = import_shapiq()
         names = {"Shapley": "SV", "Banzhaf": "BV"}
         values = {(): self.baseline, **self.values}
@@ -102,22 +101,6 @@ class Interactions:
             estimated=True,
             baseline_value=self.baseline,
         )
-
-
-def import_shapiq() -> ModuleType:
-    """The package shapiq, which is an extra.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        import shapiq  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise InputError(
-            "to_shapiq needs the package shapiq, which is not installed; "
-            "install it with pip install 'spex_mech[peers]'"
-        ) from error
-    return shapiq
 
 
 def interactions(spectrum: Spectrum, index: str = "FBII", order: int | None = 2) -> Interactions:
@@ -137,27 +120,27 @@ def interactions(spectrum: Spectrum, index: str = "FBII", order: int | None = 2)
         InputError: an index or order that does not exist, or terms so large that they have more than
             2^27 subsets of that order.
     """
-    if index not in _WEIGHTS:
-        raise InputError(f"index is {index!r}, expected one of {', '.join(_WEIGHTS)}")
+    if index not in WEIGHTS:
+        raise InputError(f"index is {index!r}, expected one of {', '.join(WEIGHTS)}")
     if order is None:
         order = int(spectrum.degrees.max(initial=1))
     if isinstance(order, bool) or not isinstance(order, (int, np.integer)):
         raise InputError(f"order is {order!r}, expected an integer from 1 to {spectrum.n}, or None")
     if not 1 <= order <= max(spectrum.n, 1):
         raise InputError(f"order is {order}, expected 1 to {spectrum.n} (the players) or None")
-    order = 1 if index in _SINGLES else int(order)
-    weight = _WEIGHTS[index]
+    order = 1 if index in SINGLES else int(order)
+    weight = WEIGHTS[index]
 
     @cache
     def from_fourier(s: int, t: int) -> float:
         total = sum(comb(s - t, j - t) * (-2) ** j * weight(j, t, order) for j in range(t, s + 1))
         return float(total)
 
-    first = 0 if index in _WITH_EMPTY else 1
+    first = 0 if index in WITH_EMPTY else 1
     words, values = _distribute(spectrum, from_fourier, first, order)
     table = _table(words, values)
     empty = float(spectrum.coefficients.sum())  # f of no players: every sign is +1
-    baseline = table.get((), 0.0) if index in _WITH_EMPTY else empty
+    baseline = table.get((), 0.0) if index in WITH_EMPTY else empty
 
     def deviations() -> Float64[np.ndarray, " k"] | None:
         sets = pack_supports(list(table), spectrum.n)
@@ -190,61 +173,6 @@ def to_spectrum(values: Interactions) -> Spectrum:
     # F(T) = (-1)^{|T|} sum_{S ⊇ T} 2^{-|S|} a(S), from x = (1 - (-1)^x) / 2.
     words, weights = _distribute(terms, lambda s, t: (-1) ** t / 2.0**s, 0, terms.n)
     return Spectrum(words, weights, values.n)
-
-
-def _moebius(s: int, t: int, k: int) -> Fraction:
-    """The identity."""
-    return Fraction(s == t)
-
-
-def _fourier(s: int, t: int, k: int) -> Fraction:
-    """Inverse of a(T) = (-2)^{|T|} sum_{S ⊇ T} F(S)."""
-    return Fraction((-1) ** t, 2**s)
-
-
-def _bii(s: int, t: int, k: int) -> Fraction:
-    """Grabisch, Marichal and Roubens 2000, equation 6."""
-    return Fraction(1, 2 ** (s - t))
-
-
-def _sii(s: int, t: int, k: int) -> Fraction:
-    """Grabisch, Marichal and Roubens 2000, equation 7."""
-    return Fraction(1, s - t + 1)
-
-
-def _stii(s: int, t: int, k: int) -> Fraction:
-    """Sundararajan, Dhamdhere and Agarwal 2020, theorem 2 and proposition 4."""
-    return Fraction(s == t) if t < k else Fraction(1, comb(s, k))
-
-
-def _fbii(s: int, t: int, k: int) -> Fraction:
-    """Tsai, Yeh and Ravikumar 2023 (arXiv 2203.00870), equation 13."""
-    if s <= k:
-        return Fraction(s == t)
-    return Fraction((-1) ** (k - t) * comb(s - t - 1, k - t), 2 ** (s - t))
-
-
-def _fsii(s: int, t: int, k: int) -> Fraction:
-    """Tsai, Yeh and Ravikumar 2023 (arXiv 2203.00870), equation 16."""
-    if s <= k:
-        return Fraction(s == t)
-    scale = Fraction(t * comb(k, t), k + t) * (-1) ** (k - t)
-    return scale * Fraction(comb(s - 1, k), comb(s + k - 1, k + t))
-
-
-_WEIGHTS: Mapping[str, Weight] = {
-    "Fourier": _fourier,
-    "Moebius": _moebius,
-    "Banzhaf": _bii,  # the BII of one player
-    "Shapley": _sii,  # the SII of one player
-    "BII": _bii,
-    "SII": _sii,
-    "STII": _stii,
-    "FBII": _fbii,
-    "FSII": _fsii,
-}
-_SINGLES = ("Banzhaf", "Shapley")
-_WITH_EMPTY = ("Fourier", "Moebius", "STII", "FBII", "FSII")
 
 
 def _distribute(

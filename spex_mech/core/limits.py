@@ -24,7 +24,7 @@ class Limit:
 
     Attributes:
         weights: float64 (n,), what each kept player takes for itself.
-        most: what there is.
+        most: the bound.
         name: what it is, for messages.
         groups: pairs of the positions of a group's players and what the group takes while any of them is
             kept, 0 or more.
@@ -79,20 +79,6 @@ def kv_groups(players: PlayerSet, model: HasShape, most: int) -> Limit:
         InputError: players without query heads, or of another model.
     """
     return _groups_limit(_owned_groups(players, model), players.n, most, "KV groups")
-
-
-def kv_groups_per_layer(players: PlayerSet, model: HasShape, most: int) -> list[Limit]:
-    """At most ``most`` key/value groups alive in each layer; see `kv_groups`."""
-    owned = _owned_groups(players, model)
-    return [
-        _groups_limit(
-            {key: value for key, value in owned.items() if key[0] == layer},
-            players.n,
-            most,
-            f"KV groups of layer {layer}",
-        )
-        for layer in sorted({layer for layer, _ in owned})
-    ]
 
 
 def check_limits(limits: Sequence[Limit], n: int) -> None:

@@ -10,9 +10,9 @@ from typing import Literal, Protocol
 
 from spex_mech.core.errors import InputError
 
-Kind = Literal["head", "kv", "mlp", "layer", "part"]
-_SELECTORS: dict[str, Kind] = {"heads": "head", "kv": "kv", "mlps": "mlp", "layers": "layer"}
-_LETTER: dict[Kind, str] = {"head": "H", "kv": "KV", "mlp": "MLP", "layer": ""}
+PlayerKind = Literal["head", "kv", "mlp", "layer", "part"]
+_SELECTORS: dict[str, PlayerKind] = {"heads": "head", "kv": "kv", "mlps": "mlp", "layers": "layer"}
+_LETTER: dict[PlayerKind, str] = {"head": "H", "kv": "KV", "mlp": "MLP", "layer": ""}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Player:
     """
 
     name: str
-    kind: Kind = "part"
+    kind: PlayerKind = "part"
     layer: int | None = None
     index: int | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from jaxtyping import Float64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import ValueFunction
-from spex_mech.core.interactions import import_shapiq
 from spex_mech.core.masks import check_masks
 from spex_mech.core.players import PlayerSet
 
@@ -98,3 +98,19 @@ class ShapiqGame:
 def from_shapiq(game: Any, *, fingerprint: str | None = None) -> ShapiqGame:
     """A ``shapiq.Game`` (or any of its benchmarks) as a value function; see `ShapiqGame`."""
     return ShapiqGame(game, fingerprint=fingerprint)
+
+
+def import_shapiq() -> ModuleType:
+    """The package shapiq, which is an extra.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import shapiq  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise InputError(
+            "to_shapiq needs the package shapiq, which is not installed; "
+            "install it with pip install 'spex_mech[peers]'"
+        ) from error
+    return shapiq

@@ -1,71 +1,145 @@
-"""Bootstrap over questions of what is no plain mean: ratios, and many tests at once."""
+"""Tests and intervals of claims: accuracies on the same questions, repeated splits, many tests at once."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Float64
 
-from spex_mech.core.estimates import Estimate
+from spex_mech.core.errors import InputError
+from spex_mech.core.estimates import Estimate, resampled_means
 
-_BLOCK = 1_000_000  # numbers of resampling counts in memory at once
 
+@dataclass(frozen=True)
+class McNemar:
+    """Two systems' right and wrong answers to the same questions.
 
-def means_of(
-    values: Float64[np.ndarray, "e t"], *, seed: int, level: float = 0.95, draws: int = 10_000
-) -> list[Estimate]:
-    """Means of many columns with the intervals of `stats.bootstrap_mean`, all resampled at once.
-
-    Args:
-        values: float64 (e, t), a row for each question, a column for each mean. Of a single row, each
-            mean is exact and its own interval.
-        seed: seed of the resampling, which all columns share.
-        level: coverage, between 0 and 1.
-        draws: bootstrap samples.
+    Attributes:
+        only_a: questions that only the first answers right.
+        only_b: questions that only the second answers right.
+        n: number of questions.
+        p: two-sided p-value of the exact test that both are right equally often.
+        difference: accuracy of the first minus that of the second, with an interval.
     """
-    e = len(values)
-    tail = (1 - level) / 2
-    ends = np.repeat(values, 2, axis=0)
-    if e > 1:
-        ends = np.quantile(_resampled(values, seed, draws), [tail, 1 - tail], axis=0)
-    return [
-        Estimate(float(mean), float(low), float(high), e, level)
-        for mean, low, high in zip(values.mean(axis=0), *ends, strict=True)
-    ]
+
+    only_a: int
+    only_b: int
+    n: int
+    p: float
+    difference: Estimate
+
+    def __str__(self) -> str:
+        return f"{self.difference}, {self.only_a} against {self.only_b} questions, p = {self.p:.2g}"
 
 
-def ratio_of_means(
-    top: Float64[np.ndarray, " e"],
-    bottom: Float64[np.ndarray, " e"],
-    *,
-    seed: int,
-    level: float = 0.95,
-    draws: int = 10_000,
-) -> Estimate | None:
-    """Mean of ``top`` over mean of ``bottom``, with a percentile bootstrap interval over questions.
+def mcnemar(a: npt.ArrayLike, b: npt.ArrayLike, *, level: float = 0.95) -> McNemar:
+    """McNemar's exact test of two accuracies on the same questions, and their difference.
 
-    Both means are taken of the same resampled questions.
+    Of the questions that the two answer differently, each is right on half under the hypothesis, so the
+    p-value is twice the smaller binomial tail, at most 1 (McNemar 1947; exact by the binomial). The
+    interval is Bonett and Price's (2012): Wald's with one added to both counts of such questions and two
+    to the number of questions. Unlike a bootstrap interval it does not shrink to nothing where the two
+    differ on few questions or on none.
 
     Args:
-        top: float64 (e,), one value a question.
-        bottom: float64 (e,), of the same questions.
-        seed: seed of the resampling.
+        a: (e,) 1 or True where the first system is right, else 0.
+        b: (e,) the same for the second, on the same questions in the same order.
         level: coverage, between 0 and 1.
-        draws: bootstrap samples.
+
+    Raises:
+        InputError: different numbers of questions, none, or values other than 0 and 1.
+    """
+    from scipy.stats import binomtest
+
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape or first.ndim != 1 or not len(first):
+        raise InputError(
+            f"right and wrong answers have shapes {first.shape} and {second.shape}; score the same "
+            "questions, one or more"
+        )
+    if not (np.isin(first, (0.0, 1.0)).all() and np.isin(second, (0.0, 1.0)).all()):
+        raise InputError("mcnemar takes a 0 or 1 for each question; ask for the accuracy metric")
+    only_a, only_b = int((first > second).sum()), int((second > first).sum())
+    differ, n = only_a + only_b, len(first)
+    p = float(binomtest(only_a, differ).pvalue) if differ else 1.0
+    more_a, more_b = (only_a + 1) / (n + 2), (only_b + 1) / (n + 2)
+    middle = more_a - more_b
+    half = _normal_quantile(level) * sqrt((more_a + more_b - middle**2) / (n + 2))
+    low, high = max(-1.0, middle - half), min(1.0, middle + half)
+    return McNemar(only_a, only_b, n, p, Estimate((only_a - only_b) / n, low, high, n, level))
+
+
+def repeated_difference(
+    a: Sequence[npt.ArrayLike],
+    b: Sequence[npt.ArrayLike],
+    questions: Sequence[Sequence[Hashable]],
+    *,
+    level: float = 0.95,
+) -> Estimate:
+    """Mean of a − b over repeated splits, with an interval for new splits and new questions.
+
+    Each split r has its own search questions, hence its own pruned models, and its own test questions q,
+    which overlap with those of other splits. With d_rq = mu + s_r + g_q + e_rq (effects of the split,
+    of the question, and of both), the estimate is the mean of the splits' means, sum c_rq d_rq with
+    c_rq = 1 / (R n_r). Neither a bootstrap over questions (blind to s_r) nor one over splits (blind to
+    the g_q that overlapping splits share) covers mu; the variance here is clustered both ways (Cameron,
+    Gelbach and Miller 2011): that of split sums times R / (R − 1), plus that of question sums times
+    N / (N − 1), minus that of single cells, and never below the larger of the first two. The interval
+    is Student's, with Satterthwaite's degrees of freedom from R − 1 and N − 1: with few splits it is
+    wide if the splits disagree. Nadeau and Bengio's (2003) corrected t-test, the usual choice, takes the
+    correlation of splits from n_test / n_train alone, and is made for training sets that are larger than
+    the test sets; a search uses fewer questions than the test.
+
+    Args:
+        a: for each split, float64 (e_r,), one value per test question.
+        b: the other system's values on the same questions in the same order.
+        questions: for each split, the ids (e_r,) of its test questions, by which splits overlap.
+        level: coverage, between 0 and 1.
 
     Returns:
-        The ratio; None where the interval of ``bottom``'s mean holds 0, which no ratio is sure of.
+        The estimate; its ``n`` counts different questions. Positive = a is higher.
+
+    Raises:
+        InputError: fewer than two splits or two questions, values that do not pair, or a question that
+            comes twice in a split.
     """
-    under = means_of(bottom[:, None], seed=seed, level=level, draws=draws)[0]
-    if under.low <= 0 <= under.high:
-        return None
-    ratio = float(top.mean() / bottom.mean())
-    e = len(top)
-    if e == 1:
-        return Estimate(ratio, ratio, ratio, 1, level)
-    means = _resampled(np.stack([top, bottom], axis=1), seed, draws)
-    tail = (1 - level) / 2
-    low, high = np.quantile(means[:, 0] / means[:, 1], [tail, 1 - tail])
-    return Estimate(ratio, float(low), float(high), e, level)
+    if not len(a) == len(b) == len(questions) or len(a) < 2:
+        raise InputError(
+            f"got {len(a)}, {len(b)} and {len(questions)} splits; give two or more, with a, b and the "
+            "questions of each"
+        )
+    gaps: list[Float64[np.ndarray, " e"]] = []
+    for r, (first, second, ids) in enumerate(zip(a, b, questions, strict=True)):
+        x, y = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+        if x.shape != y.shape or x.shape != (len(ids),) or len({*ids}) < len(ids) or not len(ids):
+            raise InputError(
+                f"split {r} has values of shapes {x.shape} and {y.shape} and {len({*ids})} different "
+                f"questions of {len(ids)}; give one value per question, each question once"
+            )
+        gaps.append(x - y)
+    place = {name: k for k, name in enumerate(dict.fromkeys(q for ids in questions for q in ids))}
+    splits, n = len(gaps), len(place)
+    if n < 2:
+        raise InputError("an interval needs at least two different questions")
+    mean = float(np.mean([gap.mean() for gap in gaps]))
+    of_split, of_question, of_cells = np.zeros(splits), np.zeros(n), 0.0
+    for r, (gap, ids) in enumerate(zip(gaps, questions, strict=True)):
+        part = (gap - mean) / (splits * len(gap))
+        of_split[r] = part.sum()
+        of_question[[place[q] for q in ids]] += part
+        of_cells += float(part @ part)
+    rows = splits / (splits - 1) * float(of_split @ of_split)
+    columns = n / (n - 1) * float(of_question @ of_question)
+    variance = max(rows + columns - of_cells, rows, columns)
+    if variance == 0.0:
+        return Estimate(mean, mean, mean, n, level)
+    freedom = (rows + columns) ** 2 / (rows**2 / (splits - 1) + columns**2 / (n - 1))
+    half = _student_quantile(level, freedom) * sqrt(variance)
+    return Estimate(mean, mean - half, mean + half, n, level)
 
 
 def sign_tests(
@@ -87,7 +161,7 @@ def sign_tests(
     if e == 1:
         return np.where(np.abs(differences[0]) > 1e-9, 0.0, 1.0)
     draws = max(10_000, 200 * (tests or t))
-    means = _resampled(differences, seed, draws)
+    means = resampled_means(differences, seed, draws)
     # Means that would be 0 are not, by rounding.
     tiny = 1e-12 * np.abs(differences).max(axis=0, initial=0.0)
     below, above = (means <= tiny).sum(axis=0), (means >= -tiny).sum(axis=0)
@@ -103,14 +177,13 @@ def holm(p: Float64[np.ndarray, " t"]) -> Float64[np.ndarray, " t"]:
     return out
 
 
-def _resampled(values: np.ndarray, seed: int, draws: int) -> Float64[np.ndarray, "b t"]:
-    """Means (draws, t) of resampled rows of values (e, t)."""
-    e = len(values)
-    rng = np.random.default_rng(seed)
-    step = max(1, _BLOCK // e)
-    even = np.full(e, 1 / e)
-    blocks = [
-        rng.multinomial(e, even, size=min(step, draws - start)) @ values / e
-        for start in range(0, draws, step)
-    ]
-    return np.concatenate(blocks)
+def _normal_quantile(level: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(0.5 + level / 2)
+
+
+def _student_quantile(level: float, freedom: float) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(0.5 + level / 2, freedom))

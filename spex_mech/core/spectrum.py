@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float64, Int64, UInt8, UInt64
 
 from spex_mech.core.errors import InputError
-from spex_mech.core.games import Posterior
 from spex_mech.core.masks import check_masks, pack, unpack
 from spex_mech.core.packed import combine, degrees, pack_supports, word_count
 
@@ -29,6 +28,29 @@ _CHUNK = 1 << 16
 _FEW = 512  # masks up to which it is less work to count bits for every mask and term
 # Row i holds the signs (-1)^{bit k of i} of eight parities.
 _SIGNS = 1.0 - 2.0 * (np.arange(256)[:, None] >> np.arange(8) & 1)
+
+
+@runtime_checkable
+class Posterior(Protocol):
+    """A full model of a game that knows how sure it is."""
+
+    def __call__(self, masks: Bool[np.ndarray, "m n"], /) -> Float64[np.ndarray, " m"]:
+        """Expected values (m,) of masks (m, n)."""
+        ...
+
+    def std(self, masks: Bool[np.ndarray, "m n"], /) -> Float64[np.ndarray, " m"]:
+        """Standard deviations (m,) of what evaluating masks (m, n) would give."""
+        ...
+
+    def deviations(
+        self,
+        words: UInt64[np.ndarray, "k w"],
+        values: Float64[np.ndarray, " k"],
+        weight: Callable[[int, int], float],
+        /,
+    ) -> Float64[np.ndarray, " k"]:
+        """Root mean square of sum_{S ⊇ T} weight(|S|, |T|) F(S) about ``values``, for packed sets T."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +66,7 @@ class Spectrum:
         n: number of players.
         info: what the decoder has to say: its ``method``, a ``message``, the R² to expect.
         predictor: the decoder's full model, masks (m, n) to values (m,), if the terms are only its
-            largest ones; then calling the spectrum evaluates it. If it is a `types.Posterior`, the
+            largest ones; then calling the spectrum evaluates it. If it is a `Posterior`, the
             spectrum has standard deviations. `truncate` drops it.
 
     Raises:

@@ -21,7 +21,7 @@ def biased(
         n: number of players.
         budget: number of masks.
         keep_rate: probability that a player is present: one number; a tuple ``(low, high)`` from
-            which every mask draws its own rate uniformly; or an array (n,), one rate a player.
+            which every mask draws its own rate uniformly; or an array (n,), one rate per player.
         seed: seed of the draw.
 
     Raises:

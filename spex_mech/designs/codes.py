@@ -22,16 +22,16 @@ _CHUNK_WORDS = 1 << 15
 _CHUNK_CELLS = 1 << 22
 
 
-class Decoded(NamedTuple):
+class DecodedSets(NamedTuple):
     """What a source code makes of N syndromes.
 
     Attributes:
         players: int64 (N, t), the players of each set, then -1.
-        found: bool (N,), whether a set was found; a row without one holds only -1.
+        decodable: bool (N,), whether a set was decodable; a row without one holds only -1.
     """
 
     players: Int64[np.ndarray, "N t"]
-    found: Bool[np.ndarray, " N"]
+    decodable: Bool[np.ndarray, " N"]
 
 
 def source_code(n: int, t: int) -> SourceCode:
@@ -75,14 +75,14 @@ class IdentityCode:
         """The packed word of each player."""
         return pack(np.eye(self.n, dtype=bool))
 
-    def decode(self, syndromes: UInt64[np.ndarray, "N w"]) -> Decoded:
+    def decode(self, syndromes: UInt64[np.ndarray, "N w"]) -> DecodedSets:
         """The set bits of each syndrome that has at most ``t`` of them."""
         bits = unpack(syndromes, self.n)
-        found = bits.sum(axis=1) <= self.t
+        decodable = bits.sum(axis=1) <= self.t
         players = np.where(bits, np.arange(self.n), self.n)
         players = np.sort(players, axis=1)[:, : self.t]
-        players[(players == self.n) | ~found[:, None]] = -1
-        return Decoded(players, found)
+        players[(players == self.n) | ~decodable[:, None]] = -1
+        return DecodedSets(players, decodable)
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class BCHCode:
     With g the generator polynomial (roots a, a^2, ..., a^2t), player i's word holds the coefficients
     of x^(P+i) mod g, P = deg g <= m t. A syndrome z with a set S of players and e wrong bits is a
     polynomial of degree < P that differs from a codeword in |S| + e places: while |S| + e <= t both
-    are found, so each player that a set has fewer than t pays for one wrong bit (joint source-channel
+    are decodable, so each player that a set has fewer than t pays for one wrong bit (joint source-channel
     coding, SPEX, arXiv 2502.13870).
 
     Attributes:
@@ -132,21 +132,21 @@ class BCHCode:
                 remainder ^= generator
         return np.frombuffer(bytes(octets), dtype="<u8").reshape(self.n, -1).astype(np.uint64)
 
-    def decode(self, syndromes: UInt64[np.ndarray, "N w"]) -> Decoded:
+    def decode(self, syndromes: UInt64[np.ndarray, "N w"]) -> DecodedSets:
         """Find each set of players whose size plus the number of wrong bits is at most ``t``."""
         players = np.full((len(syndromes), self.t), -1, dtype=np.int64)
-        found = np.zeros(len(syndromes), dtype=bool)
+        decodable = np.zeros(len(syndromes), dtype=bool)
         for start in range(0, len(syndromes), _CHUNK_WORDS):
             part = slice(start, start + _CHUNK_WORDS)
             locators, degree = self._locators(self._power_sums(syndromes[part]))
-            found[part] = degree == 0
+            decodable[part] = degree == 0
             for size in range(1, self.t + 1):
                 rows = np.flatnonzero(degree == size)
                 rows, places = self._roots(rows, locators[rows, : size + 1])
                 places = np.sort(places - self.parity, axis=1)[:, ::-1]
                 players[start + rows, :size] = np.maximum(places, -1)
-                found[start + rows] = True
-        return Decoded(players, found)
+                decodable[start + rows] = True
+        return DecodedSets(players, decodable)
 
     @cached_property
     def _byte_sums(self) -> Int64[np.ndarray, "k 256 t"]:
@@ -220,8 +220,8 @@ class BCHCode:
             which, place = np.nonzero(value == 0)
             full = np.bincount(which, minlength=len(part)) == degree
             places[start : start + step][full] = place[full[which]].reshape(-1, degree)
-        found = places[:, 0] >= 0
-        return rows[found], places[found]
+        decodable = places[:, 0] >= 0
+        return rows[decodable], places[decodable]
 
 
 def _splits(field: Field, monic: Int64[np.ndarray, "N e"]) -> Bool[np.ndarray, " N"]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import all_masks
+from spex_mech.core.transform import MAX_PLAYERS
 from spex_mech.designs.design import MaskDesign, check_size, rates
-
-MAX_PLAYERS = 24
 
 
 def exhaustive(n: int) -> MaskDesign:

@@ -1,6 +1,6 @@
 """Feature attribution: the parts of a text or an image as players of a value function."""
 
-from spex_mech.core.shapiq_games import from_shapiq, to_shapiq
+from spex_mech.core.shapiq import from_shapiq, to_shapiq
 from spex_mech.features.endpoints import Endpoint, EndpointError
 from spex_mech.features.followups import insert_delete, remove_members, subtract_top
 from spex_mech.features.game import FeatureGame

@@ -1,15 +1,15 @@
-"""`circuit`: a kept set as a graph, and what true ablations say of it.
+"""`circuit`: a kept set as a graph, tested by ablations.
 
 F(K) is the game's value with the players K kept and all others ablated, M all players, C the kept set.
 
 - Faithfulness: (F(C) - F(∅)) / (F(M) - F(∅)) (Marks et al. 2024, arXiv 2403.19647, section 4.1), and the
   loss F(M) - F(C) (Wang et al. 2023, arXiv 2211.00593, section 4).
-- Completeness: the same ratio of what is left without the circuit, F(M ∖ C), near 0 if nothing outside
-  does its work (Marks et al.); and |F(C ∖ K) - F(M ∖ K)| for knocked-out parts K of the circuit, near
-  0 if circuit and model rest on the same parts (Wang et al., section 4.1).
+- Completeness: the same ratio of what is left without the circuit, F(M ∖ C), near 0 if no players outside
+  it do the same job (Marks et al.); and |F(C ∖ K) - F(M ∖ K)| for knocked-out parts K of the circuit, near
+  0 if circuit and model depend on the same parts (Wang et al., section 4.1).
 - Minimality: for every v in C there is a K ⊆ C ∖ {v} with F(C ∖ (K ∪ {v})) far from F(C ∖ K) (Wang et
-  al., section 4.2). K = ∅ is tried first; where that shows nothing, the K with the largest effect on the
-  spectrum is, so that the questions of the test did not choose it.
+  al., section 4.2). K = ∅ is tested first; where that shows no effect, the K at which the effect on the
+  spectrum is largest, so that the test questions did not choose it.
 """
 
 from __future__ import annotations
@@ -23,82 +23,35 @@ import numpy.typing as npt
 from jaxtyping import Bool
 
 from spex_mech.core.errors import InputError
-from spex_mech.core.estimates import Estimate
+from spex_mech.core.estimates import Estimate, means_of, ratio_of_means
 from spex_mech.core.games import QuestionGame, ValueFunction
 from spex_mech.core.interactions import interactions
 from spex_mech.core.masks import check_masks
 from spex_mech.core.players import Player, PlayerSet
-from spex_mech.core.significance import means_of, ratio_of_means
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.executors import Executor
-from spex_mech.pruning.circuit_tests import LEVEL, Table, parts_of, trials
+from spex_mech.pruning.circuit_parts import Edge, KnockOut, Node
+from spex_mech.pruning.circuit_tests import (
+    LEVEL,
+    MinimalityTests,
+    QuestionValues,
+    minimality_tests,
+    random_parts,
+)
 from spex_mech.pruning.prune import Pruned
-
-
-@dataclass(frozen=True)
-class Node:
-    """A player of a circuit.
-
-    Attributes:
-        player: its position among all players.
-        name: its name.
-        effect: F(C) - F(C ∖ {v}): what the circuit loses without it, positive = it helps.
-        knocked: the K at which its score was measured; empty where ``effect`` shows it already.
-        score: F(C ∖ K) - F(C ∖ (K ∪ {v})).
-        p: chance of a score so far from 0 if it were 0, corrected for all tests of the circuit (Holm).
-    """
-
-    player: int
-    name: str
-    effect: Estimate
-    knocked: tuple[str, ...]
-    score: Estimate
-    p: float
-
-    @property
-    def needed(self) -> bool:
-        """Whether the circuit is shown to change without it, at level 5 % for all nodes together."""
-        return self.p < LEVEL
-
-
-@dataclass(frozen=True)
-class Edge:
-    """An interaction of two players of a circuit, by name; ``std`` is None where it is not known."""
-
-    source: str
-    target: str
-    value: float
-    std: float | None
-
-
-@dataclass(frozen=True)
-class KnockOut:
-    """The same parts taken from circuit and model.
-
-    Attributes:
-        names: K.
-        circuit: F(C ∖ K).
-        model: F(M ∖ K).
-        difference: F(C ∖ K) - F(M ∖ K), paired.
-    """
-
-    names: tuple[str, ...]
-    circuit: Estimate
-    model: Estimate
-    difference: Estimate
 
 
 @dataclass(frozen=True, eq=False)
 class Circuit:
-    """A kept set, tested; every number is of true ablations, with an interval over questions.
+    """A kept set, tested; every number is measured by ablations, with an interval over questions.
 
     Attributes:
         players: all players.
         mask: bool (n,), True = in the circuit.
         nodes: its players, in order.
         edges: their pairwise interactions, strongest first; empty without a spectrum.
-        index: what the edges' values are.
-        metric: what the values are.
+        index: the index of the edges' values.
+        metric: the metric that F is measured in.
         full: F(M).
         empty: F(∅).
         alone: F(C).
@@ -107,9 +60,9 @@ class Circuit:
         faithfulness: (F(C) - F(∅)) / (F(M) - F(∅)); None where F(M) - F(∅) could be 0.
         complement: (F(M ∖ C) - F(∅)) / (F(M) - F(∅)); None likewise.
         knock_outs: random parts taken from circuit and model.
-        incompleteness: mean over them of |F(C ∖ K) - F(M ∖ K)|; its interval takes the signs of
-            the differences as they were seen. None without knock-outs.
-        ablations: how many masks were looked at.
+        incompleteness: mean over them of |F(C ∖ K) - F(M ∖ K)|; its interval takes the signs of the
+            differences as they were measured. None without knock-outs.
+        ablations: number of masks evaluated.
     """
 
     players: PlayerSet
@@ -165,21 +118,21 @@ def circuit(
     executor: str | Executor = "local",
     progress: bool | None = None,
 ) -> Circuit:
-    """Test a kept set as a circuit, by true ablations, and draw its interactions as edges.
+    """Test a kept set as a circuit, by ablations; nine parameters, because three of them are `evaluate`'s.
 
-    It costs 4 + 2 ``subsets`` + |C| ablations, and two more for each player that is not needed when
-    nothing else is gone.
+    The test takes 4 + 2 ``subsets`` + |C| ablations, and two more for each player whose removal alone shows
+    no effect.
 
     Args:
         game: the game on questions that did not choose the kept set (``game.with_split("test")``). A
             game without questions gives exact values, whose intervals are points; a `StoredRun`
-            answers without the model, for the masks it holds.
-        kept: bool (n,), True = in the circuit, or what `prune` found.
-        spectrum: surrogate of the same players: its pairwise interactions become edges, and it chooses
+            needs no model, for the masks that it holds.
+        kept: bool (n,), True = in the circuit, or the result of `prune`.
+        spectrum: surrogate of the same players. Its pairwise interactions become edges, and it chooses
             the K of the minimality tests. Without one there are no edges, and K is empty.
         index: index of the edges, see `interactions`.
-        subsets: random parts K of the circuit that completeness is measured on: each player of the
-            circuit with probability one half, all of its parts where there are no more.
+        subsets: number of random parts K of the circuit that completeness is measured on. Each player of
+            the circuit is in K with probability one half; a small circuit's parts are all taken.
         seed: seed of the parts and of the bootstrap.
         store: folder to keep the evaluations in, see `evaluate`.
         executor: see `evaluate`.
@@ -198,40 +151,21 @@ def circuit(
     if subsets < 0:
         raise InputError(f"subsets is {subsets}, expected 0 or more")
     rng = np.random.default_rng(seed)
-    table = Table(game, store, executor, progress)
-    parts = parts_of(mask, subsets, rng)
+    table = QuestionValues(game, store, executor, progress)
+    parts = random_parts(mask, subsets, rng)
     inside = np.flatnonzero(mask)
     without = np.repeat(mask[None], len(inside), axis=0)
     without[np.arange(len(inside)), inside] = False
     ends = np.stack([np.ones_like(mask), np.zeros_like(mask), mask, ~mask])
-    table.look(np.concatenate([ends, mask & ~parts, ~parts, without]))
+    table.evaluate(np.concatenate([ends, mask & ~parts, ~parts, without]))
     full, empty, alone, rest = table.of(ends)
-    left = table.of(mask & ~parts), table.of(~parts)
-    apart = left[0] - left[1]
-    sides = np.where(apart.mean(axis=1) < 0, -1.0, 1.0)
-    tested = trials(table, mask, without, spectrum, seed, rng)
-    columns = [
-        [full, empty, alone, rest, full - alone],
-        [sides @ apart / max(1, len(parts))],
-        [*left[0], *left[1], *apart],
-        [*tested.effects, *tested.scores],
-    ]
-    whole, gap, knocked, shown = (means_of(np.stack(c, 1), seed=seed) if c else [] for c in columns)
-    k, c = len(parts), len(inside)
+    whole = means_of(np.stack([full, empty, alone, rest, full - alone], 1), seed=seed)
+    knock_outs, incompleteness = _knock_outs(table, mask, parts, players, seed)
+    tests = minimality_tests(table, mask, without, spectrum, seed, rng)
     return Circuit(
         players=players,
         mask=mask,
-        nodes=tuple(
-            Node(
-                int(inside[i]),
-                players.names[inside[i]],
-                shown[i],
-                _names(tested.knocked[i], players),
-                shown[c + i],
-                float(tested.p[i]),
-            )
-            for i in range(c)
-        ),
+        nodes=_nodes(tests, inside, players, seed),
         edges=() if spectrum is None else _edges(spectrum, mask, players, index),
         index=index,
         metric=_metric(game),
@@ -242,22 +176,58 @@ def circuit(
         loss=whole[4],
         faithfulness=ratio_of_means(alone - empty, full - empty, seed=seed),
         complement=ratio_of_means(rest - empty, full - empty, seed=seed),
-        knock_outs=tuple(
-            KnockOut(_names(part, players), knocked[i], knocked[k + i], knocked[2 * k + i])
-            for i, part in enumerate(parts)
-        ),
-        incompleteness=gap[0] if k else None,
+        knock_outs=knock_outs,
+        incompleteness=incompleteness,
         ablations=table.count,
+    )
+
+
+def _knock_outs(
+    table: QuestionValues,
+    mask: Bool[np.ndarray, " n"],
+    parts: Bool[np.ndarray, "k n"],
+    players: PlayerSet,
+    seed: int,
+) -> tuple[tuple[KnockOut, ...], Estimate | None]:
+    """Every part taken from circuit and model, and the mean absolute difference."""
+    if not len(parts):
+        return (), None
+    circuit, model = table.of(mask & ~parts), table.of(~parts)
+    gaps = circuit - model
+    signs = np.where(gaps.mean(axis=1) < 0, -1.0, 1.0)
+    k = len(parts)
+    estimates = means_of(np.stack([*circuit, *model, *gaps], 1), seed=seed)
+    knock_outs = tuple(
+        KnockOut(_names(part, players), estimates[i], estimates[k + i], estimates[2 * k + i])
+        for i, part in enumerate(parts)
+    )
+    return knock_outs, means_of((signs @ gaps / k)[:, None], seed=seed)[0]
+
+
+def _nodes(
+    tests: MinimalityTests, inside: np.ndarray, players: PlayerSet, seed: int
+) -> tuple[Node, ...]:
+    estimates = means_of(np.stack([*tests.effects, *tests.scores], 1), seed=seed)
+    return tuple(
+        Node(
+            player=int(player),
+            name=players.names[player],
+            effect=estimates[i],
+            knocked=_names(tests.knocked[i], players),
+            score=estimates[len(inside) + i],
+            p=float(tests.p[i]),
+        )
+        for i, player in enumerate(inside)
     )
 
 
 def _edges(
     spectrum: Spectrum, mask: Bool[np.ndarray, " n"], players: PlayerSet, index: str
 ) -> tuple[Edge, ...]:
-    found = interactions(spectrum, index, 2)
-    std = found.std
+    values = interactions(spectrum, index, 2)
+    std = values.std
     pairs = [
-        (s, v) for s, v in found.joint(len(found.values)) if len(s) == 2 and mask[list(s)].all()
+        (s, v) for s, v in values.joint(len(values.values)) if len(s) == 2 and mask[list(s)].all()
     ]
     return tuple(
         Edge(

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 
 from spex_mech.core.estimates import Estimate
 from spex_mech.core.players import PlayerSet
-from spex_mech.pruning.circuit import Circuit, Edge, KnockOut, Node
+from spex_mech.pruning.circuit import Circuit
+from spex_mech.pruning.circuit_parts import Edge, KnockOut, Node
 
-_WHOLE = ("full", "empty", "alone", "rest", "loss", "faithfulness", "complement", "incompleteness")
+_ESTIMATES = (
+    "full",
+    "empty",
+    "alone",
+    "rest",
+    "loss",
+    "faithfulness",
+    "complement",
+    "incompleteness",
+)
 
 
-def circuit_to_json(found: Circuit) -> dict[str, Any]:
+def circuit_to_json(circuit: Circuit) -> dict[str, Any]:
     """A circuit in networkx's node-link form: ``networkx.node_link_graph(content, edges="edges")``.
 
-    ``graph`` holds what is said of the circuit as a whole; an estimate is a mapping with ``mean``,
-    ``low``, ``high``, ``n`` and ``level``.
+    ``graph`` holds the numbers of the circuit as a whole; an estimate is a mapping with ``mean``, ``low``,
+    ``high``, ``n`` and ``level``.
     """
-    estimates = {name: getattr(found, name) for name in _WHOLE}
+    estimates = {name: getattr(circuit, name) for name in _ESTIMATES}
     return {
         "directed": False,
         "multigraph": False,
         "graph": {
-            "index": found.index,
-            "metric": found.metric,
-            "ablations": found.ablations,
+            "index": circuit.index,
+            "metric": circuit.metric,
+            "ablations": circuit.ablations,
             **{name: None if e is None else vars(e) for name, e in estimates.items()},
             "knock_outs": [
                 {
@@ -36,7 +46,7 @@ def circuit_to_json(found: Circuit) -> dict[str, Any]:
                     "model": vars(k.model),
                     "difference": vars(k.difference),
                 }
-                for k in found.knock_outs
+                for k in circuit.knock_outs
             ],
         },
         "nodes": [
@@ -51,9 +61,9 @@ def circuit_to_json(found: Circuit) -> dict[str, Any]:
                 "p": node.p,
                 "needed": node.needed,
             }
-            for node, player in zip(found.nodes, found.members, strict=True)
+            for node, player in zip(circuit.nodes, circuit.members, strict=True)
         ],
-        "edges": [vars(edge) for edge in found.edges],
+        "edges": [vars(edge) for edge in circuit.edges],
     }
 
 
@@ -71,8 +81,8 @@ def circuit_from_json(content: Any, players: PlayerSet) -> Circuit:
         mask[i] = True
         effect, score = Estimate(**row["effect"]), Estimate(**row["score"])
         nodes.append(Node(i, row["id"], effect, tuple(row["knocked"]), score, row["p"]))
-    whole: dict[str, Any] = {
-        name: None if graph[name] is None else Estimate(**graph[name]) for name in _WHOLE
+    estimates: dict[str, Any] = {
+        name: None if graph[name] is None else Estimate(**graph[name]) for name in _ESTIMATES
     }
     return Circuit(
         players=players,
@@ -89,62 +99,46 @@ def circuit_from_json(content: Any, players: PlayerSet) -> Circuit:
             for k in graph["knock_outs"]
         ),
         ablations=graph["ablations"],
-        **whole,
+        **estimates,
     )
 
 
-def circuit_to_graphml(found: Circuit) -> str:
+def circuit_to_graphml(circuit: Circuit) -> str:
     """A circuit as GraphML, for Gephi, Cytoscape, yEd or ``networkx.read_graphml``.
 
     Nodes have ``layer``, ``kind``, ``effect`` with its interval, ``p`` and ``needed``; edges have the
     interaction's ``value`` and, where it is known, ``std``.
     """
-    root = ET.Element("graphml", xmlns="http://graphml.graphdrawing.org/xmlns")
-    keys: dict[tuple[str, str], str] = {}
-    graph = ET.Element("graph", id="circuit", edgedefault="undirected")
+    import networkx
 
-    def fill(element: ET.Element, kind: str, values: dict[str, Any]) -> None:
-        for name, value in values.items():
-            if value is None:
-                continue
-            known = keys.get((kind, name))
-            if known is None:
-                known = keys[kind, name] = f"d{len(keys)}"
-                attributes = {
-                    "id": known,
-                    "for": kind,
-                    "attr.name": name,
-                    "attr.type": _TYPES[type(value)],
-                }
-                ET.SubElement(root, "key", attributes)
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            ET.SubElement(element, "data", key=known).text = _xml(text)
-
-    for node, player in zip(found.nodes, found.members, strict=True):
-        effect = node.effect
-        values = {
+    graph = networkx.Graph(id="circuit")
+    for node, player in zip(circuit.nodes, circuit.members, strict=True):
+        attributes = {
             "kind": str(player.kind),
             "layer": player.layer,
-            "effect": effect.mean,
-            "effect_low": effect.low,
-            "effect_high": effect.high,
+            "effect": node.effect.mean,
+            "effect_low": node.effect.low,
+            "effect_high": node.effect.high,
             "p": node.p,
             "needed": node.needed,
         }
-        fill(ET.SubElement(graph, "node", id=_xml(node.name)), "node", values)
-    for edge in found.edges:
-        element = ET.SubElement(graph, "edge", source=_xml(edge.source), target=_xml(edge.target))
-        fill(element, "edge", {"value": edge.value, "std": edge.std})
-    root.append(graph)
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+        graph.add_node(_xml_text(node.name), **_known(attributes))
+    for edge in circuit.edges:
+        attributes = {"value": edge.value, "std": edge.std}
+        graph.add_edge(_xml_text(edge.source), _xml_text(edge.target), **_known(attributes))
+    file = BytesIO()
+    networkx.write_graphml_xml(graph, file)
+    return (
+        file.getvalue().decode().replace(">True<", ">true<").replace(">False<", ">false<")
+    )  # xs:boolean
 
 
-def _xml(text: str) -> str:
+def _known(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def _xml_text(text: str) -> str:
     """Text without the characters that XML cannot hold."""
     return "".join(
         c if c.isprintable() or c in "\t\n" else "\N{REPLACEMENT CHARACTER}" for c in text
     )
-
-
-_TYPES = {str: "string", int: "long", float: "double", bool: "boolean"}

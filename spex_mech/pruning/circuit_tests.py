@@ -1,4 +1,4 @@
-"""The true ablations behind a circuit's numbers: which masks, and the tests of its parts."""
+"""The ablations behind a circuit's numbers: values per question, random parts, and tests of its players."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from spex_mech.evaluation.executors import Executor
 from spex_mech.evaluation.wrappers import per_question
 
 LEVEL = 0.05
-_TRIED = 256  # parts K tried on the spectrum for each player
+_PARTS = 256  # parts K compared on the spectrum for each player
 
 
-class Table:
-    """Values of masks on every question, evaluated when first looked at."""
+class QuestionValues:
+    """Values of masks on every question, each mask evaluated once."""
 
     def __init__(
         self, game: Any, store: str | Path | None, executor: str | Executor, progress: bool | None
     ) -> None:
         self._game = game
-        self._told: dict[str, Any] = {
+        self._options: dict[str, Any] = {
             "store": store,
             "executor": executor,
             "progress": progress,
@@ -40,11 +40,11 @@ class Table:
 
     @property
     def count(self) -> int:
-        """How many masks were looked at."""
+        """Number of masks evaluated."""
         return len(self._rows)
 
-    def look(self, masks: Bool[np.ndarray, "m n"]) -> None:
-        """Evaluate masks (m, n) that have not been."""
+    def evaluate(self, masks: Bool[np.ndarray, "m n"]) -> None:
+        """Evaluate masks (m, n) that have not been evaluated before."""
         fresh = masks[unique(masks)[0]]
         fresh = fresh[[row.tobytes() not in self._rows for row in fresh]]
         if len(fresh):
@@ -52,20 +52,27 @@ class Table:
             self._rows.update(zip(keys, self._measured(fresh), strict=True))
 
     def of(self, masks: Bool[np.ndarray, "m n"]) -> Float64[np.ndarray, "m e"]:
-        """Values (m, e) of masks that were looked at."""
+        """Values (m, e) of masks (m, n) that were evaluated."""
         if not len(masks):
             return np.empty((0, len(next(iter(self._rows.values())))))
         return np.stack([self._rows[row.tobytes()] for row in masks])
 
     def _measured(self, masks: Bool[np.ndarray, "m n"]) -> Float64[np.ndarray, "m e"]:
         if isinstance(self._game, (QuestionGame, ExampleGame)):
-            return per_question(self._game, masks, **self._told)
-        return evaluate(self._game, MaskDesign(masks, seed=0), **self._told).values[:, None]
+            return per_question(self._game, masks, **self._options)
+        return evaluate(self._game, MaskDesign(masks, seed=0), **self._options).values[:, None]
 
 
 @dataclass(frozen=True, eq=False)
-class Trials:
-    """The minimality tests: rows are the players of the circuit, columns of the first two questions."""
+class MinimalityTests:
+    """The minimality tests of the players of a circuit, one row per player.
+
+    Attributes:
+        effects: F(C) - F(C ∖ {v}) per question.
+        scores: F(C ∖ K) - F(C ∖ (K ∪ {v})) per question, at the K in which the player's p-value is lower.
+        knocked: True = in K.
+        p: p-values, corrected for all tests of the circuit (Holm).
+    """
 
     effects: Float64[np.ndarray, "c e"]
     scores: Float64[np.ndarray, "c e"]
@@ -73,15 +80,27 @@ class Trials:
     p: Float64[np.ndarray, " c"]
 
 
-def trials(
-    table: Table,
+def minimality_tests(
+    table: QuestionValues,
     mask: Bool[np.ndarray, " n"],
     without: Bool[np.ndarray, "c n"],
     spectrum: Spectrum | None,
     seed: int,
     rng: np.random.Generator,
-) -> Trials:
-    """Two tests for each player are corrected for, whether or not the second is made."""
+) -> MinimalityTests:
+    """Test whether the circuit changes without each of its players.
+
+    K is empty in the first test of each player. A player whose first test shows no effect is tested again at
+    the K that the spectrum names. The correction counts two tests for every player, made or not.
+
+    Args:
+        table: values per question; the masks of the second tests are added.
+        mask: bool (n,), the circuit C.
+        without: bool (c, n), the circuit without each of its players in turn.
+        spectrum: chooses the K of the second tests; without one there are none.
+        seed: seed of the tests.
+        rng: draws the parts from which K is chosen.
+    """
     inside = np.flatnonzero(mask)
     c = len(inside)
     effects = table.of(mask[None]) - table.of(without)
@@ -92,35 +111,35 @@ def trials(
     scores = effects.copy()
     unsure = np.flatnonzero(p[:c] >= LEVEL)
     if spectrum is not None and len(unsure):
-        parts = np.stack([_telling(spectrum, mask, inside[row], rng) for row in unsure])
+        parts = np.stack([_decisive_part(spectrum, mask, inside[i], rng) for i in unsure])
         kept = mask & ~parts
-        table.look(np.concatenate([kept, kept & without[unsure]]))
+        table.evaluate(np.concatenate([kept, kept & without[unsure]]))
         second = table.of(kept) - table.of(kept & without[unsure])
         p[c + unsure] = sign_tests(second.T, seed=seed, tests=tests)
         better = p[c + unsure] < p[unsure]
         scores[unsure[better]] = second[better]
         knocked[unsure[better]] = parts[better]
-    return Trials(effects, scores, knocked, holm(p).reshape(-1, c).min(axis=0))
+    return MinimalityTests(effects, scores, knocked, holm(p).reshape(-1, c).min(axis=0))
 
 
-def _telling(
+def _decisive_part(
     spectrum: Spectrum, mask: Bool[np.ndarray, " n"], player: int, rng: np.random.Generator
 ) -> Bool[np.ndarray, " n"]:
-    """The part K of the circuit without which the spectrum's terms say that a player matters most."""
+    """The part K of the circuit without which a player's effect on the spectrum's terms is largest."""
     terms = replace(spectrum, predictor=None)
     others = mask.copy()
     others[player] = False
-    parts = np.concatenate([others[None] & False, parts_of(others, _TRIED, rng)])
+    parts = np.concatenate([others[None] & False, random_parts(others, _PARTS, rng)])
     kept = mask & ~parts
     fewer = kept.copy()
     fewer[:, player] = False
     return parts[np.abs(terms(kept) - terms(fewer)).argmax()]
 
 
-def parts_of(
+def random_parts(
     mask: Bool[np.ndarray, " n"], count: int, rng: np.random.Generator
 ) -> Bool[np.ndarray, "k n"]:
-    """Distinct parts of a set, not empty: at random, or all of them where there are no more."""
+    """Up to ``count`` distinct parts of a set, not empty; each player is in with probability one half."""
     inside = np.flatnonzero(mask)
     c = len(inside)
     if count == 0 or c == 0:
@@ -128,9 +147,9 @@ def parts_of(
     if c < 16 and 2**c - 1 <= count:
         every = chain.from_iterable(combinations(inside, k) for k in range(1, c + 1))
         return np.stack([np.isin(np.arange(len(mask)), part) for part in every])
-    found: dict[bytes, np.ndarray] = {}
-    while len(found) < count:
+    parts: dict[bytes, np.ndarray] = {}
+    while len(parts) < count:
         part = mask & (rng.random(len(mask)) < 0.5)
         if part.any():
-            found.setdefault(part.tobytes(), part)
-    return np.stack(list(found.values()))
+            parts.setdefault(part.tobytes(), part)
+    return np.stack(list(parts.values()))

@@ -1,4 +1,4 @@
-"""Every way of choosing kept sets, asked on the same questions and held to the same budget."""
+"""All methods of choosing kept sets, compared on the same questions at the same budget."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import numpy as np
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import ValueFunction
-from spex_mech.pruning import methods as choosers
-from spex_mech.pruning.methods import Chooser, Metered, Problem
+from spex_mech.pruning import methods
+from spex_mech.pruning.methods import Metered, Method, Problem
 from spex_mech.pruning.methods import model as model_rankings
 from spex_mech.pruning.prune import OURS, Pruned
 
 LASSO, RANDOM = "lasso ranking", "best of random"
 
-CHOOSERS: Mapping[str, Chooser] = {
-    OURS: choosers.surrogate_search(),
-    LASSO: choosers.lasso_ranking(),
+METHODS: Mapping[str, Method] = {
+    OURS: methods.surrogate_search(),
+    LASSO: methods.lasso_ranking(),
     "taylor": model_rankings.taylor,
     "signed taylor": model_rankings.signed_taylor,
-    "knock-out": choosers.knock_out,
-    "greedy removal": choosers.greedy_removal,
-    RANDOM: choosers.best_of_random,
+    "knock-out": methods.knock_out,
+    "greedy removal": methods.greedy_removal,
+    RANDOM: methods.best_of_random,
     "attention entropy": model_rankings.attention_entropy,
     "output norm": model_rankings.output_norm,
-    "random": choosers.random_order,
+    "random": methods.random_order,
 }
 """Every method by name. Those that look inside the model need a `TaskGame`; entropy and norm also heads."""
 
@@ -37,21 +37,21 @@ def choose_all(
     *,
     budget: int,
     seed: int,
-    methods: Mapping[str, Chooser] = CHOOSERS,
+    methods: Mapping[str, Method] = METHODS,
 ) -> list[Pruned]:
     """Kept sets by every method, each at every size, at the same budget and on the same questions.
 
-    A method is stopped where it asks for more different masks than the budget; what it reads off the
-    model itself is counted in ablations. Masks that several methods ask for are counted for each, so
-    the answer of one does not depend on the others; give a `choosers.Remembered` or an
+    A method that evaluates more different masks than the budget is stopped; passes through the model itself
+    are counted in ablations. Masks that several methods evaluate are counted for each, so that the result
+    of one does not depend on the others; give a `methods.Remembered` or an
     `evaluation.Recorded` game to evaluate them once.
 
     Args:
         game: the game on the search questions.
         keeps: numbers of players to keep.
         budget: true ablations that each method may spend on all sizes together.
-        seed: seed of whatever the methods draw.
-        methods: name to method; a subset or an extension of `CHOOSERS`.
+        seed: seed of all that the methods draw.
+        methods: name to method; a subset or an extension of `METHODS`.
 
     Returns:
         Method by method, in the order of ``methods``, and size by size, in the order of ``keeps``. The
@@ -59,7 +59,7 @@ def choose_all(
 
     Raises:
         InputError: no sizes, sizes out of range, twice or not whole, or a budget or game that a method
-            cannot do with.
+            cannot use.
     """
     sizes = _sizes(keeps, game.players.n)
     every: list[Pruned] = []

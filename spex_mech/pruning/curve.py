@@ -1,9 +1,9 @@
-"""The whole curve of value against size in one search, in which every size helps the others."""
+"""`prune_curve`: kept sets of several sizes from one search; and `smallest`, which prunes to a value."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -12,22 +12,22 @@ from jaxtyping import Bool
 from spex_mech.core.errors import InputError
 from spex_mech.core.limits import Limit
 from spex_mech.core.spectrum import Spectrum
-from spex_mech.pruning.moves import Budget, resized
+from spex_mech.pruning.moves import AllowedSets, SetFunction, resized
 from spex_mech.pruning.prune import (
     Pruned,
+    best_found,
     check_ablations,
     check_players,
     descend,
+    feasible_set,
     first_starts,
-    found,
-    programmed,
     size_of,
 )
-from spex_mech.pruning.search import Evaluated, Evidence, Game, carried, explore
+from spex_mech.pruning.search import Evaluated, SearchState, resize_sets, search_sets
 
-_BETWEEN = 0.4  # of the ablations go to sizes between those asked for, on the way down
-_UP = 0.3  # and so many to a second visit, from the smallest size to the largest
-_TRY, _PATIENCE = 8, 2  # ablations of one try of a size, and tries that may fail in a row
+_BETWEEN = 0.4  # share of the ablations for sizes between those of the curve, from large to small
+_UP = 0.3  # share for a second visit to the curve's sizes, from small to large
+_TRY, _PATIENCE = 8, 2  # ablations of one try of a size, and tries in a row that may fail
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class PruningCurve:
 
     Attributes:
         points: one for each size, largest first. The ``ablations`` of each are those of the whole search.
-        ablations: true ablations spent, all sizes together.
+        ablations: ablations spent, all sizes together.
     """
 
     points: tuple[Pruned, ...]
@@ -64,7 +64,7 @@ class PruningCurve:
 
 
 def prune_curve(
-    game: Game,
+    game: SetFunction,
     spectrum: Spectrum,
     *,
     keeps: Sequence[int | float],
@@ -76,18 +76,18 @@ def prune_curve(
 ) -> PruningCurve:
     """Find a good set of every size, in one search.
 
-    The search goes down from all players, through sizes between those asked for, and then up again.
-    Every size starts from the best sets of the last one, and all true ablations, of whatever size,
+    The search goes from all players down to the smallest size, through sizes between those of ``keeps``, and
+    then up again. Every size starts from the best sets of the size before, and the ablations of all sizes
     correct one surrogate. No mask is ablated twice.
 
     Args:
         game: the value function; called on bool masks (m, n).
         spectrum: the decoded surrogate of the same players.
         keeps: numbers or shares of players to keep; see `prune`.
-        validate: true ablations to spend, all sizes together.
-        limits: limits that every size has to keep; see `prune`.
+        validate: ablations to spend, all sizes together.
+        limits: limits that every set has to satisfy; see `prune`.
         known: a `Run` of this very game, or other masks with their values, which are not ablated again.
-        claim: another metric that matters in the end; see `prune`.
+        claim: another metric that the sets will be reported in; see `prune`.
         seed: seed of the random starts.
 
     Raises:
@@ -100,27 +100,26 @@ def prune_curve(
     if not sizes:
         raise InputError("keeps is empty; give the sizes of the curve, such as [28, 20, 12]")
     rng = np.random.default_rng(seed)
-    evidence = Evidence(game, spectrum, known, claim)
-    budgets = [Budget(n, size, tuple(limits)) for size in sizes]
-    known_sets = [programmed(spectrum, budget) for budget in budgets]
-    optima = [optimum for _, optimum in known_sets]
+    state = SearchState(game, spectrum, known, claim)
+    levels = [AllowedSets(n, size, tuple(limits)) for size in sizes]
+    feasible_sets = [feasible_set(spectrum, level) for level in levels]
+    optima = [optimum for _, optimum in feasible_sets]
     starts = [
-        first_starts(spectrum, budget, rng, allowed)
-        for budget, (allowed, _) in zip(budgets, known_sets, strict=True)
+        first_starts(spectrum, level, rng, feasible)
+        for level, (feasible, _) in zip(levels, feasible_sets, strict=True)
     ]
     if validate:
-        _down(evidence, budgets, starts, validate, rng)
-        _up(evidence, budgets, validate, rng)
-    points = [
-        found(evidence, spectrum, *each) for each in zip(budgets, starts, optima, strict=True)
-    ]
-    return PruningCurve(
-        tuple(replace(point, ablations=evidence.spent) for point in points), evidence.spent
+        _down(state, levels, starts, validate, rng)
+        _up(state, levels, validate, rng)
+    points = (
+        best_found(state, spectrum, level, level_starts, optimum)
+        for level, level_starts, optimum in zip(levels, starts, optima, strict=True)
     )
+    return PruningCurve(tuple(points), state.spent)
 
 
 def smallest(
-    game: Game,
+    game: SetFunction,
     spectrum: Spectrum,
     *,
     at_least: float,
@@ -129,20 +128,20 @@ def smallest(
     known: Evaluated | None = None,
     seed: int = 0,
 ) -> Pruned:
-    """The fewest players whose true value is at least ``at_least``: prune to an accuracy, not to a size.
+    """The fewest players whose measured value is at least ``at_least``: prune to a value, not to a size.
 
-    Tries the smallest size at which the corrected surrogate promises that value, with 8 ablations at a
-    time; where 16 in a row do not reach it, the next try is larger; at the end one player less than the
-    best success. Every ablation corrects the surrogate for all sizes. That no smaller set would do is
-    not proven.
+    Tries the smallest size at which the corrected surrogate expects that value, with 8 ablations at a time.
+    Where 16 in a row do not reach it, a larger size is tried; in the end one player less than the smallest
+    success. Every ablation corrects the surrogate for all sizes. It is not proven that no smaller set has
+    the value.
 
     Args:
         game: the value function; called on bool masks (m, n).
         spectrum: the decoded surrogate of the same players.
         at_least: the value to reach, in the units of the game's metric, on the game's own examples: leave
-            room for questions that the search does not see, or choose by `choose_size`.
-        validate: true ablations to spend; one at least, because promises are not values.
-        limits: limits that the set has to keep as well; see `prune`.
+            a margin for questions that the search does not see, or choose by `choose_size`.
+        validate: ablations to spend, one at least.
+        limits: limits that the set has to satisfy as well; see `prune`.
         known: a `Run` of this very game, or other masks with their values, which are not ablated again.
         seed: seed of the random starts.
 
@@ -151,56 +150,54 @@ def smallest(
     """
     check_players(game, spectrum, known)
     if validate < 1:
-        raise InputError(f"validate is {validate}; finding the smallest set takes true ablations")
+        raise InputError(f"validate is {validate}; finding the smallest set takes ablations")
     if not np.isfinite(at_least):
         raise InputError(f"at_least is {at_least}, expected a value of the game")
     n, rng = spectrum.n, np.random.default_rng(seed)
-    free = Budget(n, None, tuple(limits))
-    evidence = Evidence(game, spectrum, known)
-    everything = np.ones((1, n), dtype=bool)
-    allowed, _ = programmed(spectrum, free)
-    top = everything[0] if allowed is None else allowed
-    evidence.ask(top[None])
-    failed, tries = 0, 0  # sizes up to this one have been given up
-    while evidence.spent < validate:
-        reached = _reached(evidence, free, at_least)
+    any_size = AllowedSets(n, None, tuple(limits))
+    state = SearchState(game, spectrum, known)
+    feasible, _ = feasible_set(spectrum, any_size)
+    top = np.ones(n, dtype=bool) if feasible is None else feasible
+    state.ablate(top[None])
+    failed, tries = 0, 0  # sizes up to ``failed`` have been given up
+    while state.spent < validate:
+        reached = _reached(state, any_size, at_least)
         above = n + 1 if reached is None else int(reached.sum())
         leader = top if reached is None else reached
-        size = _promising(evidence, free, leader, failed, above, at_least)
+        size = _size_to_try(state, any_size, leader, failed, above, at_least)
         if size is None:
             break
-        here, before = Budget(n, size, free.limits), evidence.spent
+        level, before = any_size.of_size(size), state.spent
         starts = np.concatenate(
-            [carried(evidence, here, leader[None]), first_starts(spectrum, here, rng)[:2]]
+            [resize_sets(state, level, leader[None]), first_starts(spectrum, level, rng)[:2]]
         )
-        explore(evidence, here, min(_TRY, validate - evidence.spent), starts=starts, rng=rng)
-        if evidence.best(here)[1][:1] >= at_least:
+        search_sets(state, level, min(_TRY, validate - state.spent), starts=starts, rng=rng)
+        if state.best(level)[1][:1] >= at_least:
             tries = 0
             continue
         tries += 1
         if tries >= _PATIENCE and size > failed:
             failed, tries = size, 0
-        if evidence.spent == before:
+        if state.spent == before:
             if size >= above - 1 or size >= n:
                 break
             failed = max(failed, size)
-    reached = _reached(evidence, free, at_least)
+    reached = _reached(state, any_size, at_least)
     if reached is None:
-        best, values = evidence.best(free)
+        best, values = state.best(any_size)
         raise InputError(
-            f"no set with a value of at least {at_least:g} was found in {evidence.spent} ablations; the "
+            f"no set with a value of at least {at_least:g} was found in {state.spent} ablations; the "
             f"best has {int(best[0].sum())} players and {values[0]:.4g}; ask for less, or raise validate"
         )
-    return found(evidence, spectrum, Budget(n, int(reached.sum()), free.limits), reached[None])
+    return best_found(state, spectrum, any_size.of_size(int(reached.sum())), reached[None])
 
 
 def keep_rates(keeps: Sequence[int | float], n: int) -> tuple[float, float]:
-    """The range of keep rates of a design that serves these sizes, for `designs.biased`.
+    """Keep rates (low, high) of a `designs.biased` whose spectrum is to be pruned to these sizes.
 
-    A surrogate is right where it was taught. Masks of the sizes asked for are what will be compared, so
-    the range ends at the smallest, half a standard deviation of a random set's size lower. A search
-    starts from all players and passes all sizes on the way down, so it ends near 1 above. Within it
-    every rate is equally likely.
+    A surrogate is accurate near the masks that it was fitted to. The range begins half a standard deviation
+    of a random set's size below the smallest of the sizes, and ends near 1, because a search goes from all
+    players through all sizes down to the smallest.
 
     Args:
         keeps: numbers or shares of players to keep; see `prune`.
@@ -217,23 +214,29 @@ def keep_rates(keeps: Sequence[int | float], n: int) -> tuple[float, float]:
     return float(np.clip(low, 0.02, 0.9)), float(max(0.95, 1.0 - 1.0 / n))
 
 
-def _reached(evidence: Evidence, free: Budget, at_least: float) -> np.ndarray | None:
-    """The smallest ablated set with the value, of equal ones the best."""
-    masks, values = evidence.best(free, evidence.count)
+def _reached(state: SearchState, any_size: AllowedSets, at_least: float) -> np.ndarray | None:
+    """The smallest ablated set that reaches the value; of several of that size, the best."""
+    masks, values = state.best(any_size, state.count)
     enough = masks[values >= at_least]
     return enough[enough.sum(axis=1).argmin()] if len(enough) else None
 
 
-def _promising(
-    evidence: Evidence, free: Budget, leader: np.ndarray, failed: int, above: int, at_least: float
+def _size_to_try(
+    state: SearchState,
+    any_size: AllowedSets,
+    leader: np.ndarray,
+    failed: int,
+    above: int,
+    at_least: float,
 ) -> int | None:
-    """The smallest size between two at which the corrected surrogate promises the value.
+    """The smallest size between ``failed`` and ``above`` at which the surrogate expects the value.
 
-    Without any, the largest; where none is left between them, one player less than the smallest success.
+    Where it expects it at none, the largest of these sizes; where no size lies between them, one player less
+    than the smallest success.
     """
     path, mask = {}, leader
     for size in range(min(above - 1, int(leader.sum())), 0, -1):
-        smaller = resized(evidence.quick, mask, Budget(free.n, size, free.limits))
+        smaller = resized(state.quick, mask, any_size.of_size(size))
         if smaller is not None:
             path[size] = mask = smaller
     if not path:
@@ -241,41 +244,47 @@ def _promising(
     open_sizes = [size for size in path if failed < size < above]
     if not open_sizes:
         return max(path)
-    promises = evidence.full(np.stack([path[size] for size in open_sizes]))
-    enough = [size for size, value in zip(open_sizes, promises, strict=True) if value >= at_least]
+    expected = state.full(np.stack([path[size] for size in open_sizes]))
+    enough = [size for size, value in zip(open_sizes, expected, strict=True) if value >= at_least]
     return min(enough, default=max(open_sizes))
 
 
 def _down(
-    evidence: Evidence,
-    budgets: list[Budget],
+    state: SearchState,
+    levels: list[AllowedSets],
     starts: list[np.ndarray],
     validate: int,
     rng: np.random.Generator,
 ) -> None:
-    """From all players to the smallest size; sizes between them get ablations by their number."""
-    n = budgets[0].n
+    """Search from all players down to the smallest size.
+
+    The sizes of the curve get equal numbers of ablations, the gaps between them numbers in proportion to
+    their width.
+    """
+    n = levels[0].n
     leaders = np.ones((1, n), dtype=bool)
-    between = 0 if budgets[0].limits else int(_BETWEEN * validate)
-    sizes = [b.keep or 0 for b in budgets]
-    gaps = [a - b for a, b in pairwise([n, *sizes])]
-    visits = _shares(int(validate * (1.0 - _UP)) - between, [1] * len(budgets))
-    ways = _shares(between, gaps)
-    for k, (budget, way, visit) in enumerate(zip(budgets, ways, visits, strict=True)):
-        goal = evidence.spent + way + visit
-        here = descend(evidence, leaders, budget, way, rng, starts[k])
-        explore(evidence, budget, max(0, goal - evidence.spent), starts=here, rng=rng)
-        best, _ = evidence.best(budget, 3)
+    between = 0 if levels[0].limits else int(_BETWEEN * validate)
+    sizes = [level.keep or 0 for level in levels]
+    gaps = [larger - smaller for larger, smaller in pairwise([n, *sizes])]
+    at_sizes = _shares(int(validate * (1.0 - _UP)) - between, [1] * len(levels))
+    in_gaps = _shares(between, gaps)
+    for k, (level, in_gap, at_size) in enumerate(zip(levels, in_gaps, at_sizes, strict=True)):
+        goal = state.spent + in_gap + at_size
+        level_starts = descend(state, leaders, level, in_gap, rng, starts[k])
+        search_sets(state, level, max(0, goal - state.spent), starts=level_starts, rng=rng)
+        best, _ = state.best(level, 3)
         leaders = best if len(best) else leaders
 
 
-def _up(evidence: Evidence, budgets: list[Budget], validate: int, rng: np.random.Generator) -> None:
-    """From the smallest size to the largest, with what is left; each starts from all others' best."""
-    for k, budget in enumerate(reversed(budgets)):
-        share = (validate - evidence.spent) // (len(budgets) - k)
-        others = [evidence.best(other, 2)[0] for other in budgets if other is not budget]
-        starts = carried(evidence, budget, np.concatenate([np.zeros((0, budget.n), bool), *others]))
-        explore(evidence, budget, share, starts=starts, rng=rng)
+def _up(
+    state: SearchState, levels: list[AllowedSets], validate: int, rng: np.random.Generator
+) -> None:
+    """Search from the smallest size to the largest, from the other sizes' best sets, with what is left."""
+    for k, level in enumerate(reversed(levels)):
+        share = (validate - state.spent) // (len(levels) - k)
+        others = [state.best(other, 2)[0] for other in levels if other is not level]
+        starts = resize_sets(state, level, np.concatenate([np.zeros((0, level.n), bool), *others]))
+        search_sets(state, level, share, starts=starts, rng=rng)
 
 
 def _shares(total: int, weights: Sequence[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Searching kept sets on a surrogate: neighbours within a budget, climbing, growing and shrinking."""
+"""Sets of players next to one another: swaps, climbing on a surrogate, and changes of size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float64
 
 from spex_mech.core.limits import Limit
 
-Surrogate = Callable[[Bool[np.ndarray, "m n"]], Float64[np.ndarray, " m"]]
+SetFunction = Callable[[Bool[np.ndarray, "m n"]], Float64[np.ndarray, " m"]]
+"""Values (m,) of masks (m, n), True = kept: a game, or a surrogate of one."""
 
 _MANY_SWAPS = 40_000
 _FEW_PLAYERS = 96  # on either side of a swap, where there are too many swaps
@@ -20,13 +21,13 @@ _FILLINGS = 8  # ways to fill a group that another makes room for
 
 
 @dataclass(frozen=True, eq=False)
-class Budget:
-    """Which sets may be kept.
+class AllowedSets:
+    """The sets that may be kept.
 
     Attributes:
         n: number of players.
         keep: how many to keep; None for any number.
-        limits: what they may take.
+        limits: upper bounds on what the kept players use.
     """
 
     n: int
@@ -34,13 +35,17 @@ class Budget:
     limits: Sequence[Limit] = ()
 
     def allows(self, masks: Bool[np.ndarray, "m n"]) -> Bool[np.ndarray, " m"]:
-        """Which sets are of the size and within all limits."""
+        """Whether each set has the size and is within all limits."""
         inside = np.ones(len(masks), dtype=bool)
         if self.keep is not None:
             inside &= masks.sum(axis=1) == self.keep
         for limit in self.limits:
             inside &= limit.allows(masks)
         return inside
+
+    def of_size(self, keep: int) -> AllowedSets:
+        """Sets of another size within the same limits."""
+        return AllowedSets(self.n, keep, self.limits)
 
 
 def swaps(mask: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, "s n"]:
@@ -49,37 +54,38 @@ def swaps(mask: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, "s n"]:
 
 
 def neighbours(
-    mask: Bool[np.ndarray, " n"], budget: Budget, surrogate: Surrogate | None = None
+    mask: Bool[np.ndarray, " n"], allowed: AllowedSets, surrogate: SetFunction | None = None
 ) -> Bool[np.ndarray, "s n"]:
-    """The sets next to one: a swap away, a player more or less where the size is free, a group for another.
+    """The allowed sets next to one.
 
-    A limit on groups needs the last: between two sets that keep all of one group there is no way by
-    single swaps. Where there are more than 40,000 swaps, only those among the 96 kept players that a
-    surrogate misses least and the 96 removed ones that it wants most.
+    They differ by a swap of two players, by one player where the size is free, or by one group of a limit
+    exchanged for another. Groups are exchanged whole because single swaps cannot lead from one full group to
+    another. Where there are more than 40,000 swaps, only those of the 96 kept players whose removal costs
+    the surrogate least and of the 96 removed ones whose return raises it most.
     """
     kept, gone = np.flatnonzero(mask), np.flatnonzero(~mask)
     if surrogate is not None and len(kept) * len(gone) > _MANY_SWAPS:
         kept = kept[np.argsort(-surrogate(_flipped(mask, kept)), kind="stable")[:_FEW_PLAYERS]]
         gone = gone[np.argsort(-surrogate(_flipped(mask, gone)), kind="stable")[:_FEW_PLAYERS]]
-    near = [_exchanged(mask, kept, gone), *_group_moves(mask, budget)]
-    if budget.keep is None:
+    near = [_exchanged(mask, kept, gone), *_group_moves(mask, allowed)]
+    if allowed.keep is None:
         near.append(_flipped(mask, np.arange(len(mask))))
-    found = np.concatenate(near)
-    return found[budget.allows(found)]
+    sets = np.concatenate(near)
+    return sets[allowed.allows(sets)]
 
 
 def climb(
-    surrogate: Surrogate, mask: Bool[np.ndarray, " n"], budget: Budget
+    surrogate: SetFunction, mask: Bool[np.ndarray, " n"], allowed: AllowedSets
 ) -> Bool[np.ndarray, " n"]:
-    """The best neighbour, and its best neighbour, until none is better.
+    """Move to the best neighbour again and again, until no neighbour is better.
 
-    Most steps look only at exchanges of players that are little missed for some that are much wanted, one
-    or many at a time; all `neighbours` are looked at where these do not help.
+    Most steps look only at exchanges of kept players whose removal costs least for removed ones whose return
+    gains most, one or many at a time; all `neighbours` are looked at where none of these is better.
     """
     value = surrogate(mask[None])[0]
     while True:
-        for look in (_likely, neighbours):
-            near = look(mask, budget, surrogate)
+        for sets_near in (_likely, neighbours):
+            near = sets_near(mask, allowed, surrogate)
             values = surrogate(near)
             if len(near) and values.max() > value + 1e-12:
                 mask, value = near[values.argmax()], values.max()
@@ -89,46 +95,50 @@ def climb(
 
 
 def resized(
-    surrogate: Surrogate, mask: Bool[np.ndarray, " n"], budget: Budget
+    surrogate: SetFunction, mask: Bool[np.ndarray, " n"], allowed: AllowedSets
 ) -> Bool[np.ndarray, " n"] | None:
-    """A set brought within a budget: the least missed players go, or the most wanted come, in turn.
+    """A set made an allowed one: the players whose removal costs least go, or those that gain most come.
 
-    One at a time, or an eighth of what is to go or to come, if that is more. None where it does not lead
-    to an allowed set.
+    They go or come one at a time, or an eighth of the difference in size at a time, if that is more. None
+    where this does not lead to an allowed set.
     """
-    loose = Budget(budget.n, None, budget.limits)
-    size = budget.n if budget.keep is None else budget.keep
+    any_size = AllowedSets(allowed.n, None, allowed.limits)
+    size = allowed.n if allowed.keep is None else allowed.keep
     while mask.sum() > size:
         mask = _moved(surrogate, mask, np.flatnonzero(mask), int(mask.sum()) - size)
-    while mask.any() and not loose.allows(mask[None])[0]:
+    while mask.any() and not any_size.allows(mask[None])[0]:
         mask = _moved(surrogate, mask, np.flatnonzero(mask), 1)
-    while budget.keep is not None and mask.sum() < size:
+    while allowed.keep is not None and mask.sum() < size:
         gone = np.flatnonzero(~mask)
-        free = gone if not budget.limits else gone[loose.allows(_flipped(mask, gone))]
+        free = gone if not allowed.limits else gone[any_size.allows(_flipped(mask, gone))]
         if not len(free):
             return None
-        surplus = size - int(mask.sum()) if not budget.limits else 1
+        surplus = size - int(mask.sum()) if not allowed.limits else 1
         mask = _moved(surrogate, mask, free, surplus)
-    return mask if budget.allows(mask[None])[0] else None
+    return mask if allowed.allows(mask[None])[0] else None
 
 
-def random_sets(budget: Budget, count: int, rng: np.random.Generator) -> Bool[np.ndarray, "c n"]:
-    """Up to ``count`` random allowed sets: players in random order, each kept if the limits let it."""
-    n, size = budget.n, budget.n if budget.keep is None else budget.keep
-    if not budget.limits:
+def random_sets(
+    allowed: AllowedSets, count: int, rng: np.random.Generator
+) -> Bool[np.ndarray, "c n"]:
+    """Up to ``count`` random allowed sets: players in random order, each kept if the limits allow it."""
+    n, size = allowed.n, allowed.n if allowed.keep is None else allowed.keep
+    if not allowed.limits:
         return rng.permuted(np.tile(np.arange(n) < size, (count, 1)), axis=1)
-    found = np.zeros((count, n), dtype=bool)
-    for row in found:
+    sets = np.zeros((count, n), dtype=bool)
+    for row in sets:
         for i in rng.permutation(n):
             if row.sum() == size:
                 break
             row[i] = True
-            row[i] = all(limit.allows(row[None])[0] for limit in budget.limits)
-    return found[budget.allows(found)]
+            row[i] = all(limit.allows(row[None])[0] for limit in allowed.limits)
+    return sets[allowed.allows(sets)]
 
 
-def _moved(surrogate: Surrogate, mask: np.ndarray, players: np.ndarray, surplus: int) -> np.ndarray:
-    """The mask with the players whose change does best changed, at most an eighth of the surplus."""
+def _moved(
+    surrogate: SetFunction, mask: np.ndarray, players: np.ndarray, surplus: int
+) -> np.ndarray:
+    """The mask with the players changed whose change is best, at most an eighth of the surplus."""
     best = np.argsort(-surrogate(_flipped(mask, players)), kind="stable")[: max(1, surplus // 8)]
     out = mask.copy()
     out[players[best]] ^= True
@@ -136,9 +146,9 @@ def _moved(surrogate: Surrogate, mask: np.ndarray, players: np.ndarray, surplus:
 
 
 def _likely(
-    mask: Bool[np.ndarray, " n"], budget: Budget, surrogate: Surrogate
+    mask: Bool[np.ndarray, " n"], allowed: AllowedSets, surrogate: SetFunction
 ) -> Bool[np.ndarray, "s n"]:
-    """Swaps among the 8 players on either side whose single moves do best, and several swaps at once."""
+    """Swaps among the 8 players on either side whose single moves are best, and several swaps at once."""
     kept, gone = np.flatnonzero(mask), np.flatnonzero(~mask)
     fewer, more = _flipped(mask, kept), _flipped(mask, gone)
     kept = kept[np.argsort(-surrogate(fewer), kind="stable")]
@@ -150,10 +160,10 @@ def _likely(
         many[kept[:together]], many[gone[:together]] = False, True
         near.append(many[None])
         together *= 2
-    if budget.keep is None:
+    if allowed.keep is None:
         near += [fewer, more]
-    found = np.concatenate(near)
-    return found[budget.allows(found)]
+    sets = np.concatenate(near)
+    return sets[allowed.allows(sets)]
 
 
 def _flipped(mask: np.ndarray, players: np.ndarray) -> np.ndarray:
@@ -171,15 +181,15 @@ def _exchanged(mask: np.ndarray, kept: np.ndarray, gone: np.ndarray) -> np.ndarr
     return out
 
 
-def _group_moves(mask: np.ndarray, budget: Budget) -> list[np.ndarray]:
+def _group_moves(mask: np.ndarray, allowed: AllowedSets) -> list[np.ndarray]:
     """One group's kept players for as many (or, where the size is free, all) of another group."""
     moves = []
-    for limit in budget.limits:
+    for limit in allowed.limits:
         groups = [list(members) for members, _ in limit.groups]
         for alive in (g for g in groups if mask[g].any()):
             leaving = [i for i in alive if mask[i]]
             for dead in (g for g in groups if not mask[g].any()):
-                coming = len(dead) if budget.keep is None else len(leaving)
+                coming = len(dead) if allowed.keep is None else len(leaving)
                 for filling in islice(combinations(dead, coming), _FILLINGS):
                     moved = mask.copy()
                     moved[leaving], moved[list(filling)] = False, True

@@ -1,4 +1,4 @@
-"""Pruning: which players to keep, found on a surrogate and checked by true ablations."""
+"""`prune`: which players to keep, searched on a surrogate and checked by ablations."""
 
 from __future__ import annotations
 
@@ -12,18 +12,24 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.limits import Limit
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.pruning.integer_program import Optimum, best_set
-from spex_mech.pruning.moves import Budget, random_sets, resized
-from spex_mech.pruning.search import Evaluated, Evidence, Game, candidates, carried, explore
+from spex_mech.pruning.moves import AllowedSets, SetFunction, random_sets, resized
+from spex_mech.pruning.search import (
+    Evaluated,
+    SearchState,
+    candidates,
+    resize_sets,
+    search_sets,
+)
 
 OURS = "ours"
 """The name of this package's own method among all methods."""
 
 _STARTS = 24
-_STARTED_PLAYERS = 4000  # in all starts together: a climb takes longer with many players
-_FEASIBLE_SECONDS = 10.0
-_DESCENT = 0.4  # of the ablations go to sizes between all players and the one asked for
-_EQUAL = 1e-9
-_PER_LEVEL = 4  # ablations that such a size is worth at least
+_STARTED_PLAYERS = 4000  # in all starts together, because a climb takes longer with many players
+FEASIBLE_SECONDS = 10.0  # for an integer program that looks for any set within limits
+_DESCENT = 0.4  # share of the ablations for sizes between all players and the size to keep
+_PER_LEVEL = 4  # fewest ablations for each such size
+_EQUAL = 1e-9  # values that differ by less are the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,62 +63,58 @@ class Pruned:
 
 
 def prune(
-    game: Game,
+    game: SetFunction,
     spectrum: Spectrum,
     *,
     keep: int | float | None = None,
     limits: Sequence[Limit] = (),
     validate: int = 200,
-    programme: float = 0.0,
     known: Evaluated | None = None,
     claim: str | None = None,
     seed: int = 0,
 ) -> Pruned:
-    """Find a set of players whose value is high, within a budget.
+    """Find a set of players whose value is high, of one size or within limits.
 
-    Swap search on the spectrum's terms from several starts yields candidates, which its full model
-    ranks and which are truly ablated in rounds. After every round a Gaussian process of the errors
-    corrects the surrogate where the search now looks, and the search goes on from the best sets so far
-    and where the corrected surrogate hopes for more: a surrogate is most wrong where it promises most.
-    With a number to keep and no limits, two fifths of the ablations go to the sizes on the way down from
-    all players, so that the surrogate is right before the search arrives. Nothing outside the game's own
-    examples is looked at.
+    A swap search on the spectrum's terms from several starts gives candidates; the spectrum's full model
+    ranks them, and the best are ablated in rounds. After every round a Gaussian process of the errors
+    corrects the surrogate, and the search goes on from the best sets so far and from sets of which the
+    corrected surrogate expects more. The correction matters because a search picks the sets that the
+    surrogate overrates. With a number to keep and no limits, two fifths of the ablations are spent on sizes
+    between all players and that number, so that the surrogate is corrected before the search arrives at
+    it. Only the game's own examples are used.
 
     Args:
         game: the value function; called on bool masks (m, n).
         spectrum: the decoded surrogate of the same players.
         keep: number of players to keep; as a float between 0 and 1 the share of them, rounded down but
             one at least; None leaves the number to the limits.
-        limits: what the kept players may take in all: `limits.per_layer`, `limits.kv_groups`,
-            `parameter_counts.parameter_limit`, or a `Limit` of your own.
-        validate: true ablations to spend on checking and improving candidates.
-        programme: seconds for the integer programme that finds the best set of the spectrum's terms
-            (`programme.best_set`), from which the search starts as well; 0 leaves it out, unless there
-            are limits.
+        limits: upper bounds on what the kept players use: `per_layer`, `kv_groups`, `parameter_limit`, or a
+            `Limit` of your own. With limits an integer program looks for a first set within them.
+        validate: ablations to spend on checking and improving candidates.
         known: a `Run` of this very game, or other masks with their values, which are not ablated again.
-        claim: another metric that matters in the end, such as ``accuracy`` for a game of margins, whose
-            noise is smaller: of the ablated sets within one standard error of the best (paired over the
-            examples) the best in this metric is taken. Needs a `TaskGame`.
+        claim: another metric that the set will be reported in, such as ``accuracy`` for a game of margins:
+            of the ablated sets within one standard error of the best (paired over the examples) the best in
+            this metric is taken. Needs a `TaskGame`.
         seed: seed of the random starts.
 
     Raises:
-        InputError: ``keep`` out of range, limits that no such set satisfies (the message says which, and
-            the least that is possible), neither ``keep`` nor limits, or a spectrum of other players.
+        InputError: ``keep`` out of range, limits that no set of the size satisfies (the message says which,
+            and the least that is possible), neither ``keep`` nor limits, or a spectrum of other players.
     """
     check_players(game, spectrum, known)
-    budget = Budget(spectrum.n, size_of(keep, spectrum.n), tuple(limits))
-    if budget.keep is None and not limits:
+    allowed = AllowedSets(spectrum.n, size_of(keep, spectrum.n), tuple(limits))
+    if allowed.keep is None and not limits:
         raise InputError("give keep=, a number or share of players to keep, or limits=")
     check_ablations(validate)
     rng = np.random.default_rng(seed)
-    evidence = Evidence(game, spectrum, known, claim)
-    allowed, optimum = programmed(spectrum, budget, programme)
-    starts = first_starts(spectrum, budget, rng, allowed)
-    if validate and budget.keep is not None and not limits:
+    state = SearchState(game, spectrum, known, claim)
+    feasible, optimum = feasible_set(spectrum, allowed)
+    starts = first_starts(spectrum, allowed, rng, feasible)
+    if validate and allowed.keep is not None and not limits:
         full = np.ones((1, spectrum.n), dtype=bool)
-        starts = descend(evidence, full, budget, int(_DESCENT * validate), rng, starts)
-    explore(evidence, budget, validate - evidence.spent, starts=starts, rng=rng)
-    return found(evidence, spectrum, budget, starts, optimum)
+        starts = descend(state, full, allowed, int(_DESCENT * validate), rng, starts)
+    search_sets(state, allowed, validate - state.spent, starts=starts, rng=rng)
+    return best_found(state, spectrum, allowed, starts, optimum)
 
 
 def ranked(scores: Float64[np.ndarray, " n"], keep: int) -> Bool[np.ndarray, " n"]:
@@ -148,7 +150,7 @@ def check_ablations(validate: int) -> None:
         raise InputError(f"validate is {validate}, expected a number of ablations, 0 or more")
 
 
-def check_players(game: Game, spectrum: Spectrum, known: Evaluated | None) -> None:
+def check_players(game: SetFunction, spectrum: Spectrum, known: Evaluated | None) -> None:
     """Refuse a spectrum or known values of other players.
 
     Raises:
@@ -166,21 +168,18 @@ def check_players(game: Game, spectrum: Spectrum, known: Evaluated | None) -> No
         )
 
 
-def programmed(
-    spectrum: Spectrum, budget: Budget, seconds: float = 0.0
+def feasible_set(
+    spectrum: Spectrum, allowed: AllowedSets
 ) -> tuple[Bool[np.ndarray, " n"] | None, Optimum | None]:
-    """A set within the budget to start from, and the optimum of the spectrum's terms.
+    """A set within the limits to start from, and the best set of the spectrum's terms; None without limits.
 
-    Neither without limits, unless ``seconds`` asks for it. With limits, a set that keeps them is always
-    programmed, on single players alone; the optimum is None where all terms are too many or take too long.
+    With limits, an integer program of the terms of single players always gives a first set. That of all terms
+    gives a better one, the optimum, which is None where the terms are too many or it takes too long.
 
     Raises:
-        InputError: limits that no set satisfies; or with ``seconds``, terms that cannot be programmed.
+        InputError: limits that no set satisfies.
     """
-    if seconds > 0:
-        optimum = best_set(spectrum, keep=budget.keep, limits=budget.limits, seconds=seconds)
-        return optimum.mask, optimum
-    if not budget.limits:
+    if not allowed.limits:
         return None, None
     singles = spectrum.degrees <= 1
     first = replace(
@@ -189,7 +188,7 @@ def programmed(
         coefficients=spectrum.coefficients[singles],
         predictor=None,
     )
-    within = {"keep": budget.keep, "limits": budget.limits, "seconds": _FEASIBLE_SECONDS}
+    within = {"keep": allowed.keep, "limits": allowed.limits, "seconds": FEASIBLE_SECONDS}
     start = best_set(first, **within).mask
     try:
         optimum = best_set(spectrum, **within)
@@ -200,67 +199,69 @@ def programmed(
 
 def first_starts(
     spectrum: Spectrum,
-    budget: Budget,
+    allowed: AllowedSets,
     rng: np.random.Generator,
-    allowed: Bool[np.ndarray, " n"] | None = None,
+    feasible: Bool[np.ndarray, " n"] | None = None,
 ) -> Bool[np.ndarray, "s n"]:
-    """Sets to search from: a given one, by first-order coefficient, by greedy removal, and at random."""
+    """Allowed sets to search from: by greedy removal, ``feasible``, by first-order coefficient, random."""
     terms = replace(spectrum, predictor=None)
     everything = np.ones(spectrum.n, dtype=bool)
-    made = [resized(terms, everything, budget), allowed]
-    if budget.keep is not None:
-        made.append(ranked(np.array([-spectrum[(i,)] for i in range(spectrum.n)]), budget.keep))
+    masks = [resized(terms, everything, allowed), feasible]
+    if allowed.keep is not None:
+        masks.append(ranked(np.array([-spectrum[(i,)] for i in range(spectrum.n)]), allowed.keep))
     count = min(_STARTS, max(2, _STARTED_PLAYERS // spectrum.n))
-    known = np.array([mask for mask in made if mask is not None], dtype=bool)
-    starts = np.concatenate([known.reshape(-1, spectrum.n), random_sets(budget, count, rng)])
-    return starts[budget.allows(starts)]
+    chosen = np.array([mask for mask in masks if mask is not None], dtype=bool)
+    starts = np.concatenate([chosen.reshape(-1, spectrum.n), random_sets(allowed, count, rng)])
+    return starts[allowed.allows(starts)]
 
 
 def descend(
-    evidence: Evidence,
+    state: SearchState,
     leaders: Bool[np.ndarray, "l n"],
-    budget: Budget,
+    allowed: AllowedSets,
     ablations: int,
     rng: np.random.Generator,
     starts: Bool[np.ndarray, "s n"],
 ) -> Bool[np.ndarray, "t n"]:
-    """Spend ablations at sizes between that of ``leaders`` and a smaller budget's.
+    """Spend ablations on sizes between that of ``leaders`` and the smaller size of ``allowed``.
 
     Returns:
-        ``starts``, and the best sets of the sizes above brought down to the budget.
+        The best sets of the last size above, made allowed ones, and then ``starts``.
     """
-    top, bottom = int(leaders[0].sum()), budget.keep or 0
+    top, bottom = int(leaders[0].sum()), allowed.keep or 0
     levels = min(top - bottom - 1, ablations // _PER_LEVEL)
     for level in range(levels):
         size = top - round((top - bottom) * (level + 1) / (levels + 1))
-        here = Budget(budget.n, size, budget.limits)
+        level_sets = allowed.of_size(size)
         share = ablations * (level + 1) // levels - ablations * level // levels
-        explore(evidence, here, share, starts=carried(evidence, here, leaders), rng=rng)
-        best, _ = evidence.best(here, 3)
+        search_sets(
+            state, level_sets, share, starts=resize_sets(state, level_sets, leaders), rng=rng
+        )
+        best, _ = state.best(level_sets, 3)
         leaders = best if len(best) else leaders
-    return np.concatenate([carried(evidence, budget, leaders), starts])
+    return np.concatenate([resize_sets(state, allowed, leaders), starts])
 
 
-def found(
-    evidence: Evidence,
+def best_found(
+    state: SearchState,
     spectrum: Spectrum,
-    budget: Budget,
+    allowed: AllowedSets,
     starts: Bool[np.ndarray, "s n"],
     optimum: Optimum | None = None,
 ) -> Pruned:
-    """The best set within a budget that was ablated; without any, the one that promises most.
+    """The best allowed set that was ablated; where none was, the one of which the surrogate expects most.
 
-    Of sets with the same value, as accuracies on few questions are, the one of which the corrected
+    Of sets with the same value, which accuracies on few questions often have, the one of which the corrected
     surrogate expects most.
     """
-    best, values = evidence.best(budget, evidence.count)
-    claimed = evidence.claimed(budget)
+    best, values = state.best(allowed, state.count)
+    claimed = state.best_by_claim(allowed)
     if claimed is not None:
         mask, measured = claimed
     elif len(best):
         equal = best[values >= values[0] - _EQUAL]
-        mask, measured = equal[evidence.full(equal).argmax()], float(values[0])
+        mask, measured = equal[state.full(equal).argmax()], float(values[0])
     else:
-        mask, measured = candidates(evidence, budget, starts, boldness=0.0)[0], None
-    predicted, expected = spectrum(mask[None])[0], evidence.full(mask[None])[0]
-    return Pruned(mask, float(predicted), measured, evidence.spent, optimum, float(expected))
+        mask, measured = candidates(state, allowed, starts, boldness=0.0)[0], None
+    predicted, expected = spectrum(mask[None])[0], state.full(mask[None])[0]
+    return Pruned(mask, float(predicted), measured, state.spent, optimum, float(expected))

@@ -1,8 +1,7 @@
-"""Spending true ablations on a search: ablate what is promising, correct the surrogate, search again."""
+"""Spending ablations on a search: ablate promising sets, correct the surrogate, search again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -14,18 +13,26 @@ from spex_mech.core.masks import mask_keys, unique, unpack
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.gp.likelihood import Prior
 from spex_mech.pruning.corrected import Corrected, correct, learn_errors
-from spex_mech.pruning.moves import Budget, climb, neighbours, random_sets, resized
-
-Game = Callable[[Bool[np.ndarray, "m n"]], Float64[np.ndarray, " m"]]
+from spex_mech.pruning.moves import (
+    AllowedSets,
+    SetFunction,
+    climb,
+    neighbours,
+    random_sets,
+    resized,
+)
 
 _ROUND = 8  # ablations between two corrections
 _LEADERS = 4
-_NEAR = 6  # optima whose neighbours are looked at
-_FEWEST = 6  # errors that are worth learning from
-_GROWTH = 1.5  # ablations, as a multiple, after which the errors are learnt anew
-_ELSEWHERE = 256  # random sets to choose from where nothing near is left
-# Standard deviations that are added to what is expected, to go where little is known.
-_BOLDNESS = 1.0
+_NEAR = 6  # local optima whose neighbours are candidates
+_FEWEST = 6  # ablations before errors are learnt
+_GROWTH = (
+    1.5  # the kernel of the errors is learnt anew whenever the ablations have grown by this factor
+)
+_ELSEWHERE = 256  # random sets to choose from where climbs lead to nothing new
+_BOLDNESS = (
+    1.0  # standard deviations added to expected values, so that uncertain sets are tried as well
+)
 
 
 class Evaluated(Protocol):
@@ -38,23 +45,23 @@ class Evaluated(Protocol):
 
     @property
     def values(self) -> Float64[np.ndarray, " m"]:
-        """The game's values of them."""
+        """The value of each mask."""
         ...
 
 
-class Evidence:
-    """All true ablations of a search, of whatever size, and the surrogate that they correct.
+class SearchState:
+    """All ablations of a search, of sets of any size, and the surrogate that they correct.
 
     Equal masks are ablated once; those of ``known`` never.
 
     Attributes:
-        masks: bool (m, n), ablated here, in order.
-        values: float64 (m,).
+        masks: bool (m, n), the masks ablated by this search, in order.
+        values: float64 (m,), their values.
     """
 
     def __init__(
         self,
-        game: Game,
+        game: SetFunction,
         spectrum: Spectrum,
         known: Evaluated | None = None,
         claim: str | None = None,
@@ -80,16 +87,16 @@ class Evidence:
             scores = getattr(known, "scores", None)
             if claim is not None and scores is not None:
                 self._keep_examples(known.masks, scores)
-            self._remember(known.masks, np.asarray(known.values, dtype=np.float64))
+            self._add(known.masks, np.asarray(known.values, dtype=np.float64))
 
     @property
     def spent(self) -> int:
-        """True ablations so far."""
+        """Number of ablations so far."""
         return len(self.masks)
 
     @property
     def count(self) -> int:
-        """Distinct masks with a true value, ablated here or known before."""
+        """Number of distinct masks with a measured value, ablated or known before."""
         return len(self._seen)
 
     @property
@@ -103,16 +110,21 @@ class Evidence:
         return self._full
 
     def is_new(self, masks: Bool[np.ndarray, "m n"]) -> Bool[np.ndarray, " m"]:
-        """Which masks have no true value yet."""
+        """Whether each mask has no measured value yet."""
         return np.array([key not in self._seen for key in mask_keys(masks)], dtype=bool)
 
-    def ask(self, masks: Bool[np.ndarray, "m n"]) -> None:
-        """Ablate masks that have no true value yet, and correct the surrogate."""
+    def ablate(self, masks: Bool[np.ndarray, "m n"]) -> None:
+        """Ablate masks that have no measured value yet, and correct the surrogate.
+
+        Raises:
+            InputError: the game's values are not one per mask.
+            NonFiniteScoreError: a value that is infinite or not a number.
+        """
         new = masks[self.is_new(masks)]
         new = new[unique(new)[0]]
         if not len(new):
             return
-        values = self._ablate(new)
+        values = self._values_of(new)
         if values.shape != (len(new),):
             raise InputError(
                 f"the game answered shape {values.shape} for {len(new)} masks, expected one value each"
@@ -123,7 +135,7 @@ class Evidence:
                 f"the game's value of a mask of {int(new[row].sum())} players is {values[row]}; every set "
                 "needs a finite value"
             )
-        self._remember(new, values)
+        self._add(new, values)
         self.masks = np.concatenate([self.masks, new])
         self.values = np.concatenate([self.values, values])
         if len(self.masks) < _FEWEST:
@@ -135,21 +147,24 @@ class Evidence:
         self._quick = correct(self._quick.surrogate, self.masks, self.values, self._prior)
 
     def best(
-        self, budget: Budget, count: int = 1
+        self, allowed: AllowedSets, count: int = 1
     ) -> tuple[Bool[np.ndarray, "c n"], Float64[np.ndarray, " c"]]:
-        """The sets within a budget of highest true value, best first; fewer where there are fewer."""
-        inside = np.flatnonzero(budget.allows(self._all_masks))
+        """Up to ``count`` allowed sets of highest measured value, best first, with their values."""
+        inside = np.flatnonzero(allowed.allows(self._all_masks))
         rows = inside[np.argsort(-self._all_values[inside], kind="stable")[:count]]
         return self._all_masks[rows], self._all_values[rows]
 
-    def claimed(self, budget: Budget) -> tuple[Bool[np.ndarray, " n"], float] | None:
-        """The set within a budget that is best in the claim's metric, of those that noise cannot tell apart.
+    def best_by_claim(self, allowed: AllowedSets) -> tuple[Bool[np.ndarray, " n"], float] | None:
+        """Of the allowed sets within one standard error of the best value, the best in the claim's metric.
 
-        These are the sets whose values, paired over the examples, are at most one standard error below
-        the highest. None without a claim, or without such sets.
+        The standard error is of the difference, paired over the examples. None without a claim, or without
+        an allowed set whose scores are known.
+
+        Returns:
+            The set, and its value in the game's own metric.
         """
         inside = [
-            key for key in mask_keys(self.best(budget, self.count)[0]) if key in self._examples
+            key for key in mask_keys(self.best(allowed, self.count)[0]) if key in self._examples
         ]
         if not inside:
             return None
@@ -160,9 +175,9 @@ class Evidence:
         claims = [float(self._examples[inside[i]][1].mean()) for i in near]
         key = inside[near[int(np.argmax(claims))]]
         words = np.frombuffer(key, dtype=np.uint64)[None]
-        return unpack(words, budget.n)[0], self._seen[key]
+        return unpack(words, allowed.n)[0], self._seen[key]
 
-    def _ablate(self, masks: np.ndarray) -> np.ndarray:
+    def _values_of(self, masks: np.ndarray) -> np.ndarray:
         if self._claim is None:
             return np.asarray(self._game(masks), dtype=np.float64)
         return self._keep_examples(masks, self._game.scores(masks)).mean(axis=1)
@@ -173,82 +188,92 @@ class Evidence:
         self._examples.update(zip(mask_keys(masks), zip(table, claims, strict=True), strict=True))
         return table
 
-    def _remember(self, masks: np.ndarray, values: np.ndarray) -> None:
+    def _add(self, masks: np.ndarray, values: np.ndarray) -> None:
         first, _ = unique(masks)
         self._seen.update(zip(mask_keys(masks[first]), values[first].tolist(), strict=True))
         self._all_masks = np.concatenate([self._all_masks, masks[first]])
         self._all_values = np.concatenate([self._all_values, values[first]])
 
 
-def explore(
-    evidence: Evidence,
-    budget: Budget,
+def search_sets(
+    state: SearchState,
+    allowed: AllowedSets,
     ablations: int,
     *,
     starts: Bool[np.ndarray, "s n"],
     rng: np.random.Generator,
 ) -> None:
-    """Spend ablations on sets within a budget.
+    """Spend ablations on allowed sets.
 
     In rounds of 8: climb on the corrected surrogate from the best sets so far, from ``starts`` and from
-    random sets; ablate the optima and neighbours whose expected value plus one standard deviation is
+    random sets; ablate the local optima and neighbours whose expected value plus one standard deviation is
     highest; correct the surrogate.
 
     Args:
-        evidence: what is known, which grows.
-        budget: the sets allowed.
-        ablations: how many to spend; fewer if nothing new is left.
+        state: all ablations so far; the new ones are added to it.
+        allowed: the sets allowed.
+        ablations: how many to spend; fewer are spent if no new set is left.
         starts: bool (s, n), allowed sets to climb from in the first round.
-        rng: draws the random sets, also those that are ablated where climbs lead nowhere new.
+        rng: draws the random sets, also those that are ablated where climbs lead to nothing new.
     """
-    end = evidence.spent + ablations
-    while evidence.spent < end:
-        leaders, _ = evidence.best(budget, _LEADERS)
+    end = state.spent + ablations
+    while state.spent < end:
+        leaders, _ = state.best(allowed, _LEADERS)
         pool = candidates(
-            evidence,
-            budget,
-            np.concatenate([leaders, starts, random_sets(budget, _LEADERS, rng)]),
+            state,
+            allowed,
+            np.concatenate([leaders, starts, random_sets(allowed, _LEADERS, rng)]),
             boldness=_BOLDNESS,
         )
-        pool = pool[evidence.is_new(pool)]
+        pool = pool[state.is_new(pool)]
         if not len(pool):  # all climbs end where everything near has been ablated
-            pool = random_sets(budget, _ELSEWHERE, rng)
-            pool = pool[evidence.is_new(pool)]
+            pool = random_sets(allowed, _ELSEWHERE, rng)
+            pool = pool[state.is_new(pool)]
             pool = pool[unique(pool)[0]]
-            pool = pool[np.argsort(-hopes(evidence.full, _BOLDNESS)(pool), kind="stable")]
+            pool = pool[np.argsort(-_optimistic(state.full, _BOLDNESS)(pool), kind="stable")]
         if not len(pool):
             return
-        evidence.ask(pool[: min(_ROUND, end - evidence.spent)])
+        state.ablate(pool[: min(_ROUND, end - state.spent)])
         starts = starts[:0]
 
 
 def candidates(
-    evidence: Evidence, budget: Budget, starts: Bool[np.ndarray, "s n"], *, boldness: float
+    state: SearchState, allowed: AllowedSets, starts: Bool[np.ndarray, "s n"], *, boldness: float
 ) -> Bool[np.ndarray, "c n"]:
-    """Local optima of the corrected terms and their neighbours, by the corrected full model, best first."""
-    starts = starts[budget.allows(starts)]
+    """Local optima of the corrected terms, and their neighbours, sorted by the corrected full model.
+
+    Args:
+        state: holds the corrected surrogates.
+        allowed: the sets allowed.
+        starts: bool (s, n), sets to climb from; those that are not allowed are left out.
+        boldness: standard deviations that are added to expected values.
+
+    Returns:
+        Distinct allowed sets (c, n), best first.
+    """
+    starts = starts[allowed.allows(starts)]
     if not len(starts):
         return starts
-    quick, full = hopes(evidence.quick, boldness), hopes(evidence.full, boldness)
-    optima = np.stack([climb(quick, start, budget) for start in starts[unique(starts)[0]]])
+    quick, full = _optimistic(state.quick, boldness), _optimistic(state.full, boldness)
+    optima = np.stack([climb(quick, start, allowed) for start in starts[unique(starts)[0]]])
     optima = optima[unique(optima)[0]]
     optima = optima[np.argsort(-full(optima), kind="stable")]
-    near = [neighbours(mask, budget, quick) for mask in optima[:_NEAR]]
+    near = [neighbours(mask, allowed, quick) for mask in optima[:_NEAR]]
     pool = np.concatenate([optima, *near])
     pool = pool[unique(pool)[0]]
     return pool[np.argsort(-full(pool), kind="stable")]
 
 
-def hopes(surrogate: Corrected, boldness: float) -> Game:
+def resize_sets(
+    state: SearchState, allowed: AllowedSets, sets: Bool[np.ndarray, "s n"]
+) -> Bool[np.ndarray, "c n"]:
+    """Sets (s, n) made allowed ones by the corrected terms; fewer where that fails. See `resized`."""
+    masks = [resized(state.quick, mask, allowed) for mask in sets]
+    return np.array([mask for mask in masks if mask is not None], dtype=bool).reshape(-1, allowed.n)
+
+
+def _optimistic(surrogate: Corrected, boldness: float) -> SetFunction:
     """Expected values plus ``boldness`` standard deviations."""
     if not boldness:
         return surrogate
     return lambda masks: surrogate(masks) + boldness * surrogate.std(masks)
-
-
-def carried(
-    evidence: Evidence, budget: Budget, sets: Bool[np.ndarray, "s n"]
-) -> Bool[np.ndarray, "c n"]:
-    """Sets of other sizes brought within a budget on the corrected terms."""
-    found = [resized(evidence.quick, mask, budget) for mask in sets]
-    return np.array([mask for mask in found if mask is not None], dtype=bool).reshape(-1, budget.n)

@@ -1,4 +1,4 @@
-"""Choosing a size of a pruning curve on validation questions, so that the test is scored once."""
+"""`choose_size`: a size of a pruning curve, chosen on validation questions."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from spex_mech.pruning.prune import Pruned
 
 @dataclass(frozen=True, eq=False)
 class SizeChoice:
-    """A size, and what it was chosen by.
+    """A size, and the losses that it was chosen by.
 
     Attributes:
         pruned: the kept set of that size.
         keep: the size.
-        metric: what the loss is measured in.
+        metric: the metric of the losses.
         full: the full model's mean on the validation questions.
         losses: size to the mean of full minus pruned on them, positive = pruning costs.
         standard_errors: size to the standard error of that loss.
@@ -50,25 +50,25 @@ def choose_size(
     store: str | Path | None = None,
     seed: int = 0,
 ) -> SizeChoice:
-    """The smallest size that costs no more than the noise of the validation questions can hide.
+    """The smallest size whose loss is within the noise of the validation questions.
 
-    From the largest size down: a size passes if its loss against the full model, paired over the same
-    questions, is at most ``tolerance + errors * SE``, SE being the standard error of that loss. The first
-    that fails ends it, so that a small size which is lucky behind a failed one is not chosen. With
-    ``errors=1`` this is the one-standard-error rule (Breiman et al. 1984), which takes the simpler of
-    models that the data cannot tell apart; ``errors=-1.64`` asks that the loss is shown to be below
-    ``tolerance`` (non-inferiority, one-sided 5 %). The curve's sets were found on search questions and no
-    test question is seen: score the chosen size on those once.
+    A size passes if its loss against the full model, paired over the same questions, is at most
+    ``tolerance + errors * SE``, SE being the standard error of that loss. Sizes are tried from the largest
+    down until one fails, so that a smaller size that passes by luck is not chosen. With ``errors=1`` this is
+    the one-standard-error rule (Breiman et al. 1984), which takes the simpler of models that the data cannot
+    tell apart; ``errors=-1.64`` demands that the loss is shown to be below ``tolerance`` (non-inferiority,
+    one-sided 5 %). The curve's sets were found on search questions, and no test question is used: score the
+    chosen size on those once.
 
     Args:
         curve: sets of several sizes.
         game: the game on the validation questions.
         searched: the game that the curve was searched on; then sharing questions with it is refused.
-        metric: what to compare in, such as ``accuracy``; default the game's.
-        tolerance: loss that is acceptable whatever the noise, in units of the metric.
-        errors: standard errors that a loss may have on top.
+        metric: the metric to compare in, such as ``accuracy``; default the game's.
+        tolerance: acceptable loss, in units of the metric.
+        errors: number of standard errors that a loss may exceed ``tolerance`` by.
         store: folder to keep the evaluations in; see `evaluate`.
-        seed: seed of the bootstrap intervals that are reported.
+        seed: seed of the reported bootstrap intervals.
 
     Raises:
         InputError: no size passes (the losses are given), other players, fewer than two questions, or
@@ -102,10 +102,10 @@ def choose_size(
             break
         passed.append(size)
     if not passed:
-        told = "; ".join(f"{size} loses {loss}" for size, loss in losses.items())
+        listed = "; ".join(f"{size} loses {loss}" for size, loss in losses.items())
         raise InputError(
             f"no size of the curve passes in {name} with tolerance={tolerance:g} and errors={errors:g}: "
-            f"{told}; raise the tolerance, or search larger sizes"
+            f"{listed}; raise the tolerance, or search larger sizes"
         )
     chosen = passed[-1]
     return SizeChoice(

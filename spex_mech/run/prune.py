@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
 from spex_mech.evaluation.wrappers import Recorded, Remembered
-from spex_mech.pruning.compare import CHOOSERS, LASSO, RANDOM, choose_all
+from spex_mech.pruning.compare import LASSO, METHODS, RANDOM, choose_all
 from spex_mech.pruning.curve import PruningCurve
-from spex_mech.pruning.methods import Chooser, best_of_random, lasso_ranking, surrogate_search
+from spex_mech.pruning.methods import Method, best_of_random, lasso_ranking, surrogate_search
 from spex_mech.pruning.prune import OURS, Pruned, size_of
 from spex_mech.pruning.size import SizeChoice, choose_size
 from spex_mech.run.decode import Decoded
@@ -27,11 +27,11 @@ def choose_kept_sets(
     masks that several ask for are evaluated once, into the folder's store.
     """
     spec = setup.spec.prune
-    methods: dict[str, Chooser] = {
+    methods: dict[str, Method] = {
         OURS: surrogate_search(decoded.design, decoded.spectrum, limits=limits_of(setup))
     }
-    own: dict[str, Chooser] = {LASSO: lasso_ranking(decoded.design), RANDOM: best_of_random}
-    methods |= {name: own.get(name, CHOOSERS[name]) for name in spec.baselines}
+    on_design: dict[str, Method] = {LASSO: lasso_ranking(decoded.design), RANDOM: best_of_random}
+    methods |= {name: on_design.get(name, METHODS[name]) for name in spec.baselines}
     kept = choose_all(
         Remembered(Recorded(setup.game, folder.masks, progress, "pruning")),
         setup.sizes,

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from spex_mech.core.errors import InputError
-from spex_mech.core.estimates import Estimate, bootstrap_mean, mcnemar, paired_difference
+from spex_mech.core.estimates import Estimate, bootstrap_mean, paired_difference
+from spex_mech.core.significance import mcnemar
 from spex_mech.evaluation.stored_run import StoredRun, open_run
 from spex_mech.pruning.prune import OURS, Pruned
 from spex_mech.run.folder import RunFolder

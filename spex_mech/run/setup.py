@@ -17,16 +17,14 @@ from spex_mech.designs import MaskDesign
 from spex_mech.exporting.parameters import parameter_limit
 from spex_mech.models.loading import load_model
 from spex_mech.models.model import Model
-from spex_mech.pruning.compare import CHOOSERS
+from spex_mech.pruning.compare import METHODS
 from spex_mech.pruning.curve import keep_rates
 from spex_mech.pruning.integer_program import best_set
-from spex_mech.pruning.prune import OURS, size_of
+from spex_mech.pruning.prune import FEASIBLE_SECONDS, OURS, size_of
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.spec import RunSpec
 from spex_mech.tasks.cards import load_task
 from spex_mech.tasks.task import ChoiceTask
-
-_FEASIBLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +98,9 @@ def check_pruning(setup: Setup) -> None:
         raise InputError(f"prune.export is {prune.export}, expected one of {prune.keep}")
     if prune.ablations < 0:
         raise InputError(f"prune.ablations is {prune.ablations}, expected 0 or more")
-    unknown = [name for name in prune.baselines if name not in CHOOSERS or name == OURS]
+    unknown = [name for name in prune.baselines if name not in METHODS or name == OURS]
     if unknown:
-        known = ", ".join(repr(name) for name in CHOOSERS if name != OURS)
+        known = ", ".join(repr(name) for name in METHODS if name != OURS)
         raise InputError(f"prune.baselines has {unknown[0]!r}, expected any of {known}")
     limited = [k for k in ("per_layer", "kv_groups", "parameters") if getattr(prune, k) is not None]
     if limited and prune.baselines:
@@ -113,7 +111,7 @@ def check_pruning(setup: Setup) -> None:
     limits = limits_of(setup)
     for size in setup.sizes if limits else ():
         best_set(
-            constant, keep=size, limits=limits, seconds=_FEASIBLE_SECONDS
+            constant, keep=size, limits=limits, seconds=FEASIBLE_SECONDS
         )  # refuses limits that no set keeps
     check_circuit(setup)
     setup.task.select("test")

@@ -88,7 +88,7 @@ class PruneSpec(_Section):
         keep: numbers of players to keep, or shares of them such as 0.5; the pruning curve has a point
             for each.
         ablations: true ablations spent on checking and improving each size.
-        baselines: methods to compare ours with, any of `compare.CHOOSERS`; each may spend as many
+        baselines: methods to compare ours with, any of `compare.METHODS`; each may spend as many
             ablations as ours, design included. None of them keeps limits.
         per_layer: most players kept in a layer; None for no such limit.
         kv_groups: most key/value groups kept.

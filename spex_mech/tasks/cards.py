@@ -61,7 +61,7 @@ class TaskCard:
 
 
 @dataclass(frozen=True)
-class _Request:
+class _TaskRequest:
     """Arguments of `load_task`, checked."""
 
     data: Path | None
@@ -113,7 +113,7 @@ def load_task(
         )
     if cut not in _CUTS:
         raise InputError(f"unknown cut {cut!r}; expected one of {', '.join(_CUTS)}")
-    request = _Request(
+    request = _TaskRequest(
         data=None if data is None else Path(data),
         shots=shots,
         seed=seed,
@@ -219,7 +219,7 @@ def _read(path: Path, name: str) -> TaskCard:
     return TaskCard(name, path, kind, values)
 
 
-def _file_pools(card: TaskCard, member: str, request: _Request) -> list[Pool]:
+def _file_pools(card: TaskCard, member: str, request: _TaskRequest) -> list[Pool]:
     _refuse(card, shots=request.shots, cut=request.cut == "published")
     file = request.data or card.path.parent / card.values["data"]
     if not file.is_file():
@@ -229,7 +229,7 @@ def _file_pools(card: TaskCard, member: str, request: _Request) -> list[Pool]:
     return [Pool(card.name, tuple(read_questions(rows, layout, file.stem, options)))]
 
 
-def _hub_pools(card: TaskCard, member: str, request: _Request) -> list[Pool]:
+def _hub_pools(card: TaskCard, member: str, request: _TaskRequest) -> list[Pool]:
     values = card.values
     subjects = card.subjects(member) if card.groups else [values.get("config")]
     source = Dataset(values["hub"], values["revision"], request.data, alone=not card.groups)
@@ -261,7 +261,7 @@ def _hub_pools(card: TaskCard, member: str, request: _Request) -> list[Pool]:
     ]
 
 
-def _generated_pools(card: TaskCard, member: str, request: _Request) -> list[Pool]:
+def _generated_pools(card: TaskCard, member: str, request: _TaskRequest) -> list[Pool]:
     _refuse(card, shots=request.shots, cut=request.cut == "published", data=request.data)
     values = card.values
     questions = generate(

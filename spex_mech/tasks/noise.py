@@ -79,6 +79,8 @@ def expected_noise(questions: int, accuracy: float = 0.5, discordant: float = 0.
     Raises:
         InputError: fewer than two questions, or shares outside 0 to 1.
     """
+    from scipy.stats import binomtest
+
     if questions < 2:
         raise InputError(f"noise needs at least 2 questions, got {questions}")
     if not (0 <= accuracy <= 1 and 0 < discordant <= 1):
@@ -89,8 +91,7 @@ def expected_noise(questions: int, accuracy: float = 0.5, discordant: float = 0.
     normal = NormalDist()
     z = normal.inv_cdf(0.975)
     reach = z + normal.inv_cdf(0.8)
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    interval = binomtest(round(n * p), n).proportion_ci(method="wilson")
     coull = (n * p + 2) / (n + 4)
     paired = reach * sqrt(q / (n + reach**2))
     if paired > q:
@@ -99,8 +100,8 @@ def expected_noise(questions: int, accuracy: float = 0.5, discordant: float = 0.
         questions=n,
         accuracy=p,
         standard_error=sqrt(p * (1 - p) / (n - 1)),
-        low=max(0.0, middle - half),
-        high=min(1.0, middle + half),
+        low=float(interval.low),
+        high=float(interval.high),
         unpaired=reach * sqrt(2 * coull * (1 - coull) / n),
         paired=paired,
         discordant=max(q, paired),

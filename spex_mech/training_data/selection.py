@@ -12,8 +12,8 @@ import numpy.typing as npt
 from jaxtyping import Bool, Float64, Int64
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.limits import Limit
 from spex_mech.core.spectrum import Spectrum
-from spex_mech.pruning.integer_program import Limit
 from spex_mech.pruning.prune import Pruned, prune, ranked
 from spex_mech.training_data.game import TrainingGame
 

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import binomtest
 from scipy.stats import t as student
 
-from spex_mech.core.estimates import bootstrap_mean, mcnemar, paired_difference, repeated_difference
+from spex_mech.core.estimates import bootstrap_mean, paired_difference
+from spex_mech.core.significance import mcnemar, repeated_difference
 
 
 def test_a_large_sample_has_the_normal_interval():

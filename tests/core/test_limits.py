@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spex_mech.core.errors import InputError
-from spex_mech.core.limits import Limit, check_limits, kv_groups, kv_groups_per_layer, per_layer
+from spex_mech.core.limits import Limit, check_limits, kv_groups, per_layer
 from spex_mech.core.masks import all_masks
 from spex_mech.core.players import ModelShape, Player, PlayerSet, select_players
 
@@ -47,9 +47,6 @@ def test_kv_groups_live_while_any_of_their_heads_does(spec):
             expected += masks[:, members].any(axis=1)
     np.testing.assert_array_equal(limit.used(masks), expected)
     assert check_limits([limit], players.n) is None
-    each = kv_groups_per_layer(players, Shaped(), 1)
-    assert [x.name for x in each] == ["KV groups of layer 0", "KV groups of layer 1"]
-    np.testing.assert_array_equal(sum(x.used(masks) for x in each), expected)
 
 
 def test_groups_that_others_keep_alive_are_not_counted():

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spex_mech.core.estimates import Estimate, bootstrap_mean
-from spex_mech.core.significance import holm, means_of, ratio_of_means, sign_tests
+from spex_mech.core.estimates import Estimate, bootstrap_mean, means_of, ratio_of_means
+from spex_mech.core.significance import holm, sign_tests
 
 
 def test_many_means_are_those_of_one_by_one():

@@ -49,7 +49,7 @@ def test_bch_corrects_every_pattern_of_players_and_wrong_bits(n, t):
     for row, c in zip(wrong, patterns, strict=True):
         row[[p for p in c if p < code.parity]] = True
     decoded = code.decode(xor_of(code.columns, rows_of(sets, t)) ^ pack(wrong))
-    assert decoded.found.all()
+    assert decoded.decodable.all()
     assert sets_of(decoded) == sets
 
 
@@ -63,7 +63,7 @@ def test_bch_corrects_random_patterns(n, t):
     for row, size in zip(wrong, sizes, strict=True):
         row[rng.choice(code.parity, rng.integers(0, t - size + 1), replace=False)] = True
     decoded = code.decode(xor_of(code.columns, rows_of(sets, t)) ^ pack(wrong))
-    assert decoded.found.all()
+    assert decoded.decodable.all()
     assert sets_of(decoded) == sets
 
 
@@ -79,8 +79,10 @@ def test_bch_finds_a_set_exactly_where_there_is_one():
             reachable[int(syndrome[0, 0])] = members
     syndromes = np.arange(1 << code.parity, dtype=np.uint64)
     decoded = code.decode(syndromes[:, None])
-    assert set(np.flatnonzero(decoded.found).tolist()) == set(reachable)
-    for syndrome, found, members in zip(syndromes, decoded.found, sets_of(decoded), strict=True):
+    assert set(np.flatnonzero(decoded.decodable).tolist()) == set(reachable)
+    for syndrome, found, members in zip(
+        syndromes, decoded.decodable, sets_of(decoded), strict=True
+    ):
         assert members == (reachable[int(syndrome)] if found else frozenset())
 
 
@@ -91,14 +93,14 @@ def test_decoding_does_not_depend_on_what_else_is_decoded():
     together = code.decode(syndromes)
     for row in range(0, 200, 7):
         alone = code.decode(syndromes[row : row + 1])
-        assert alone.found[0] == together.found[row]
+        assert alone.decodable[0] == together.decodable[row]
         np.testing.assert_array_equal(alone.players[0], together.players[row])
 
 
 def test_no_syndromes_give_no_sets():
     decoded = BCHCode(50, 3).decode(np.empty((0, 1), dtype=np.uint64))
     assert decoded.players.shape == (0, 3)
-    assert decoded.found.shape == (0,)
+    assert decoded.decodable.shape == (0,)
 
 
 def test_identity_code_reads_the_bits():
@@ -106,8 +108,8 @@ def test_identity_code_reads_the_bits():
     assert isinstance(code, IdentityCode)
     bits = unpack(np.arange(1 << 12, dtype=np.uint64)[:, None], 12)
     decoded = code.decode(pack(bits))
-    np.testing.assert_array_equal(decoded.found, bits.sum(axis=1) <= 5)
-    for row, found, members in zip(bits, decoded.found, sets_of(decoded), strict=True):
+    np.testing.assert_array_equal(decoded.decodable, bits.sum(axis=1) <= 5)
+    for row, found, members in zip(bits, decoded.decodable, sets_of(decoded), strict=True):
         assert members == (frozenset(np.flatnonzero(row).tolist()) if found else frozenset())
 
 

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 import spex_mech as sm
-from spex_mech.core.estimates import paired_difference
+from spex_mech.core.estimates import paired_difference, ratio_of_means
 from spex_mech.core.masks import all_masks
 from spex_mech.core.players import ModelShape, select_players
-from spex_mech.core.significance import ratio_of_means
 from spex_mech.pruning.circuit import circuit
 from spex_mech.pruning.circuit_files import circuit_from_json, circuit_to_graphml, circuit_to_json
 from spex_mech.report import plots
@@ -197,11 +196,23 @@ def test_graphml_is_read_by_networkx(tmp_path):
     found = graph()
     (tmp_path / "c.graphml").write_text(circuit_to_graphml(found), encoding="utf-8")
     read = networkx.read_graphml(tmp_path / "c.graphml")
-    for node in found.nodes:
-        told = read.nodes[node.name]
-        assert told["effect"] == node.effect.mean and told["needed"] is node.needed
-    assert {frozenset(e[:2]) for e in read.edges} == {
-        frozenset((e.source, e.target)) for e in found.edges
+    assert list(read.nodes) == [node.name for node in found.nodes]
+    for node, player in zip(found.nodes, found.members, strict=True):
+        effect = node.effect
+        assert read.nodes[node.name] == {
+            "kind": "head",
+            "layer": player.layer,
+            "effect": effect.mean,
+            "effect_low": effect.low,
+            "effect_high": effect.high,
+            "p": node.p,
+            "needed": node.needed,
+        }
+    assert {frozenset(e[:2]): e[2] for e in read.edges(data=True)} == {
+        frozenset((e.source, e.target)): {
+            name: value for name, value in (("value", e.value), ("std", e.std)) if value is not None
+        }
+        for e in found.edges
     }
 
 

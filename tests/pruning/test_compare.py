@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import spex_mech as sm
-from spex_mech.pruning import methods as choosers
+from spex_mech.pruning import methods
 from spex_mech.pruning.compare import choose_all
 
 RNG = np.random.default_rng(0)
@@ -17,7 +17,7 @@ def game_of(model: sm.Model) -> sm.TaskGame:
 
 
 def test_every_method_is_asked_at_every_size_of_a_model(tiny_llama):
-    game = choosers.Remembered(game_of(tiny_llama))
+    game = methods.Remembered(game_of(tiny_llama))
     choices = choose_all(game, (9, 6), budget=60, seed=0)
     assert len({c.method for c in choices}) == 10
     assert [c.keep for c in choices] == [9, 6] * 10

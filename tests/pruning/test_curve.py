@@ -150,7 +150,7 @@ def test_a_value_that_no_set_has():
         InputError, match=r"no set with a value of at least 99 was found in \d+ abl"
     ):
         smallest(truth, truth, at_least=99.0, validate=30)
-    with pytest.raises(InputError, match="validate is 0; finding the smallest set takes true"):
+    with pytest.raises(InputError, match="validate is 0; finding the smallest set takes ablations"):
         smallest(truth, truth, at_least=1.0, validate=0)
     with pytest.raises(InputError, match="at_least is nan"):
         smallest(truth, truth, at_least=float("nan"))

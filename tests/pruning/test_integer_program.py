@@ -10,6 +10,7 @@ from spex_mech.core.players import ModelShape, Player, PlayerSet, select_players
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import exact_spectrum
 from spex_mech.pruning.integer_program import best_set, least_used
+from spex_mech.pruning.moves import AllowedSets
 
 
 def random_spectrum(n, terms, seed):
@@ -25,11 +26,11 @@ def test_finds_the_best_of_all_sets(seed, keep):
     everything = all_masks(10)
     if keep is not None:
         everything = everything[everything.sum(axis=1) == keep]
-    found = best_set(spectrum, keep=keep)
-    assert found.gap == 0.0
-    assert found.value == pytest.approx(spectrum(everything).max(), abs=1e-8)
-    assert found.value == pytest.approx(spectrum(found.mask[None])[0])
-    assert found.bound >= found.value
+    optimum = best_set(spectrum, keep=keep)
+    assert optimum.gap == 0.0
+    assert optimum.value == pytest.approx(spectrum(everything).max(), abs=1e-8)
+    assert optimum.value == pytest.approx(spectrum(optimum.mask[None])[0])
+    assert optimum.bound >= optimum.value
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -39,16 +40,16 @@ def test_finds_the_best_under_limits(seed):
     limits = [Limit(weights, 8.0, "memory"), Limit(np.arange(9) < 4, 2)]
     everything = all_masks(9)
     allowed = everything[(everything @ weights <= 8.0) & (everything[:, :4].sum(axis=1) <= 2)]
-    found = best_set(spectrum, limits=limits)
-    assert found.value == pytest.approx(spectrum(allowed).max(), abs=1e-8)
-    assert (allowed == found.mask).all(axis=1).any()
+    optimum = best_set(spectrum, limits=limits)
+    assert optimum.value == pytest.approx(spectrum(allowed).max(), abs=1e-8)
+    assert (allowed == optimum.mask).all(axis=1).any()
 
 
 def test_a_full_spectrum_of_small_games():
     table = np.random.default_rng(5).normal(size=64)
-    found = best_set(exact_spectrum(table), keep=3)
+    optimum = best_set(exact_spectrum(table), keep=3)
     sizes = all_masks(6).sum(axis=1)
-    assert found.value == pytest.approx(table[sizes == 3].max(), abs=1e-8)
+    assert optimum.value == pytest.approx(table[sizes == 3].max(), abs=1e-8)
 
 
 def test_the_terms_count_and_not_the_predictor():
@@ -66,8 +67,8 @@ def test_a_limit_on_each_layer():
         tuple(Player(f"L{k}H{h}", "head", k, h) for k in range(2) for h in range(4))
     )
     spectrum = Spectrum.from_supports([(i,) for i in range(8)], -np.arange(1.0, 9.0), 8)
-    found = best_set(spectrum, limits=per_layer(players, 2))
-    assert np.flatnonzero(found.mask).tolist() == [2, 3, 6, 7]
+    optimum = best_set(spectrum, limits=per_layer(players, 2))
+    assert np.flatnonzero(optimum.mask).tolist() == [2, 3, 6, 7]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -84,9 +85,9 @@ def test_groups_cost_while_any_member_lives(seed, keep):
     everything = everything[limit.allows(everything)]
     if keep is not None:
         everything = everything[everything.sum(axis=1) == keep]
-    found = best_set(spectrum, keep=keep, limits=[limit])
-    assert found.gap == 0.0 and limit.allows(found.mask[None])[0]
-    assert found.value == pytest.approx(spectrum(everything).max(), abs=1e-8)
+    optimum = best_set(spectrum, keep=keep, limits=[limit])
+    assert optimum.gap == 0.0 and limit.allows(optimum.mask[None])[0]
+    assert optimum.value == pytest.approx(spectrum(everything).max(), abs=1e-8)
 
 
 def test_kv_groups_of_a_grouped_query_model():
@@ -97,8 +98,8 @@ def test_kv_groups_of_a_grouped_query_model():
     # Heads 0, 2, 4 and 6 are worth most, each in a group of its own; pairs win when two groups may live.
     worth = [4.0, 1.0, 3.9, 1.5, 3.8, 1.0, 3.7, 2.0]
     spectrum = Spectrum.from_supports([(i,) for i in range(8)], [-w / 2 for w in worth], 8)
-    found = best_set(spectrum, keep=4, limits=[kv_groups(players, Shaped(), 2)])
-    assert np.flatnonzero(found.mask).tolist() == [2, 3, 6, 7]
+    optimum = best_set(spectrum, keep=4, limits=[kv_groups(players, Shaped(), 2)])
+    assert np.flatnonzero(optimum.mask).tolist() == [2, 3, 6, 7]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -108,18 +109,18 @@ def test_the_least_use_is_that_of_all_sets(seed):
     second = Limit(rng.uniform(0, 1, 8), 2.0, "second", [((5, 6, 7), 0.5)])
     everything = all_masks(8)
     four = everything[everything.sum(axis=1) == 4]
-    assert least_used(8, 4, [first], 0) == pytest.approx(first.used(four).min())
+    assert least_used(first, AllowedSets(8, 4)) == pytest.approx(first.used(four).min())
     beside = first.used(four[second.allows(four)]).min()
-    assert least_used(8, 4, [first, second], 0) == pytest.approx(beside)
-    assert least_used(8, 4, [first, Limit(np.ones(8), 3.0)], 0) is None
+    assert least_used(first, AllowedSets(8, 4, [second])) == pytest.approx(beside)
+    assert least_used(first, AllowedSets(8, 4, [Limit(np.ones(8), 3.0)])) is None
 
 
 def test_running_out_of_time_leaves_an_honest_gap():
     spectrum = random_spectrum(60, 600, 0)
-    found = best_set(spectrum, keep=30, seconds=2.0)
-    assert found.mask.sum() == 30
-    assert found.bound >= found.value == pytest.approx(spectrum(found.mask[None])[0])
-    assert found.gap > 0.0
+    optimum = best_set(spectrum, keep=30, seconds=2.0)
+    assert optimum.mask.sum() == 30
+    assert optimum.bound >= optimum.value == pytest.approx(spectrum(optimum.mask[None])[0])
+    assert optimum.gap > 0.0
 
 
 def test_bad_input():

@@ -13,15 +13,15 @@ from spex_mech.core.limits import Limit
 from spex_mech.core.masks import all_masks
 from spex_mech.core.players import PlayerSet
 from spex_mech.designs import MaskDesign
-from spex_mech.pruning import methods as choosers
-from spex_mech.pruning.compare import CHOOSERS, choose_all
+from spex_mech.pruning import methods
+from spex_mech.pruning.compare import METHODS, choose_all
 from spex_mech.pruning.methods import Metered, Problem, Remembered
 from spex_mech.pruning.methods.spectrum import spread_design
 from spex_mech.pruning.prune import OURS
 
 TORCH_FREE = {
     name: method
-    for name, method in CHOOSERS.items()
+    for name, method in METHODS.items()
     if name not in ("taylor", "signed taylor", "attention entropy", "output norm")
 }
 INFORMED = {name: method for name, method in TORCH_FREE.items() if name != "random"}
@@ -60,7 +60,7 @@ def problem(game, keeps=(8, 5, 3), budget=120, seed=0) -> Problem:
 @pytest.mark.parametrize("name", [n for n in INFORMED if n != "best of random"])
 def test_an_additive_game_is_ranked_by_its_weights(name):
     game, weights = additive(10)
-    for keep, found in zip((8, 5, 3), CHOOSERS[name](problem(game)), strict=True):
+    for keep, found in zip((8, 5, 3), METHODS[name](problem(game)), strict=True):
         best = np.zeros(10, dtype=bool)
         best[np.argsort(-weights)[:keep]] = True
         np.testing.assert_array_equal(found.mask, best, err_msg=f"{name} at {keep}")
@@ -68,7 +68,7 @@ def test_an_additive_game_is_ranked_by_its_weights(name):
 
 def test_best_of_random_is_the_best_set_when_all_are_drawn():
     game, weights = additive(6)
-    (found,) = choosers.best_of_random(problem(game, keeps=(3,), budget=400))
+    (found,) = methods.best_of_random(problem(game, keeps=(3,), budget=400))
     best = np.zeros(6, dtype=bool)
     best[np.argsort(-weights)[:3]] = True
     np.testing.assert_array_equal(found.mask, best)
@@ -86,7 +86,7 @@ def test_greedy_removal_is_backward_elimination(seed):
         path[size] = mask
     budget = 6 + 5 + 4 + 3 + 2
     asked = problem(game, keeps=(4, 1, 5, 2, 3), budget=budget)
-    for keep, found in zip(asked.keeps, choosers.greedy_removal(asked), strict=True):
+    for keep, found in zip(asked.keeps, methods.greedy_removal(asked), strict=True):
         np.testing.assert_array_equal(found.mask, path[keep])
         assert found.measured == value[found.mask.tobytes()]
     assert asked.game.spent == budget
@@ -99,7 +99,7 @@ def test_greedy_removal_is_backward_elimination(seed):
 def test_greedy_removal_takes_larger_steps_on_smaller_budgets(budget, rounds):
     game = pairs(6, 0)
     asked = problem(game, keeps=(1,), budget=budget)
-    (found,) = choosers.greedy_removal(asked)
+    (found,) = methods.greedy_removal(asked)
     assert asked.game.spent == game.rows == sum(rounds)
     assert found.mask.sum() == 1
 
@@ -109,9 +109,9 @@ def test_a_step_of_several_removes_the_least_missed_first():
     one_gone = ~np.eye(6, dtype=bool)
     order = np.argsort(-game(one_gone), kind="stable")
     asked = problem(game, keeps=(5, 4, 3), budget=6)
-    for gone, found in zip((1, 2, 3), choosers.greedy_removal(asked), strict=True):
+    for gone, found in zip((1, 2, 3), methods.greedy_removal(asked), strict=True):
         assert set(np.flatnonzero(~found.mask)) == set(order[:gone])
-    assert choosers.greedy_removal(asked)[0].measured == game(one_gone).max()
+    assert methods.greedy_removal(asked)[0].measured == game(one_gone).max()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -119,7 +119,7 @@ def test_knock_out_keeps_those_whose_loss_is_largest(seed):
     game = pairs(7, seed)
     loss = game(np.ones((1, 7), dtype=bool)) - game(~np.eye(7, dtype=bool))
     asked = problem(game, keeps=(4, 2), budget=7)
-    for keep, found in zip((4, 2), choosers.knock_out(asked), strict=True):
+    for keep, found in zip((4, 2), methods.knock_out(asked), strict=True):
         assert set(np.flatnonzero(found.mask)) == set(np.argsort(-loss)[:keep])
     assert asked.game.spent == 7
 
@@ -129,7 +129,7 @@ def test_ours_finds_the_best_set_of_a_game_of_pairs(seed):
     game = pairs(8, seed)
     value = game(all_masks(8))
     sizes = all_masks(8).sum(axis=1)
-    for keep, found in zip((6, 4, 2), CHOOSERS[OURS](problem(game, (6, 4, 2), 150)), strict=True):
+    for keep, found in zip((6, 4, 2), METHODS[OURS](problem(game, (6, 4, 2), 150)), strict=True):
         assert game(found.mask[None])[0] == value[sizes == keep].max()
 
 
@@ -138,7 +138,7 @@ def test_ours_finds_the_best_set_of_a_game_of_pairs(seed):
 def test_no_method_evaluates_more_than_its_budget(name, budget):
     game = pairs(12, 0)
     once = Remembered(game)
-    (*choices,) = choose_all(once, (9, 6, 4), budget=budget, seed=3, methods={name: CHOOSERS[name]})
+    (*choices,) = choose_all(once, (9, 6, 4), budget=budget, seed=3, methods={name: METHODS[name]})
     assert [c.keep for c in choices] == [9, 6, 4]
     spent = choices[0].ablations
     assert game.rows == spent <= budget
@@ -149,7 +149,7 @@ def test_no_method_evaluates_more_than_its_budget(name, budget):
 @pytest.mark.parametrize("name", list(TORCH_FREE))
 def test_the_same_seed_gives_the_same_sets_and_random_ones_follow_it(name):
     def masks(seed):
-        found = CHOOSERS[name](problem(pairs(12, 0), (9, 6, 4), 60, seed))
+        found = METHODS[name](problem(pairs(12, 0), (9, 6, 4), 60, seed))
         return np.stack([p.mask for p in found])
 
     np.testing.assert_array_equal(masks(5), masks(5))
@@ -174,10 +174,10 @@ def test_ours_counts_the_design_it_is_given():
     different = len(np.unique(design.masks, axis=0))
     spectrum = sm.decode(design, game(design.masks), method="lasso", order=1)
     asked = problem(game, (6, 4), budget=different)
-    choosers.surrogate_search(design, spectrum)(asked)
+    methods.surrogate_search(design, spectrum)(asked)
     assert asked.game.spent == different
     with pytest.raises(InputError, match=f"were asked for when 0 of the budget of {different - 1}"):
-        choosers.surrogate_search(design, spectrum)(problem(game, (6, 4), different - 1))
+        methods.surrogate_search(design, spectrum)(problem(game, (6, 4), different - 1))
 
 
 def test_ours_keeps_within_limits():
@@ -185,7 +185,7 @@ def test_ours_keeps_within_limits():
     best = np.argsort(-weights)
     limit = Limit(np.isin(np.arange(10), best[:4]).astype(float), 2.0)  # two of the best four
     for keep, found in zip(
-        (6, 4), choosers.surrogate_search(limits=(limit,))(problem(game, (6, 4))), strict=True
+        (6, 4), methods.surrogate_search(limits=(limit,))(problem(game, (6, 4))), strict=True
     ):
         assert set(np.flatnonzero(found.mask)) == {*best[:2], *best[4 : keep + 2]}
 
@@ -195,7 +195,7 @@ def test_a_method_that_wants_more_is_stopped_before_it_is_answered():
 
     def greedy(problem):
         problem.game(all_masks(5)[:20])  # one of which is a knock-out
-        return choosers.knock_out(problem)
+        return methods.knock_out(problem)
 
     with pytest.raises(InputError, match="4 ablations were asked for when 20 of the budget of 22"):
         choose_all(game, (3,), budget=22, seed=0, methods={"too much": greedy})
@@ -220,7 +220,7 @@ def test_shared_designs_are_parts_of_one_another():
 
 def test_bad_input():
     game = pairs(6, 0)
-    knock_out = {"knock-out": choosers.knock_out}
+    knock_out = {"knock-out": methods.knock_out}
     for keeps in ((), (0,), (7,), (2.5,), (True,)):
         with pytest.raises(InputError, match="expected whole numbers of players from 1 to 6"):
             choose_all(game, keeps, budget=10, seed=0, methods=knock_out)
@@ -229,24 +229,24 @@ def test_bad_input():
     with pytest.raises(InputError, match="budget is -1 ablations"):
         choose_all(game, (3,), budget=-1, seed=0, methods=knock_out)
     with pytest.raises(InputError, match="at least 6 ablations, one for each player"):
-        choosers.greedy_removal(problem(game, (3,), 5))
+        methods.greedy_removal(problem(game, (3,), 5))
     with pytest.raises(InputError, match="does not give each of 3 sizes a random set"):
-        choosers.best_of_random(problem(game, (4, 3, 2), 2))
+        methods.best_of_random(problem(game, (4, 3, 2), 2))
     with pytest.raises(InputError, match="expected 16 or more; raise the budget"):
-        choosers.surrogate_search()(problem(game, (3,), 20))
+        methods.surrogate_search()(problem(game, (3,), 20))
     with pytest.raises(InputError, match="share is 0"):
-        choosers.surrogate_search(share=0)
+        methods.surrogate_search(share=0)
     spectrum = sm.exact_spectrum(game(all_masks(6)))
     with pytest.raises(InputError, match="the spectrum's design is not given"):
-        choosers.surrogate_search(spectrum=spectrum)
+        methods.surrogate_search(spectrum=spectrum)
     with pytest.raises(InputError, match="looks inside a model, which the game does not have"):
-        CHOOSERS["taylor"](problem(game))
+        METHODS["taylor"](problem(game))
 
 
 def test_all_sets_of_one_size_are_tried_when_they_are_few():
     """Ours at a size with fewer sets than ablations is as good as exhaustive search."""
     game = pairs(6, 3)
     design = MaskDesign(masks=all_masks(6)[20:50], seed=0)
-    (found,) = choosers.surrogate_search(design)(problem(game, (5,), 60))
+    (found,) = methods.surrogate_search(design)(problem(game, (5,), 60))
     sets = np.array([[i in c for i in range(6)] for c in combinations(range(6), 5)])
     assert game(found.mask[None])[0] == game(sets).max()

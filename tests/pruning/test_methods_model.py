@@ -9,7 +9,7 @@ import torch
 import spex_mech as sm
 from spex_mech.ablation import gate_gradients, head_statistics
 from spex_mech.core.errors import InputError
-from spex_mech.pruning.compare import CHOOSERS, choose_all
+from spex_mech.pruning.compare import METHODS, choose_all
 from spex_mech.pruning.methods import Metered, Problem
 
 RNG = np.random.default_rng(0)
@@ -86,7 +86,7 @@ def test_rankings_keep_by_their_published_scores(tiny_llama):
     }
     for name, score in scores.items():
         for keep, found in zip(
-            (9, 5, 2), CHOOSERS[name](Problem(Metered(game, 4), (9, 5, 2), 0)), strict=True
+            (9, 5, 2), METHODS[name](Problem(Metered(game, 4), (9, 5, 2), 0)), strict=True
         ):
             assert set(np.flatnonzero(found.mask)) == set(np.argsort(-score)[:keep]), name
 
@@ -94,14 +94,14 @@ def test_rankings_keep_by_their_published_scores(tiny_llama):
 def test_layers_of_one_player_are_not_divided_by_themselves(tiny_llama):
     game = game_of(tiny_llama, "mlps")
     importance = np.abs(gate_gradients.gate_gradients(game)).mean(axis=0)
-    (found,) = CHOOSERS["taylor"](Problem(Metered(game, 4), (1,), 0))
+    (found,) = METHODS["taylor"](Problem(Metered(game, 4), (1,), 0))
     assert np.flatnonzero(found.mask) == importance.argmax()
 
 
 @pytest.mark.parametrize(("name", "cost"), list(COSTS.items()))
 def test_passes_through_the_model_are_counted(tiny_llama, name, cost):
     game = game_of(tiny_llama)
-    methods = {name: CHOOSERS[name]}
+    methods = {name: METHODS[name]}
     (choice,) = choose_all(game, (6,), budget=cost, seed=0, methods=methods)
     assert choice.ablations == cost
     with pytest.raises(InputError, match=f"{cost} ablations were asked for when 0 of the budget"):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import spex_mech as sm
+from spex_mech.core.limits import Limit
 from spex_mech.core.masks import all_masks
-from spex_mech.pruning.integer_program import Limit
+from spex_mech.pruning.integer_program import best_set
 from spex_mech.pruning.moves import swaps
 from spex_mech.pruning.prune import ranked
 
@@ -106,15 +107,14 @@ def test_limits_are_kept_and_the_best_set_within_them_is_found(validate):
         sm.prune(game, spectrum, keep=5, limits=[Limit(weights, 2.0)], validate=0)
 
 
-def test_the_programme_is_reported():
+def test_without_limits_no_integer_program_is_solved():
     spectrum = game_of(4)
-    pruned = sm.prune(spectrum, spectrum, keep=5, validate=0, programme=5.0)
-    assert pruned.optimum.gap == 0.0
-    assert pruned.optimum.value == pytest.approx(pruned.predicted)
-    assert sm.prune(spectrum, spectrum, keep=5, validate=0).optimum is None
+    pruned = sm.prune(spectrum, spectrum, keep=5, validate=0)
+    assert pruned.optimum is None
+    assert best_set(spectrum, keep=5).value == pytest.approx(pruned.predicted)
 
 
-def test_limits_are_kept_where_the_terms_are_too_many_to_programme(monkeypatch):
+def test_limits_are_kept_where_the_terms_are_too_many_for_the_integer_program(monkeypatch):
     spectrum = game_of(3)
     weights = np.random.default_rng(0).uniform(1.0, 3.0, size=10)
     limit = Limit(weights, 9.0, "memory")
@@ -124,8 +124,10 @@ def test_limits_are_kept_where_the_terms_are_too_many_to_programme(monkeypatch):
     allowed = table[(table.sum(axis=1) == 5) & (table @ weights <= 9.0)]
     assert pruned.optimum is None
     assert pruned.measured == pytest.approx(spectrum(allowed).max())
-    with pytest.raises(sm.InputError, match="products of players, at most 10 are programmed"):
-        sm.prune(spectrum, spectrum, keep=5, limits=[limit], programme=1.0, validate=0)
+    with pytest.raises(
+        sm.InputError, match="products of players, an integer program takes at most 10"
+    ):
+        best_set(spectrum, keep=5, limits=[limit])
     with pytest.raises(sm.InputError, match="memory takes at least"):
         sm.prune(spectrum, spectrum, keep=5, limits=[Limit(weights, 2.0, "memory")], validate=0)
 

@@ -1,8 +1,8 @@
-"""Ways of choosing which players to keep, all asked alike and held to one budget of ablations."""
+"""Methods of choosing which players to keep, all called alike and held to one budget of ablations."""
 
 from spex_mech.evaluation.wrappers import Metered as Metered
 from spex_mech.evaluation.wrappers import Remembered as Remembered
-from spex_mech.pruning.methods.method import Chooser as Chooser
+from spex_mech.pruning.methods.method import Method as Method
 from spex_mech.pruning.methods.method import Problem as Problem
 from spex_mech.pruning.methods.method import keep_top as keep_top
 from spex_mech.pruning.methods.random import best_of_random as best_of_random

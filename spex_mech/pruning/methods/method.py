@@ -1,4 +1,4 @@
-"""What every way of choosing is given, and what it gives back."""
+"""`Method` and `PruningProblem`: what a method of choosing kept sets takes and returns."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from spex_mech.pruning.prune import Pruned, ranked
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A game on the questions of the search, and what may be spent on it.
+    """A game on the search questions, and the ablations that may be spent on it.
 
     Attributes:
-        game: counts what a method asks for, and stops it at the budget (``game.budget``).
-        keeps: the sizes asked for; the budget is for all of them together.
-        seed: seed of whatever is drawn. Methods that draw the same masks draw them alike.
+        game: counts the masks that a method evaluates, and refuses those beyond ``game.budget``.
+        keeps: numbers of players to keep; the budget is for all of them together.
+        seed: seed of all random draws. Methods that draw the same kind of masks draw the same ones.
     """
 
     game: Metered
@@ -33,7 +33,7 @@ class Problem:
         return self.game.players.n
 
 
-class Chooser(Protocol):
+class Method(Protocol):
     """A way of choosing kept sets."""
 
     def __call__(self, problem: Problem, /) -> Sequence[Pruned]:
@@ -45,8 +45,8 @@ class Chooser(Protocol):
         ...
 
 
-def keep_top(score: Callable[[Problem], Float64[np.ndarray, " n"]]) -> Chooser:
-    """The chooser that keeps the players of the highest scores, at every size; ties go to the first.
+def keep_top(score: Callable[[Problem], Float64[np.ndarray, " n"]]) -> Method:
+    """The method that keeps the players of the highest scores, at every size; ties go to the first.
 
     Args:
         score: problem -> float64 (n,), higher = kept longer.

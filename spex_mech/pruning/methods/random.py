@@ -7,7 +7,7 @@ from jaxtyping import Float64
 
 from spex_mech.core.errors import InputError
 from spex_mech.pruning.methods.method import Problem, keep_top
-from spex_mech.pruning.moves import Budget, random_sets
+from spex_mech.pruning.moves import AllowedSets, random_sets
 from spex_mech.pruning.prune import Pruned
 
 
@@ -31,7 +31,7 @@ def best_of_random(problem: Problem) -> list[Pruned]:
 
 
 def _best_of(problem: Problem, keep: int, count: int, seed: int) -> Pruned:
-    masks = random_sets(Budget(problem.n, keep), count, np.random.default_rng(seed))
+    masks = random_sets(AllowedSets(problem.n, keep), count, np.random.default_rng(seed))
     values = problem.game(masks)
     best = int(values.argmax())
     return Pruned(masks[best], None, float(values[best]), len(masks))
@@ -42,4 +42,4 @@ def _chance(problem: Problem) -> Float64[np.ndarray, " n"]:
 
 
 random_order = keep_top(_chance)
-"""Players kept in a random order, without an ablation: smaller sets are parts of larger ones."""
+"""Keep players in a random order, without an ablation: smaller sets are parts of larger ones."""

@@ -11,15 +11,15 @@ from spex_mech.pruning.prune import Pruned
 
 
 def greedy_removal(problem: Problem) -> list[Pruned]:
-    """Remove whom the rest misses least, again and again (backward elimination).
+    """Remove the player whose removal costs least, again and again (backward elimination).
 
-    A round removes each player that is left by itself and then, for good, the one without whom the
-    value is highest. Down to k of n players that takes n + (n-1) + ... + (k+1) ablations. Where the
-    budget does not reach the smallest size, rounds remove the fewest players at a time with which it
-    does: the least missed ones of the same round, in their order.
+    A round ablates each remaining player in turn and then removes for good the one without which the value
+    is highest. Down to k of n players this takes n + (n-1) + ... + (k+1) ablations. Where the budget does
+    not reach the smallest size, every round removes as few players at a time as make it enough: those
+    whose removal alone cost least in that round.
 
     Raises:
-        InputError: a budget of less than one round, which is an ablation for each player.
+        InputError: a budget of less than one round, which is one ablation per player.
     """
     n, smallest = problem.n, min(problem.keeps)
     step = _step(n, smallest, problem.game.budget)
@@ -40,11 +40,11 @@ def _missed(problem: Problem) -> Float64[np.ndarray, " n"]:
 
 
 knock_out = keep_top(_missed)
-"""Players kept by how much the full model loses without each alone: an ablation for each player."""
+"""Keep the players whose removal alone costs the full model most: one ablation per player."""
 
 
 def _step(n: int, smallest: int, budget: int) -> int:
-    """The fewest players a round that reach the smallest size within the budget."""
+    """The fewest players to remove per round so that the budget reaches the smallest size."""
     for step in range(1, max(1, n - smallest) + 1):
         if sum(range(n, smallest, -step)) <= budget:
             return step

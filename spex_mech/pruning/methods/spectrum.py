@@ -1,4 +1,4 @@
-"""Choosing on what was decoded from random masks: a ranking by LASSO, and a search on the full surrogate."""
+"""Methods that decode random masks: a ranking by LASSO, and a search on the full surrogate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign, biased
 from spex_mech.evaluation.evaluate import Run
 from spex_mech.pruning.curve import keep_rates, prune_curve
-from spex_mech.pruning.methods.method import Chooser, Problem, keep_top
+from spex_mech.pruning.methods.method import Method, Problem, keep_top
 from spex_mech.pruning.prune import Pruned
 
 MIN_DESIGN = 16
@@ -27,18 +27,16 @@ def surrogate_search(
     share: float = 0.5,
     method: str = "auto",
     limits: Sequence[Limit] = (),
-) -> Chooser:
-    """Our method: decode a spectrum, search kept sets on it, and spend the rest on checking them.
-
-    The search and the checks of all sizes together are `curves.prune_curve`.
+) -> Method:
+    """Our method: decode a spectrum, and search kept sets of all sizes on it by `prune_curve`.
 
     Args:
         design: masks to decode, all counted; by default ``share`` of the budget, biased masks whose
-            keep rates are spread over the sizes asked for.
+            keep rates are spread over the sizes to keep.
         spectrum: what was decoded from ``design``, which it needs; by default decoded here.
-        share: part of the budget that goes into the design; 1 leaves the search unchecked.
+        share: part of the budget that is spent on the design; with 1 no kept set is ablated.
         method: how to decode, see `decode`.
-        limits: limits that every set has to keep as well; see `pruning.prune`.
+        limits: limits that every set has to satisfy as well; see `prune`.
 
     Raises:
         InputError: a spectrum without its design, or a share that is not in (0, 1].
@@ -70,11 +68,11 @@ def surrogate_search(
     return choose
 
 
-def lasso_ranking(design: MaskDesign | None = None) -> Chooser:
-    """Players kept by first-order LASSO coefficients, nothing checked (ProxySPEX's baseline).
+def lasso_ranking(design: MaskDesign | None = None) -> Method:
+    """Keep players by first-order LASSO coefficients, without ablating the kept sets (ProxySPEX's baseline).
 
     Args:
-        design: masks to fit, all counted; by default the whole budget, drawn as ours are.
+        design: masks to fit, all counted; by default the whole budget, drawn as those of our method are.
     """
 
     def scores(problem: Problem) -> Float64[np.ndarray, " n"]:
@@ -89,7 +87,7 @@ def lasso_ranking(design: MaskDesign | None = None) -> Chooser:
 def spread_design(problem: Problem, count: int) -> MaskDesign:
     """The first ``count`` of the budget's biased masks, with keep rates spread over the sizes.
 
-    The rates are those of `curves.keep_rates`. The masks of a method that uses more of them hold those of
+    The rates are those of `keep_rates`. The masks of a method that uses more of them hold those of
     the methods that use fewer.
 
     Raises:

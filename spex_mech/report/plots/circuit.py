@@ -12,7 +12,8 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.patheffects import withStroke
 
 from spex_mech.core.palette import FAINT, GREY, HELPS, HURTS, INK
-from spex_mech.pruning.circuit import Circuit, Edge
+from spex_mech.pruning.circuit import Circuit
+from spex_mech.pruning.circuit_parts import Edge
 from spex_mech.report.plots.style import column, columns, plain, shown, sign_color
 
 _EDGES = 24
