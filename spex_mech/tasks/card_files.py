@@ -5,67 +5,17 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.tasks.sources import SOURCES
+from spex_mech.tasks.sources.source import Source
 from spex_mech.tasks.task import FORMS
 
 
-@dataclass(frozen=True)
-class SourceKind:
-    """A kind of source that a card may have, and the card's keys.
-
-    Attributes:
-        name: ``file``, ``hub``, ``generator`` or ``game``.
-        sign: the key that only this kind has.
-        required: keys that must be there, with their types.
-        optional: keys that may be there.
-    """
-
-    name: str
-    sign: str
-    required: Mapping[str, type]
-    optional: Mapping[str, type]
-
-
-_EVERY_CARD = {"version": int, "description": str}
-_QUESTIONS = {**_EVERY_CARD, "template": str, "metric": str}
-_OPTIONAL = {"form": str, "intro": str, "options": list}
-KINDS = (
-    SourceKind("file", "data", {**_QUESTIONS, "data": str}, {**_OPTIONAL, "layout": str}),
-    SourceKind(
-        "hub",
-        "hub",
-        {**_QUESTIONS, "hub": str, "revision": str, "layout": str, "part": str},
-        {**_OPTIONAL, "config": str, "shots_from": str, "published": dict, "groups": dict},
-    ),
-    SourceKind(
-        "generator",
-        "generator",
-        {
-            **_EVERY_CARD,
-            "metric": str,
-            "generator": str,
-            "templates": list,
-            "count": int,
-            "words": dict,
-        },
-        {"form": str, "seed": int},
-    ),
-    SourceKind(
-        "game",
-        "players",
-        {**_EVERY_CARD, "players": int, "sets": int, "degrees": list},
-        {"hierarchy": bool, "seed": int},
-    ),
-)
-
-
 def read_card(path: Path) -> tuple[str, dict[str, Any]]:
-    """The kind and the keys of a card file.
+    """The name of the source and the keys of a card file.
 
     Raises:
         MissingFileError: the file is not there.
@@ -81,40 +31,40 @@ def read_card(path: Path) -> tuple[str, dict[str, Any]]:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"task card {path} is not TOML: {error}") from None
-    kind = next((k for k in KINDS if k.sign in values), None)
-    if kind is None:
+    source = next((s for s in SOURCES if s.sign in values), None)
+    if source is None:
         raise InputError(
             f"task card {path} has no source; expected one of the keys "
-            f"{', '.join(k.sign for k in KINDS)}"
+            f"{', '.join(s.sign for s in SOURCES)}"
         )
-    _check_keys(path, text, values, kind)
+    _check_keys(path, text, values, source)
     form = values.get("form", "letters")
     if form not in FORMS:
         raise InputError(
             f"{_at(path, text, 'form')}: unknown form {form!r}; expected one of {', '.join(FORMS)}"
         )
-    return kind.name, values
+    return source.name, values
 
 
-def _check_keys(path: Path, text: str, values: dict[str, Any], kind: SourceKind) -> None:
-    known = {**kind.required, **kind.optional}
+def _check_keys(path: Path, text: str, values: dict[str, Any], source: Source) -> None:
+    known = {**source.required, **source.optional}
     for key, value in values.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
             raise InputError(
                 f"{_at(path, text, key)}: unknown key {key!r}; did you mean {near!r}? A card with "
-                f"{kind.sign!r} has {', '.join(known)}"
+                f"{source.sign!r} has {', '.join(known)}"
             )
         if not isinstance(value, known[key]) or (known[key] is int and isinstance(value, bool)):
             raise InputError(
                 f"{_at(path, text, key)}: {key} is {value!r}, expected {_WORDS[known[key]]}"
             )
-    missing = [key for key in kind.required if key not in values]
+    missing = [key for key in source.required if key not in values]
     if missing:
         last = len(text.splitlines())
         raise InputError(
             f"task card {path} (lines 1 to {last}) lacks {', '.join(map(repr, missing))}; add a line "
-            f"such as: {missing[0]} = {_EXAMPLES[kind.required[missing[0]]]}"
+            f"such as: {missing[0]} = {_EXAMPLES[source.required[missing[0]]]}"
         )
 
 

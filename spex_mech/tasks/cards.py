@@ -3,73 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from spex_mech.core.errors import InputError, MissingFileError
 from spex_mech.tasks.building import Asking, build
 from spex_mech.tasks.card_files import read_card
-from spex_mech.tasks.generated import generate
-from spex_mech.tasks.hub import Dataset
-from spex_mech.tasks.layouts import read_questions
-from spex_mech.tasks.questions import Pool
+from spex_mech.tasks.sources import SOURCES
+from spex_mech.tasks.sources.source import TaskCard, TaskRequest
 from spex_mech.tasks.synthetic import SyntheticGame, plant
-from spex_mech.tasks.tables import read_table
 from spex_mech.tasks.task import ChoiceTask
 
 _PACKAGE = Path(__file__).parents[1]
 _CUTS = ("seeded", "published")
-
-
-@dataclass(frozen=True)
-class TaskCard:
-    """One task card, checked.
-
-    Attributes:
-        name: path of the card below the tasks folder, without ending: ``embedded/people``.
-        path: the card's file; ``data`` is read relative to it.
-        kind: ``file``, ``hub``, ``generator`` or ``game``.
-        values: the card's keys.
-    """
-
-    name: str
-    path: Path
-    kind: str
-    values: Mapping[str, Any] = field(repr=False)
-
-    @property
-    def description(self) -> str:
-        """One line."""
-        return self.values["description"]
-
-    @property
-    def groups(self) -> dict[str, list[str]]:
-        """Group name to its subjects; empty for a card with a single subject."""
-        return self.values.get("groups", {})
-
-    @property
-    def members(self) -> list[str]:
-        """The groups and subjects that may follow the card's name."""
-        return [*self.groups, *(s for subjects in self.groups.values() for s in subjects)]
-
-    def subjects(self, member: str) -> list[str]:
-        """The subjects of a group or subject; of all groups for ``""``."""
-        every = [s for subjects in self.groups.values() for s in subjects]
-        return every if not member else self.groups.get(member, [member])
-
-
-@dataclass(frozen=True)
-class _TaskRequest:
-    """Arguments of `load_task`, checked."""
-
-    data: Path | None
-    shots: int
-    seed: int
-    cut: str
-    chat: str | None
-    form: str | None
 
 
 def load_task(
@@ -107,13 +52,14 @@ def load_task(
         MissingFileError: a card or data that is not there, or no network; says what to put where.
     """
     card, member = _find(str(name))
-    if card.kind == "game":
+    source = next(source for source in SOURCES if source.name == card.kind)
+    if source.pools is None:
         raise InputError(
             f"{card.name!r} is a synthetic game and has no questions; load it with load_game"
         )
     if cut not in _CUTS:
         raise InputError(f"unknown cut {cut!r}; expected one of {', '.join(_CUTS)}")
-    request = _TaskRequest(
+    request = TaskRequest(
         data=None if data is None else Path(data),
         shots=shots,
         seed=seed,
@@ -121,7 +67,7 @@ def load_task(
         chat="turns" if chat is True else chat or None,
         form=form,
     )
-    pools = _POOLS[card.kind](card, member, request)
+    pools = source.pools(card, member, request)
     values = card.values
     asking = Asking(
         name=f"{card.name}/{member}" if member else card.name,
@@ -217,68 +163,3 @@ def _folder() -> Path:
 def _read(path: Path, name: str) -> TaskCard:
     kind, values = read_card(path)
     return TaskCard(name, path, kind, values)
-
-
-def _file_pools(card: TaskCard, member: str, request: _TaskRequest) -> list[Pool]:
-    _refuse(card, shots=request.shots, cut=request.cut == "published")
-    file = request.data or card.path.parent / card.values["data"]
-    if not file.is_file():
-        raise MissingFileError(f"task {card.name!r} has no data file {file}; restore it")
-    rows = read_table(file)
-    layout, options = card.values.get("layout", "rows"), card.values.get("options", ())
-    return [Pool(card.name, tuple(read_questions(rows, layout, file.stem, options)))]
-
-
-def _hub_pools(card: TaskCard, member: str, request: _TaskRequest) -> list[Pool]:
-    values = card.values
-    subjects = card.subjects(member) if card.groups else [values.get("config")]
-    source = Dataset(values["hub"], values["revision"], request.data, alone=not card.groups)
-    parts, search = [values["part"]], None
-    if request.cut == "published":
-        _refuse(card, cut="published" not in values)
-        parts, search = values["published"]["parts"], values["published"]["search"]
-    shots_from = values.get("shots_from")
-    _refuse(card, shots=request.shots and shots_from is None)
-    if request.shots and shots_from in parts:
-        raise InputError(
-            f"the published cut asks the {shots_from} questions too, which shots would show with their "
-            "answers; use shots=0 or cut='seeded'"
-        )
-
-    def read(config: str | None, part: str):
-        prefix = f"{config or card.name}/{part}"
-        rows = source.rows(config, part)
-        return read_questions(rows, values["layout"], prefix, values.get("options", ()))
-
-    return [
-        Pool(
-            config or card.name,
-            tuple(question for part in parts for question in read(config, part)),
-            tuple(read(config, shots_from)) if request.shots and shots_from else (),
-            search,
-        )
-        for config in subjects
-    ]
-
-
-def _generated_pools(card: TaskCard, member: str, request: _TaskRequest) -> list[Pool]:
-    _refuse(card, shots=request.shots, cut=request.cut == "published", data=request.data)
-    values = card.values
-    questions = generate(
-        values["generator"],
-        values["templates"],
-        values["words"],
-        count=values["count"],
-        seed=values.get("seed", 0),
-    )
-    return [Pool(card.name, tuple(questions))]
-
-
-def _refuse(card: TaskCard, **options: Any) -> None:
-    """Refuse options of `load_task` that a card cannot serve."""
-    for option, value in options.items():
-        if value:
-            raise InputError(f"task {card.name!r} has no {option}; leave {option}= out")
-
-
-_POOLS = {"file": _file_pools, "hub": _hub_pools, "generator": _generated_pools}
