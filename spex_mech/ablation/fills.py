@@ -23,7 +23,9 @@ Record = Callable[[torch.Tensor, Sequence[str]], dict[str, torch.Tensor]]
 """(token ids (rows, tokens), sites) -> activation (rows, tokens, ...) of the full model at each site."""
 
 Fill = Callable[[str, torch.Tensor], torch.Tensor | float]
-"""(site, activation of a batch) -> what removed entries become, broadcastable to the activation."""
+"""(site, activation of a batch) -> what removed entries become: 0.0; a tensor of the activation's shape
+without batch and position; or, of an `Ablation` that is ``of_example``, a tensor of the whole activation's
+shape. The fast engine gives an activation that has only the batch's length."""
 
 
 class Filler(Protocol):
@@ -43,11 +45,13 @@ class Ablation:
         rescale: multiply the kept heads of each layer by H / |kept|, the published head-pruning
             experiment (ProxySPEX, appendix C.2); with ``zero`` only.
         seed: seed of the donors of ``resample``.
+        of_example: whether a removed part's value depends on the example and the token, as with ``resample``.
     """
 
     name: str
     rescale: bool = False
     seed: int = 0
+    of_example: bool = field(default=False, compare=False)
     _make: Callable[[Record, Prompts, Sequence[str], int], Filler] = field(
         default=lambda *_: _Zero(), repr=False, compare=False
     )
@@ -73,7 +77,7 @@ def resample(*, seed: int = 0) -> Ablation:
     Every prompt has one donor, drawn by ``seed``, never itself. Positions are matched by their
     distance from the last token; where the donor is shorter its first token serves.
     """
-    return Ablation("resample", seed=seed, _make=_Resample)
+    return Ablation("resample", seed=seed, of_example=True, _make=_Resample)
 
 
 def pad(

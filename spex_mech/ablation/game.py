@@ -83,6 +83,7 @@ class TaskGame:
         seed: int = 0,
         engine: str = "auto",
     ) -> None:
+        """Nine parameters: each choice is a keyword of its own on the public face; see `GameSettings`."""
         self.model, self.task, self.split = model, task, split
         self._players = players
         self.ablation = _ablation(ablation, rescale, seed)
@@ -265,18 +266,15 @@ class TaskGame:
 
 
 def _ablation(name: str, rescale: bool, seed: int) -> ablations.Ablation:
-    kinds = {
-        "zero": lambda: ablations.zero(rescale=rescale),
-        "mean": ablations.mean,
-        "resample": lambda: ablations.resample(seed=seed),
-    }
-    if name not in kinds:
-        raise InputError(f"unknown ablation {name!r}; expected one of {', '.join(kinds)}")
+    if name not in ablations.ABLATIONS:
+        raise InputError(
+            f"unknown ablation {name!r}; expected one of {', '.join(ablations.ABLATIONS)}"
+        )
     if rescale and name != "zero":
         raise InputError(
             f"rescale=True goes with zero ablation only, got {name!r}; set rescale=False"
         )
-    return kinds[name]()
+    return replace(ablations.ABLATIONS[name](seed), rescale=rescale)
 
 
 def _engine(name: str) -> Callable[..., Engine]:

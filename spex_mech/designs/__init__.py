@@ -1,4 +1,20 @@
-"""Mask designs: which coalitions to evaluate. A design's cost, ``len(design)``, is known beforehand."""
+"""Mask designs: which coalitions to evaluate. A design's cost, ``len(design)``, is known beforehand.
+
+In: a number of players, a budget, a seed. Out: a `MaskDesign` (design): masks (m, n), and the structure
+that a decoder may need. Which design for what: `biased` for pruning (keep rates near the sizes that are
+asked for), `uniform` for the spectrum as a whole, `stratified` for Shapley values, `paired` for each
+mask with its complement, `spex` for many players with few interactions, `exhaustive` for up to 24
+players.
+
+    >>> from spex_mech import designs
+    >>> len(designs.biased(32, 240, keep_rate=(0.3, 0.9), seed=0))
+    240
+
+A new design is a file here with a function ``(n, budget, *, seed) -> MaskDesign``, and a line in
+``DESIGNS`` below: a run's spec then knows it by that name.
+"""
+
+from collections.abc import Callable, Mapping
 
 from spex_mech.designs.biased import biased
 from spex_mech.designs.design import MaskDesign
@@ -8,4 +24,22 @@ from spex_mech.designs.spex import spex
 from spex_mech.designs.stratified import stratified
 from spex_mech.designs.uniform import uniform
 
-__all__ = ["MaskDesign", "biased", "exhaustive", "paired", "spex", "stratified", "uniform"]
+__all__ = [
+    "DESIGNS",
+    "MaskDesign",
+    "biased",
+    "exhaustive",
+    "paired",
+    "spex",
+    "stratified",
+    "uniform",
+]
+
+DESIGNS: Mapping[str, Callable[..., MaskDesign]] = {
+    "biased": biased,
+    "uniform": uniform,
+    "paired": paired,
+    "stratified": stratified,
+    "spex": spex,
+}
+"""By the name in a run's spec: (n, budget, *, seed) -> `MaskDesign`; ``biased`` also takes ``keep_rate``."""

@@ -62,7 +62,7 @@ def evaluate(
     progress: bool | None = None,
     label: str = "ablations",
 ) -> Run:
-    """Evaluate a game on a design's masks.
+    """Evaluate a game on a design's masks; one keyword per choice that callers make.
 
     Equal masks are evaluated once. With a store, every finished chunk of batches is on disk before it counts;
     calling again with the same game and store evaluates only what is missing. The game is always given
@@ -122,14 +122,8 @@ def evaluate(
             noise = _noise_floor(game, executor, batches[0])
             session = session_of(design, executor.describe(), wanted, spec)
             kept.begin({**session, "noise_floor": noise})
-        bar = tqdm(
-            total=wanted,
-            desc=label,
-            unit="mask",
-            leave=False,
-            disable=None if progress is None else not progress,
-        )
-        with bar:
+        hidden = None if progress is None else not progress
+        with tqdm(total=wanted, desc=label, unit="mask", leave=False, disable=hidden) as bar:
             for rows in _evaluated(game, executor, [*extra, *batches]):
                 if kept is not None:
                     kept.append(rows.masks, rows.values, rows.scores)

@@ -1,1 +1,15 @@
-"""One run: its spec, its folder and its steps."""
+"""One run: its spec, its folder, and a step per file.
+
+In: a spec (spec), read from TOML or YAML and checked before anything starts. Out: a folder (folder) that
+holds everything that was done, as JSON (records) and stores. Each step reads what the former wrote:
+`setup` builds model, task and games; `decode` needs no model; `prune`, `scores`, `export`, `circuit` and
+`steps` do the rest; `explain` works in rounds; `plan` says what a run will cost before it starts.
+
+    >>> from spex_mech.run.spec import read_spec
+    >>> spec = read_spec(None, ["design.budget=100"])
+    >>> spec.task, spec.design.budget
+    ('embedded/people', 100)
+
+A new step is a file here that reads and writes `records`, and a line in `steps`; a new key of the spec
+is a field in `spec` with its check.
+"""

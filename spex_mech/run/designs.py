@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from spex_mech import designs
 from spex_mech.core.errors import InputError
-from spex_mech.designs import MaskDesign
+from spex_mech.designs import DESIGNS, MaskDesign
 from spex_mech.run.spec import DesignSpec
 
 _CHECK_SEED = 1_000_003  # added to the design's seed, so that the two differ
@@ -53,13 +52,7 @@ def _design(spec: DesignSpec, n: int, budget: int, seed: int) -> MaskDesign:
             f"design.kind is 'biased' with design.keep_rate {rate!r}; give a rate or [low, high] ('auto' "
             "is for models that are pruned)"
         )
-    kinds = {
-        "biased": lambda: designs.biased(n, budget, keep_rate=rate, seed=seed),
-        "uniform": lambda: designs.uniform(n, budget, seed=seed),
-        "paired": lambda: designs.paired(n, budget, seed=seed),
-        "stratified": lambda: designs.stratified(n, budget, seed=seed),
-        "spex": lambda: designs.spex(n, budget, seed=seed),
-    }
-    if spec.kind not in kinds:
-        raise InputError(f"unknown design.kind {spec.kind!r}; expected one of {', '.join(kinds)}")
-    return kinds[spec.kind]()
+    if spec.kind not in DESIGNS:
+        raise InputError(f"unknown design.kind {spec.kind!r}; expected one of {', '.join(DESIGNS)}")
+    options = {"keep_rate": rate} if spec.kind == "biased" else {}
+    return DESIGNS[spec.kind](n, budget, seed=seed, **options)

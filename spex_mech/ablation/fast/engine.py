@@ -75,7 +75,7 @@ class FastEngine:
 
         self._removable = removable(players, model.shape)
         self._first = self._removable.first
-        self._own_fill = ablation.name == "resample"
+        self._own_fill = ablation.of_example
         self._parallel = any(b.parallel for b in self._decoder.blocks)
         self._prefix = 0 if self._own_fill else reading.shared_prefix(prompts)
         self._preparation = Preparation(

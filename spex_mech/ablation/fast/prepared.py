@@ -112,7 +112,7 @@ class Preparation:
             per_prompt = 0 if reads is None else reads.shape[1]
             written = slice(start * per_prompt, stop * per_prompt)
         fills = prepared.fills
-        if self._ablation.name == "resample":  # whose fills are of single tokens
+        if self._ablation.of_example:  # whose fills are of single tokens
             fills = {site: x[tokens] for site, x in fills.items()}
         frame = self._forward.frame(batch.layout, self._prefix)
         return PreparedBatch(batch, frame, prepared.entry[written], fills)
