@@ -9,6 +9,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from baselines import faith_banzhaf, kernel_shap, lime
 from reviews import review, sentiment
 
 import spex_mech as sm
 import spex_mech.features
-from spex_mech.decoders.baselines import faith_banzhaf, kernel_shap, lime
 
 HERE = Path(__file__).parent
 METHODS = ("auto", "proxyspex", "spex", "lasso", "lime", "kernel_shap", "faith_banzhaf")

@@ -1,1 +1,17 @@
-"""Decoders: from (masks, values) to a sparse Fourier spectrum."""
+"""(masks, values) become a sparse spectrum.
+
+In: a `MaskDesign` and the values of its masks. Out: a `Spectrum`, whose ``info`` says which method was
+used, what it explains, and what R² to expect. `decode` (decode) is the entry to all of them and chooses
+one unless told; `explain` (explain) evaluates and decodes in turns until the spectrum is good enough.
+
+    >>> import spex_mech as sm
+    >>> design = sm.designs.uniform(10, 200, seed=0)
+    >>> values = 2.0 * (design.masks[:, 1] & design.masks[:, 4])
+    >>> spectrum = sm.decode(design, values, method="lasso", seed=0)
+    >>> sm.interactions(spectrum, index="Moebius", order=2).top(1)[0][0]
+    (1, 4)
+
+The packages: `gp`, a Gaussian process with a Walsh kernel; `spex`, the decoder of coded designs;
+`stack`, a weighted mean of several. A new decoder is a file here with a function ``(design, values, *,
+seed) -> Spectrum``, and a line in ``DECODERS`` (decode).
+"""

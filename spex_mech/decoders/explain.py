@@ -63,7 +63,7 @@ def explain(
     seed: int = 0,
     progress: bool | None = None,
 ) -> Explanation:
-    """Evaluate and decode in rounds until the surrogate is as faithful as asked, or the budget is spent.
+    """Evaluate and decode in rounds up to a target R² or the budget; the keywords of `evaluate` and `decode`.
 
     The first round has twice as many masks as players, at least 64; each further round half as many
     as were spent before it. Masks do not depend on the target, so a longer run begins with the masks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import runpy
 import sys
 from pathlib import Path
 
@@ -21,11 +21,8 @@ from spex_mech.training_data import (
 )
 
 _PATH = Path(__file__).parents[2] / "analyses" / "data_attribution" / "peers.py"
-_SPEC = importlib.util.spec_from_file_location("data_attribution_peers", _PATH)
-assert _SPEC is not None and _SPEC.loader is not None
-peers = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(peers)
-influence_scores, trak_scores = peers.influence_scores, peers.trak_scores
+_PEERS = runpy.run_path(str(_PATH))
+influence_scores, trak_scores = _PEERS["influence_scores"], _PEERS["trak_scores"]
 
 # importing dattri imports parts of torch that warn of their own end
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

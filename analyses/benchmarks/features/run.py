@@ -9,19 +9,22 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 import tokenizers
 import torch
 import transformers
+from baselines import kernel_shap
 from captum.attr import FeatureAblation, KernelShap
 
 from spex_mech import features
-from spex_mech.decoders.baselines import kernel_shap
 from spex_mech.designs import MaskDesign
 
 HERE = Path(__file__).parent
