@@ -1,1 +1,17 @@
-"""A mask becomes a checkpoint that other tools load."""
+"""A mask becomes a checkpoint that other tools load.
+
+In: a `Model`, its players, and a mask, True = kept. Out: a folder in Hugging Face's format with weights,
+config, tokenizer and a model card. `export` (export) writes it: ``dense`` zeroes what is removed and
+keeps every tensor's size; ``compact`` cuts it out. `footprints` (footprint) measures what that saves,
+`recover` (recovery) fine-tunes what is left, `parameter_limit` (parameters) lets pruning count
+parameters.
+
+    >>> import numpy as np, tempfile, spex_mech as sm
+    >>> model = sm.load_model("embedded")
+    >>> players = sm.select_players(model, "heads")
+    >>> sm.export(model, players, np.arange(32) % 2 == 0, tempfile.mkdtemp() + "/pruned").name
+    'pruned'
+
+The room is not called ``export`` because `spex_mech.export` is a function, which a package of that name
+would replace. A new form of checkpoint is a file here and a branch of `export`.
+"""

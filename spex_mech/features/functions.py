@@ -46,7 +46,7 @@ class TextSource:
         return self._wording.compose(np.zeros_like(self.counts))
 
     def inputs(self, choices: Int64[np.ndarray, "m n"]) -> list[str]:
-        """See `Source`."""
+        """See `FeatureSource`."""
         return [self._wording.compose(choice) for choice in choices]
 
     def show(self, text: str, /) -> str:
@@ -84,7 +84,7 @@ class FunctionSource(TextSource):
         return self._replies([self.whole_text])[0]
 
     def outputs(self, inputs: Sequence[str]) -> Float64[np.ndarray, "u 1"]:
-        """See `Source`."""
+        """See `FeatureSource`."""
         return judged(self._judge, self._replies(list(inputs)))
 
     def _replies(self, texts: list[str]) -> list[Any]:

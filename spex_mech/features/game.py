@@ -24,7 +24,7 @@ _ENTRIES = 1 << 21  # of the arrays that masks of a chunk are turned into
 _CHUNK = 4096
 
 
-class Source(Protocol):
+class FeatureSource(Protocol):
     """An input in parts, and what a model answers to it with some parts missing."""
 
     @property
@@ -73,7 +73,7 @@ class FeatureGame(SentWhole):
     def __init__(
         self,
         players: PlayerSet,
-        source: Source,
+        source: FeatureSource,
         reading: Reading,
         subject: Any,
         *,

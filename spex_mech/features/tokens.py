@@ -161,17 +161,17 @@ class TokenSource:
 
     @property
     def counts(self) -> Int64[np.ndarray, " n"]:
-        """See `Source`."""
+        """See `FeatureSource`."""
         return self.layout.counts
 
     @property
     def size(self) -> int:
-        """See `Source`."""
+        """See `FeatureSource`."""
         return len(self.layout.ids)
 
     @property
     def key(self) -> dict[str, str]:
-        """See `Source`."""
+        """See `FeatureSource`."""
         return {**self.reader.key, "tokens": self.layout.digest}
 
     @property
@@ -184,7 +184,7 @@ class TokenSource:
         return [row.tobytes() for row in self.layout.rows(choices)]
 
     def outputs(self, inputs: Sequence[bytes]) -> Float64[np.ndarray, "u k"]:
-        """See `Source`."""
+        """See `FeatureSource`."""
         return self.reader.outputs([self.layout.unpack(row) for row in inputs])
 
     def show(self, row: bytes, /) -> str:

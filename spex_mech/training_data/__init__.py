@@ -1,6 +1,17 @@
-"""Training data as players: a mask is a training subset, the value is what the retrained model does.
+"""Training examples as players: a mask is a training subset, the value is what the retrained model does.
 
-Names are imported when first used; only the torch trainers need torch.
+In: training and test `Examples` (examples), and a `Trainer` (trainers): scikit-learn, a function, or the
+package `torch`, which trains many subsets at once. Out: a `TrainingGame` (game) for `evaluate`;
+`attribute` (attributions) decodes every test point from one set of trainings; `select` (selection)
+chooses what to train on. Names are imported when first used; only the torch trainers need torch.
+
+    >>> from spex_mech import training_data as td
+    >>> train, test = td.digits(100, 20, seed=0)
+    >>> td.by_class(train).players.n
+    10
+
+A new trainer is a class with the three members of `Trainer`, in a file of its own; a new way of grouping
+examples into players is a function in `players`, with its name in ``_HOME`` below.
 """
 
 from importlib import import_module

@@ -318,7 +318,7 @@ def picture_game(kind):
     pixels = rng.integers(0, 256, (6, 8, 3)).astype(np.uint8)
     regions = np.arange(6)[:, None] // 3 * 2 + np.arange(8)[None] // 4
 
-    class Source:
+    class FeatureSource:
         counts = np.ones(4 + 2 * (kind == "pair"), dtype=np.int64)
         size, key = 6, {"image": "drawn"}
 
@@ -337,7 +337,7 @@ def picture_game(kind):
     subject = picture if kind == "image" else Pair(picture, words)
     names = [f"region {i}" for i in range(4)] + (["a", "bird"] if kind == "pair" else [])
     reading = Reading("logit", "bird", lambda z: z[:, 0])
-    return FeatureGame(PlayerSet.from_names(names), Source(), reading, subject)
+    return FeatureGame(PlayerSet.from_names(names), FeatureSource(), reading, subject)
 
 
 @pytest.mark.parametrize("kind", ["image", "pair"])
