@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from experiments import remove_members
 from questions import TwoHop, two_hop
 from two_hop import game_of
 
@@ -48,7 +49,7 @@ def _outcomes(cases: list[tuple[sm.features.FeatureGame, tuple[int, ...]]]) -> d
     """What happens on the questions that are answered right while nothing is replaced."""
     whole = [game(np.ones((1, game.players.n), dtype=bool))[0] > 0 for game, _ in cases]
     kept = [case for case, fine in zip(cases, whole, strict=True) if fine]
-    found = sm.features.remove_members(
+    found = remove_members(
         [game for game, _ in kept], [members for _, members in kept], draws=3, seed=0
     )
     rows = {

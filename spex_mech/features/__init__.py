@@ -17,7 +17,6 @@ and a branch of `load_text_model` (readers.model); a new value of a model's answ
 
 from spex_mech.core.shapiq import from_shapiq, to_shapiq
 from spex_mech.features.endpoints import Endpoint, EndpointError
-from spex_mech.features.followups import insert_delete, remove_members, subtract_top
 from spex_mech.features.game import FeatureGame
 from spex_mech.features.image import image, image_text
 from spex_mech.features.options import (
@@ -48,10 +47,7 @@ __all__ = [
     "from_shapiq",
     "image",
     "image_text",
-    "insert_delete",
-    "remove_members",
     "split_text",
-    "subtract_top",
     "text",
     "to_shapiq",
     "view",
