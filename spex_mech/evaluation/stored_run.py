@@ -111,11 +111,11 @@ class StoredRun:
         out: np.ndarray | None = None
         start = 0
         for block in self._blocks():
-            here = np.flatnonzero((rows >= start) & (rows < start + len(block)))
-            if len(here):
-                part = self._measure(self._scores_of(block)[rows[here] - start])
+            inside = np.flatnonzero((rows >= start) & (rows < start + len(block)))
+            if len(inside):
+                part = self._measure(self._scores_of(block)[rows[inside] - start])
                 out = np.empty((len(rows), part.shape[1])) if out is None else out
-                out[here] = part
+                out[inside] = part
             start += len(block)
         return np.empty((0, 0)) if out is None else out
 

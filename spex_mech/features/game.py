@@ -149,12 +149,12 @@ class FeatureGame(SentWhole):
         self, masks: Bool[np.ndarray, "c n"], start: int, known: dict[bytes, float]
     ) -> Float64[np.ndarray, " c"]:
         inputs = self.source.inputs(choose(masks, self.source.counts, self.seed))
-        digests = [_digest(given) for given in inputs]
+        digests = [_digest(x) for x in inputs]
         new = {d: i for i, d in reversed(list(enumerate(digests))) if d not in known}
         rows = sorted(new.values())
         if rows:
-            found = self.reading(self.source.outputs([inputs[i] for i in rows]))
-            bad = np.flatnonzero(~np.isfinite(found))
+            scores = self.reading(self.source.outputs([inputs[i] for i in rows]))
+            bad = np.flatnonzero(~np.isfinite(scores))
             if len(bad):
                 row = rows[bad[0]]
                 gone = [
@@ -162,10 +162,10 @@ class FeatureGame(SentWhole):
                 ]
                 raise NonFiniteScoreError(
                     f"mask {start + row} (without {', '.join(gone[:8]) or 'nothing'}"
-                    f"{', ...' if len(gone) > 8 else ''}) scores {found[bad[0]]}; load the model in "
+                    f"{', ...' if len(gone) > 8 else ''}) scores {scores[bad[0]]}; load the model in "
                     "float32, or choose another value"
                 )
-            known.update(zip((digests[i] for i in rows), found.tolist(), strict=True))
+            known.update(zip((digests[i] for i in rows), scores.tolist(), strict=True))
         return np.array([known[d] for d in digests])
 
     def __repr__(self) -> str:
@@ -185,8 +185,8 @@ def model_name(model: Any) -> str:
     return next((name for name in names if isinstance(name, str) and name), kind)
 
 
-def _digest(given: Hashable) -> bytes:
-    raw = given if isinstance(given, bytes) else repr(given).encode()
+def _digest(model_input: Hashable) -> bytes:
+    raw = model_input if isinstance(model_input, bytes) else repr(model_input).encode()
     return hashlib.blake2b(raw, digest_size=16).digest()
 
 

@@ -105,11 +105,11 @@ def fitting(task: ChoiceTask, tokenizer: Any, context: int | None = None) -> Cho
     gone: dict[str, str] = {}
     for example in task.examples:
         try:
-            found = _ENCODERS[task.form](task, [example], tokenizer)
+            encoded = _ENCODERS[task.form](task, [example], tokenizer)
         except InputError as error:
             gone[example.id] = str(error)
         else:
-            gone.update({name: f"{n} tokens" for name, n in _too_long(found, context).items()})
+            gone.update({name: f"{n} tokens" for name, n in _too_long(encoded, context).items()})
     if len(gone) == len(task.examples):
         name, reason = next(iter(gone.items()))
         raise InputError(f"no question of task {task.name!r} fits; the first, {name!r}: {reason}")

@@ -1,7 +1,8 @@
 """Folders that version 0.1.0 wrote go on with the code of today; tests/fixtures/README.md says what they are.
 
-Nothing but the public API and the commands is used, so that these tests outlive any change inside. What
-was stored is compared exactly; what is computed anew may differ in its last digits on another machine.
+Nothing but the public API and the commands is used, so that these tests outlive any change inside; the one
+exception puts back the settings of that version's LASSO. What was stored is compared exactly; what is
+computed anew may differ in its last digits on another machine.
 """
 
 from __future__ import annotations

@@ -30,9 +30,9 @@ def lock_folder(folder: Path) -> io.IOBase:
     except BlockingIOError:
         handle.close()
         owner = lock_owner(folder)
-        who = f" (process {owner['pid']} on {owner['host']})" if owner else ""
+        writer = f" (process {owner['pid']} on {owner['host']})" if owner else ""
         raise InputError(
-            f"{folder} is being written by another process{who}; wait for it or use another folder"
+            f"{folder} is being written by another process{writer}; wait for it or use another folder"
         ) from None
     handle.truncate(0)
     handle.write(json.dumps({"pid": os.getpid(), "host": platform.node(), "time": time.time()}))

@@ -64,8 +64,8 @@ def read_blocks(folder: str | Path, n: int) -> Iterator[tuple[str, Rows | None]]
     """
     shards = Path(folder) / "shards"
     listed = read_journal(Path(folder) / "journal.jsonl").shards.keys()
-    there = {path.name for path in shards.glob("*.parquet") if is_shard(path.name)}
-    for name in sorted(listed | there):
+    on_disk = {path.name for path in shards.glob("*.parquet") if is_shard(path.name)}
+    for name in sorted(listed | on_disk):
         yield name, read_shard(folder, name, n)
 
 

@@ -74,15 +74,15 @@ def _status(folder: Path) -> StoreStatus:
     read_header(folder)
     journal = read_journal(folder / "journal.jsonl")
     number, session = _last_session(folder)
-    mine = [e for e in journal.entries if "shard" in e and e.get("session") == number]
-    done = sum(e["rows"] for e in mine) if number is not None else 0
+    committed = [e for e in journal.entries if "shard" in e and e.get("session") == number]
+    done = sum(e["rows"] for e in committed) if number is not None else 0
     wanted = int(session.get("wanted", 0))
-    rate = _rate(mine)
+    rate = _rate(committed)
     finished = _is_finished(journal, number) and done >= wanted
     left = 0.0 if finished else (wanted - done) / rate if rate else None
     sizes = {p.name: p.stat().st_size for p in (folder / "shards").glob("*.parquet")}
     gone = [e["lost"] for e in journal.entries if "lost" in e and e["lost"] not in journal.shards]
-    began = mine[-1]["time"] if mine else session.get("time")
+    began = committed[-1]["time"] if committed else session.get("time")
     return StoreStatus(
         folder=folder,
         stored=sum(rows for name, rows in journal.shards.items() if name in sizes),
@@ -100,11 +100,11 @@ def _status(folder: Path) -> StoreStatus:
     )
 
 
-def _rate(mine: list[Any]) -> float | None:
+def _rate(committed: list[Any]) -> float | None:
     """Masks a second between the first and the last shard: starting workers is not counted."""
-    if len(mine) < 2 or mine[-1]["time"] <= mine[0]["time"]:
+    if len(committed) < 2 or committed[-1]["time"] <= committed[0]["time"]:
         return None
-    return sum(e["rows"] for e in mine[1:]) / (mine[-1]["time"] - mine[0]["time"])
+    return sum(e["rows"] for e in committed[1:]) / (committed[-1]["time"] - committed[0]["time"])
 
 
 def _last_session(folder: Path) -> tuple[int | None, dict[str, Any]]:

@@ -204,11 +204,11 @@ class RunStore:
                 f"{journal.unreadable} lines of its journal are damaged; they were dropped, and a "
                 "shard that only they listed cannot be missed"
             )
-        there = {path.name for path in self._shards.iterdir() if is_shard(path.name)}
-        for name in sorted(journal.shards.keys() - there):
+        on_disk = {path.name for path in self._shards.iterdir() if is_shard(path.name)}
+        for name in sorted(journal.shards.keys() - on_disk):
             self._note({"lost": name, "why": "missing"})
             self._warn(f"shard {name} is missing; its masks will be evaluated again")
-        for name in sorted(there - journal.shards.keys()):
+        for name in sorted(on_disk - journal.shards.keys()):
             content = (self._shards / name).read_bytes()
             if digest(content) == digest_in(name):
                 self._note(self._line(name, len(from_bytes(content, self._n))))
@@ -229,8 +229,8 @@ class RunStore:
             "evaluated again"
         )
 
-    def _warn(self, what: str) -> None:
-        warnings.warn(f"{self.folder}: {what}", stacklevel=4)
+    def _warn(self, problem: str) -> None:
+        warnings.warn(f"{self.folder}: {problem}", stacklevel=4)
 
     def _line(self, name: str, rows: int) -> dict[str, Any]:
         return {"shard": name, "rows": rows, "session": self._session, "time": time.time()}
@@ -259,12 +259,12 @@ class RunStore:
 
     def _check(self, header: Mapping[str, Any], key: dict[str, str]) -> None:
         stored = {**header["key"], "number of players": str(header["n"])}
-        given = {**key, "number of players": str(self._n)}
-        for field in sorted(stored.keys() | given.keys()):
-            if stored.get(field) != given.get(field):
+        this_run = {**key, "number of players": str(self._n)}
+        for field in sorted(stored.keys() | this_run.keys()):
+            if stored.get(field) != this_run.get(field):
                 raise InputError(
                     f"{self.folder} was evaluated with another {field}: it has "
-                    f"{_short(stored.get(field))}, this run has {_short(given.get(field))}; use "
+                    f"{_short(stored.get(field))}, this run has {_short(this_run.get(field))}; use "
                     "another folder, or the settings of that run"
                 )
 
@@ -288,9 +288,9 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _cannot_write(folder: Path, what: str, error: OSError) -> InputError:
+def _cannot_write(folder: Path, content: str, error: OSError) -> InputError:
     return InputError(
-        f"cannot write {what} to {folder}: {error.strerror or error}; what was committed stays "
+        f"cannot write {content} to {folder}: {error.strerror or error}; what was committed stays "
         "readable (open_run); make room, or make the folder writable, and run again"
     )
 
