@@ -13,6 +13,7 @@ from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign, biased, stratified
 from spex_mech.evaluation.evaluate import Run, evaluate
+from spex_mech.evaluation.games import as_game
 
 _FIRST = 64  # fewest masks of the first round
 _GROWTH = 1.5  # masks spent after a round, as a multiple of those before it
@@ -129,7 +130,7 @@ _AIMS: Mapping[str, Callable[..., MaskDesign]] = {"values": _values, "shapley": 
 
 
 def _players(game: AnyGame, n: int | None) -> int:
-    players = getattr(game, "players", None)
+    players = as_game(game).players
     if players is None and n is None:
         raise InputError("the game does not say how many players it has; give explain(..., n=...)")
     if players is not None and n is not None and n != players.n:

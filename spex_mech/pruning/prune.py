@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float64
 from spex_mech.core.errors import InputError
 from spex_mech.core.limits import Limit
 from spex_mech.core.spectrum import Spectrum
+from spex_mech.evaluation.games import as_game
 from spex_mech.pruning.integer_program import Optimum, best_set
 from spex_mech.pruning.moves import AllowedSets, SetFunction, random_sets, resized
 from spex_mech.pruning.search import (
@@ -156,7 +157,7 @@ def check_players(game: SetFunction, spectrum: Spectrum, known: Evaluated | None
     Raises:
         InputError: another number of players.
     """
-    players = getattr(game, "players", None)
+    players = as_game(game).players
     if players is not None and players.n != spectrum.n:
         raise InputError(
             f"the spectrum has {spectrum.n} players, the game {players.n}; decode this game's run"
