@@ -38,7 +38,7 @@ TargetR2 = Annotated[
     typer.Option(help="Stop at this cross-validated R²; by default spend the whole budget."),
 ]
 BudgetOption = Annotated[int | None, typer.Option(min=2, help="Most masks to spend.")]
-Method = Annotated[str | None, typer.Option(help="Decoder, as in decode.")]
+MethodOption = Annotated[str | None, typer.Option(help="Decoder, as in decode.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of masks and decoder.")]
 Top = Annotated[int, typer.Option(min=1, help="Interactions to print.")]
 
@@ -50,7 +50,7 @@ def game(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/explained"),
     target_r2: TargetR2 = None,
     budget: BudgetOption = None,
-    method: Method = None,
+    method: MethodOption = None,
     seed: Seed = None,
     top: Top = 8,
 ) -> None:
@@ -109,7 +109,7 @@ def text(
     ] = None,
     target_r2: TargetR2 = None,
     budget: BudgetOption = None,
-    method: Method = None,
+    method: MethodOption = None,
     check: Annotated[
         int | None,
         typer.Option(help="Masks held out on top, to measure R²; 40 by default."),
