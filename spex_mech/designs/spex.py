@@ -90,8 +90,8 @@ def spex(n: int, budget: int, max_degree: int = 5, seed: int = 0) -> MaskDesign:
     Args:
         n: number of players.
         budget: largest number of masks.
-        max_degree: most players in a term. Smaller is cheaper: each degree more costs log2(n) masks per bin, and lets one
-            more wrong sign be corrected in terms of low degree.
+        max_degree: most players in a term. Smaller is cheaper: each degree more costs log2(n) masks
+            per bin, and lets one more wrong sign be corrected in terms of low degree.
         seed: seed of the subsamplings and offsets.
 
     Raises:
