@@ -1,4 +1,4 @@
-"""Gates: a mask over players as keep/remove decisions for every part of every layer."""
+"""Gates: a mask over players, turned into keep/remove decisions for every part of every layer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Gates:
 
 
 def spread(players: PlayerSet, shape: ModelShape, masks: Bool[np.ndarray, "m n"]) -> Gates:
-    """Spread masks over the parts that the players stand for; parts of no player are kept.
+    """Turn masks over players into gates of the parts they stand for; parts of no player are kept.
 
     Args:
         players: players selected from a model of this shape.
@@ -61,7 +61,7 @@ def spread(players: PlayerSet, shape: ModelShape, masks: Bool[np.ndarray, "m n"]
 
 
 def _owners(players: PlayerSet, shape: ModelShape) -> Int64[np.ndarray, "l h"]:
-    """Player of each (layer, head), the MLP last; n where there is none."""
+    """Player of each head of each layer, with the MLP in the last column; n where there is none."""
     owner = np.full((shape.n_layers, shape.n_heads + 1), players.n, dtype=np.int64)
     for i, player in enumerate(players):
         for layer, head in units(player, shape):

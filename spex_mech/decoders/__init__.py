@@ -1,8 +1,9 @@
-"""(masks, values) become a sparse spectrum.
+"""Decoders: from masks and their values to a sparse spectrum.
 
-In: a `MaskDesign` and the values of its masks. Out: a `Spectrum`, whose ``info`` says which method was
-used, what it explains, and what R² to expect. `decode` (decode) is the entry to all of them and chooses
-one unless told; `explain` (explain) evaluates and decodes in turns until the spectrum is good enough.
+A decoder takes a `MaskDesign` and the values of its masks, and returns a `Spectrum`, whose ``info`` says
+which method was used, what it explains, and what R² to expect. `decode` (decode) calls any of them by
+name, and chooses one itself by default. `explain` (explain) evaluates and decodes in turns until the
+spectrum is good enough.
 
     >>> import spex_mech as sm
     >>> design = sm.designs.uniform(10, 200, seed=0)
@@ -11,7 +12,7 @@ one unless told; `explain` (explain) evaluates and decodes in turns until the sp
     >>> sm.interactions(spectrum, index="Moebius", order=2).top(1)[0][0]
     (1, 4)
 
-The packages: `gp`, a Gaussian process with a Walsh kernel; `spex`, the decoder of coded designs;
-`stack`, a weighted mean of several. A new decoder is a file here with a function ``(design, values, *,
-seed) -> Spectrum``, and a line in ``DECODERS`` (decode).
+The packages are `gp`, a Gaussian process with a Walsh kernel, `spex`, the decoder of coded designs, and
+`stack`, a weighted mean of several decoders. A new decoder is a file here with a function ``(design,
+values, *, seed) -> Spectrum``, and a line in ``DECODERS`` (decode).
 """

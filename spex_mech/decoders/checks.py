@@ -1,4 +1,4 @@
-"""Checks that every decoder makes of its input."""
+"""Checks of a decoder's input, shared by all decoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`decode`: one entry to every decoder, and the choice among them."""
+"""`decode`: one function that calls every decoder, and the choice among them."""
 
 from __future__ import annotations
 

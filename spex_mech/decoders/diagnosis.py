@@ -1,7 +1,8 @@
-"""Messages for values of which nothing is explained: noise, or few interactions of high degree?
+"""Messages for values that no decoder could predict.
 
-Regression on terms of low degree cannot tell the two apart; a coded design can. The message also reports
-what the values show: whether equal masks repeat their value, and how many different values there are.
+Such values are either noise or the result of few interactions of high degree. Regression on terms of low
+degree cannot tell the two apart, but a coded design can. The message also reports what the values show:
+whether equal masks repeat their value, and how many different values there are.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _FEW_LEVELS = 0.5  # of the masks
 
 
 def unexplained(design: MaskDesign, values: Float64[np.ndarray, " m"], r2: float) -> str:
-    """One line on values whose R² ``r2`` on held-out masks is next to nothing."""
+    """One line on values whose R² ``r2`` on held-out masks is close to 0."""
     coded = design.structure is not None
     start = (
         f"nothing here predicts masks it has not seen (cross-validated R² {r2:.3f}): no structure of low "

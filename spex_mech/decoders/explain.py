@@ -21,7 +21,7 @@ _GROWTH = 1.5  # masks spent after a round, as a multiple of those before it
 
 @dataclass(frozen=True)
 class Round:
-    """What was known after a round.
+    """What a round of `explain` has found.
 
     Attributes:
         masks: masks spent so far.
@@ -39,9 +39,9 @@ class Explanation:
     Attributes:
         spectrum: the last round's spectrum.
         run: all masks that were drawn, with their values.
-        rounds: how the R² to expect grew.
-        reached: whether it reached the target; False where none was set.
-        message: one line that says so.
+        rounds: the R² to expect after each round.
+        reached: whether the expected R² reached the target; False where none was set.
+        message: one line on what was spent and reached.
     """
 
     spectrum: Spectrum
@@ -64,10 +64,10 @@ def explain(
     seed: int = 0,
     progress: bool | None = None,
 ) -> Explanation:
-    """Evaluate and decode in rounds up to a target R² or the budget; the keywords of `evaluate` and `decode`.
+    """Evaluate and decode in rounds, up to a target R² or the budget.
 
-    The first round has twice as many masks as players, at least 64; each further round half as many
-    as were spent before it. Masks do not depend on the target, so a longer run begins with the masks
+    The first round has twice as many masks as players, at least 64. Each further round has half as many
+    masks as were spent before it. Masks do not depend on the target, so a longer run begins with the masks
     of a shorter one.
 
     Args:

@@ -21,7 +21,7 @@ from spex_mech.designs.design import MaskDesign
 MAX_ENTRIES = 1 << 28
 _PENALTIES = np.logspace(0.0, -3.0, 60)  # as parts of the least that leaves no term
 _COARSE, _FINE = 1e-3, 1e-6  # duality gaps of the descents, as parts of the values' sum of squares
-_IN_REACH = 1.01  # coarse held-out error, over the least, up to which a penalty may be the best
+_IN_REACH = 1.01  # a penalty may be the best while its coarse error is at most this times the least
 _TIE = 1e-9  # relative difference of errors that rounding may decide
 
 
@@ -77,9 +77,10 @@ def lasso_folds(
 ) -> tuple[Spectrum, Float64[np.ndarray, " m"], float]:
     """LASSO on all terms of at most ``order`` players, and its predictions of each fold from the others.
 
-    The penalty is the one of the least held-out error, the largest of those that rounding alone tells
-    apart; for the predictions of a fold, that of the others. Penalties are tried with a coarse descent
-    first: small ones take longest to converge and are seldom the best.
+    The penalty is the one with the least held-out error; of penalties whose errors differ only by
+    rounding, the largest. For the predictions of a fold, the penalty is chosen by the other folds.
+    Penalties are tried with a coarse descent first, because small ones take longest to converge and are
+    seldom the best.
 
     Args:
         data: samples with standardised values.
@@ -124,7 +125,7 @@ def lasso_folds(
 
 
 def _least(errors: Float64[np.ndarray, " p"]) -> int:
-    """The first of the least errors."""
+    """Index of the least error; the first, where several differ only by rounding."""
     return int(np.flatnonzero(errors <= (1.0 + _TIE) * errors.min())[0])
 
 

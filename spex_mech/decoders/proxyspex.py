@@ -1,15 +1,16 @@
-"""ProxySPEX: boosted trees as a proxy, read exactly as a Fourier spectrum (arXiv 2505.17495).
+"""ProxySPEX: boosted trees are fitted, and their exact Fourier spectrum is read (arXiv 2505.17495).
 
-Departures from the paper, each because cross-validation says so:
+It departs from the paper in three ways, each chosen by cross-validation:
 
 - The number of rounds comes from early stopping on the pooled error of held-out folds instead of a grid,
-  and the trees of all folds are averaged, which uses every fold twice and steadies the spectrum.
+  and the trees of all folds are averaged, which uses every fold twice and makes the spectrum less
+  variable.
 - Terms are kept, largest first, until those left out make up 0.25 % of the values' variance on the
   design's own masks, instead of up to 95 % of the energy of the spectrum.
 - The ridge refit replaces the trees' own coefficients only if it predicts held-out masks clearly better.
 
 Nothing assumes that Fourier terms are orthogonal on the design, so p-biased, paired and stratified masks
-are as good as uniform ones; the R² to expect is for masks drawn like the design's.
+are as good as uniform ones. The R² to expect is for masks drawn like the design's.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def proxyspex(
     rounds: int = 200,
     nthread: int = 1,
 ) -> Spectrum:
-    """Fit boosted trees to the values and return the Fourier terms of theirs that matter.
+    """Fit boosted trees to the values and return the largest Fourier terms of the trees.
 
     Args:
         design: any masks; equal masks are averaged.
@@ -110,8 +111,8 @@ class Boosted:
 
     Attributes:
         spectrum: the average of all folds' trees, or the refit of its largest terms.
-        refitted: whether it is the latter.
-        held_out: float64 (m,), each sample as predicted by the same, made without its fold.
+        refitted: whether the spectrum is a refit.
+        held_out: float64 (m,), prediction of each sample by trees, or a refit, made without its fold.
         error: sum of squared errors of these predictions.
         trees: number of trees per fold.
     """
@@ -225,7 +226,7 @@ def _grow(
 
 
 def _sparsify(bag: Spectrum, data: Samples, total: float) -> Spectrum:
-    """The largest terms that together say what all terms say about the design's masks."""
+    """The largest terms that together predict the design's masks nearly as all terms do."""
     ranked = bag.truncate(len(bag))  # the constant stands first
     left = bag(data.masks)
     start, size = 0, _SMALLEST

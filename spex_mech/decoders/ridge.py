@@ -18,7 +18,7 @@ from spex_mech.core.masks import pack
 def parities(
     masks: Bool[np.ndarray, "m n"], words: UInt64[np.ndarray, "s w"]
 ) -> Float64[np.ndarray, "m s"]:
-    """The columns (-1)^{|S ∩ x|}, each +1 or -1. Takes m x s floats."""
+    """Fourier terms as columns, (-1)^{|S ∩ x|}, each entry +1 or -1. Takes memory for m x s floats."""
     rows = pack(masks)
     odd = np.zeros((len(rows), len(words)), dtype=np.uint8)
     for k in range(words.shape[1]):
@@ -31,9 +31,9 @@ class Ridge:
     """The ridge solution at the penalty of least leave-one-out error.
 
     Attributes:
-        intercept: not penalised.
+        intercept: the constant, which is not penalised.
         coefficients: float64 (s,).
-        penalty: the chosen one.
+        penalty: the chosen penalty.
         error: mean squared leave-one-out error at that penalty.
     """
 

@@ -28,10 +28,10 @@ class Samples:
         return Samples(self.masks[chosen], self.values[chosen], self.counts[chosen])
 
     def moments(self) -> tuple[float, float]:
-        """Mean and standard deviation; 1.0 for values that do not differ."""
+        """Mean and standard deviation; the latter is 1.0 for values that do not differ."""
         mean = float(np.average(self.values, weights=self.counts))
         return mean, float(np.average((self.values - mean) ** 2, weights=self.counts)) ** 0.5 or 1.0
 
     def error(self, residuals: Float64[np.ndarray, " m"]) -> float:
-        """Sum of squares, every evaluation counted."""
+        """Sum of squared residuals (m,), each counted as often as its mask was evaluated."""
         return float(self.counts @ residuals**2)

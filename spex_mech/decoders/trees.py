@@ -1,7 +1,7 @@
 r"""The exact Fourier spectrum of an ensemble of decision trees on binary players.
 
 A node that tests player i has a child for i absent, with spectrum A, and one for i present, with
-spectrum P. Of (-1)^{x_i} = +1 or -1 the node's own spectrum follows:
+spectrum P. As (-1)^{x_i} is +1 for the first and -1 for the second, the node's own spectrum is
 
     F(S) = (A(S) + P(S)) / 2  +  (A(S \ i) - P(S \ i)) / 2
 
@@ -31,10 +31,10 @@ _ROOT = np.iinfo(np.int32).max  # stands for the parent of a root
 
 @dataclass(frozen=True)
 class Forest:
-    """Binary trees, their nodes numbered through.
+    """Binary trees, with one numbering for the nodes of all trees.
 
     Attributes:
-        base: what every prediction starts from.
+        base: constant that is added to every prediction.
         parents: int64 (k,), -1 for a root.
         is_leaf: bool (k,).
         values: float64 (k,), what a leaf adds to the prediction.

@@ -1,10 +1,14 @@
 """Mask designs: which coalitions to evaluate. A design's cost, ``len(design)``, is known beforehand.
 
-In: a number of players, a budget, a seed. Out: a `MaskDesign` (design): masks (m, n), and the structure
-that a decoder may need. Which design for what: `biased` for pruning (keep rates near the sizes that are
-asked for), `uniform` for the spectrum as a whole, `stratified` for Shapley values, `paired` for each
-mask with its complement, `spex` for many players with few interactions, `exhaustive` for up to 24
-players.
+A design is made from a number of players, a budget and a seed. It is a `MaskDesign` (design): masks
+(m, n), and the structure that a decoder may need. Which design suits which purpose:
+
+- `biased` for pruning, with keep rates near the sizes that are asked for,
+- `uniform` for the spectrum as a whole,
+- `stratified` for Shapley values,
+- `paired` for each mask together with its complement,
+- `spex` for many players with few interactions,
+- `exhaustive` for up to 24 players.
 
     >>> from spex_mech import designs
     >>> len(designs.biased(32, 240, keep_rate=(0.3, 0.9), seed=0))
@@ -42,4 +46,7 @@ DESIGNS: Mapping[str, Callable[..., MaskDesign]] = {
     "stratified": stratified,
     "spex": spex,
 }
-"""By the name in a run's spec: (n, budget, *, seed) -> `MaskDesign`; ``biased`` also takes ``keep_rate``."""
+"""Designs by their name in a run's spec: functions (n, budget, *, seed) -> `MaskDesign`.
+
+``biased`` also takes ``keep_rate``.
+"""

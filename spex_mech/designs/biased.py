@@ -1,4 +1,4 @@
-"""Biased masks: each player present with a chosen probability (a product distribution)."""
+"""Biased masks: each player is present with a chosen probability (a product distribution)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def biased(
 ) -> MaskDesign:
     """Draw masks in which players are present independently with probability ``keep_rate``.
 
-    A model with half of its heads gone often does nothing at all; keep rates near 1 sample where it
-    still works. Equal masks can occur: they are evaluated once.
+    A model with half of its heads gone often no longer works; keep rates near 1 sample masks at
+    which it still does. Equal masks can occur, and are evaluated once.
 
     Args:
         n: number of players.

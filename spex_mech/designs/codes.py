@@ -23,10 +23,10 @@ _CHUNK_CELLS = 1 << 22
 
 
 class DecodedSets(NamedTuple):
-    """What a source code makes of N syndromes.
+    """The sets that a source code finds in N syndromes.
 
     Attributes:
-        players: int64 (N, t), the players of each set, then -1.
+        players: int64 (N, t), the players of each set, padded with -1.
         decodable: bool (N,), whether a set was decodable; a row without one holds only -1.
     """
 
@@ -60,7 +60,10 @@ def xor_of(
 
 @dataclass(frozen=True)
 class IdentityCode:
-    """Each player's word is its own bit: the shortest code for few players; no wrong bit is corrected."""
+    """Each player's word is a bit of its own. No wrong bit is corrected.
+
+    This is the shortest code for few players.
+    """
 
     n: int
     t: int
@@ -91,9 +94,9 @@ class BCHCode:
 
     With g the generator polynomial (roots a, a^2, ..., a^2t), player i's word holds the coefficients
     of x^(P+i) mod g, P = deg g <= m t. A syndrome z with a set S of players and e wrong bits is a
-    polynomial of degree < P that differs from a codeword in |S| + e places: while |S| + e <= t both
-    are decodable, so each player that a set has fewer than t pays for one wrong bit (joint source-channel
-    coding, SPEX, arXiv 2502.13870).
+    polynomial of degree < P that differs from a codeword in |S| + e places. While |S| + e <= t both
+    are decodable, so a set of fewer than t players can be found despite t - |S| wrong bits (joint
+    source-channel coding, SPEX, arXiv 2502.13870).
 
     Attributes:
         n: number of players.
@@ -107,7 +110,7 @@ class BCHCode:
     t: int
 
     def __post_init__(self) -> None:
-        _ = self.field  # refuses sizes that no field has room for
+        _ = self.field  # raises for sizes that no field has room for
 
     @cached_property
     def field(self) -> Field:

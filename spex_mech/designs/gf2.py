@@ -57,7 +57,7 @@ class Field:
 
     @cached_property
     def exp(self) -> Int64[np.ndarray, " e"]:
-        """Powers of the primitive element, (4 order + 1,): twice round, then zeros (see `log`)."""
+        """Powers of the primitive element, (4 order + 1,): two periods, then zeros (see `log`)."""
         powers = np.zeros(4 * self.order + 1, dtype=np.int64)
         element = 1
         for i in range(self.order):

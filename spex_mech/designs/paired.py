@@ -12,8 +12,8 @@ from spex_mech.designs.uniform import uniform
 def paired(n: int, budget: int, *, seed: int = 0) -> MaskDesign:
     """Draw budget / 2 distinct uniform masks and follow each by its complement.
 
-    A complement flips the sign of every odd-order Fourier term and of no even-order one, so the two
-    are estimated without disturbing each other (Covert and Lee 2021, section 4.1).
+    A complement flips the sign of every odd-order Fourier term and of no even-order one, so errors in
+    the one kind do not enter the estimates of the other (Covert and Lee 2021, section 4.1).
 
     Args:
         n: number of players.

@@ -1,12 +1,13 @@
 """The coded design of SPEX: affine subsamplings whose aliased terms a code can tell apart.
 
-A subsampling c has a binary n x b matrix M_c and an offset o_c, and is evaluated at the 2^b masks
-x = M_c l + d + o_c (mod 2) for each delay d. The Walsh-Hadamard transform over l of these values is
+A subsampling c has a binary n x b matrix M_c and an offset o_c. For each delay d (a shift of its
+masks) it is evaluated at the 2^b masks x = M_c l + d + o_c (mod 2). The Walsh-Hadamard transform over
+l of these values is
 
     U_{c,d}(j) = sum over S with M_c^T S = j of F(S) (-1)^{|S ∩ o_c|} (-1)^{|S ∩ d|},
 
-so the terms fall into 2^b bins, and with the delays 0 and the rows of a parity-check matrix the
-signs of a bin that holds one term spell its syndrome (SPEX, arXiv 2502.13870, section 4).
+so the terms fall into 2^b bins. The delays are 0 and the rows of a parity-check matrix, so the signs
+of a bin that holds a single term are the syndrome of its set (SPEX, arXiv 2502.13870, section 4).
 """
 
 from __future__ import annotations
@@ -76,20 +77,21 @@ class SpexStructure:
 def spex(n: int, budget: int, max_degree: int = 5, seed: int = 0) -> MaskDesign:
     """The largest coded design within a budget, for the `spex` decoder.
 
-    It has C 2^b (1 + P) masks: C = 3 to 5 subsamplings of 2^b bins each (first b as large as three
-    subsamplings allow, then C), and P parities, which the number of players and ``max_degree`` decide
-    (40 for n = 100 and degree 5; never more than n). Masks are in the order of subsampling, delay, l;
-    a mask that would appear again, as it must when few players leave no room, is listed once, so
-    ``len(design)`` can be below that number; all 2^n masks of up to 14 players are taken if the
-    budget allows. Every player is present in half of the masks.
+    It has C 2^b (1 + P) masks. There are C = 3 to 5 subsamplings of 2^b bins each: first b is made as
+    large as three subsamplings allow, then C. The number of players and ``max_degree`` decide the number
+    P of parities (40 for n = 100 and degree 5; never more than n). Masks are in the order of subsampling,
+    delay, l. A mask that would appear again, as it must with few players, is listed once, so
+    ``len(design)`` can be below that number. All 2^n masks of up to 14 players are taken if the budget
+    allows. Every player is present in half of the masks.
 
-    Bins should outnumber the terms: about s <= 2^b terms are found, more when few of them are large.
+    There should be more bins than terms: about s <= 2^b terms are found, more when few of them are
+    large.
 
     Args:
         n: number of players.
         budget: largest number of masks.
-        max_degree: most players in a term. Smaller is cheaper; larger costs log2(n) masks a bin and
-            degree, and lets more wrong signs be corrected in terms of low degree.
+        max_degree: most players in a term. Smaller is cheaper: each degree more costs log2(n) masks
+            per bin, and lets one more wrong sign be corrected in terms of low degree.
         seed: seed of the subsamplings and offsets.
 
     Raises:
@@ -112,7 +114,7 @@ def spex(n: int, budget: int, max_degree: int = 5, seed: int = 0) -> MaskDesign:
 
 
 def _size(code: SourceCode, budget: int) -> tuple[int, int]:
-    """Bits b and number of subsamplings C of the largest design; all 2^n masks of few players."""
+    """Bits b and number of subsamplings C of the largest design; b = n where all 2^n masks fit."""
     n, delays = code.n, 1 + code.parity
     if n <= _COMPLETE_PLAYERS and budget >= 1 << n:
         return n, MIN_GROUPS
@@ -130,7 +132,7 @@ def _size(code: SourceCode, budget: int) -> tuple[int, int]:
 
 
 def _hash_words(n: int, b: int, rng: np.random.Generator) -> UInt64[np.ndarray, " n"]:
-    """A random b-bit word for each player, none zero, each used equally often, together of rank b.
+    """Random b-bit words for the players: none is zero, each is used equally often, the rank is b.
 
     So no player shares a bin with the constant, nor, while n < 2^b, with another player.
     """

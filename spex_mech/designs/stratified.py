@@ -13,7 +13,7 @@ def stratified(n: int, budget: int, *, seed: int = 0) -> MaskDesign:
 
     Size k in 1..n-1 gets a share proportional to 1 / (k (n - k)), the total Shapley-kernel weight
     of its C(n, k) coalitions (Lundberg and Lee 2017, theorem 2). Sizes are allotted by systematic
-    sampling, so each count is within one of its share; masks of a size are uniform.
+    sampling, so each count is within one of its share. Masks of equal size are equally likely.
 
     Args:
         n: number of players.

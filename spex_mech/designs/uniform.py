@@ -1,4 +1,4 @@
-"""Uniform masks: every coalition equally likely, none twice."""
+"""Uniform masks: every coalition is equally likely, and none is drawn twice."""
 
 from __future__ import annotations
 

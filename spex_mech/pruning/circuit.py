@@ -1,15 +1,17 @@
 """`circuit`: a kept set as a graph, tested by ablations.
 
-F(K) is the game's value with the players K kept and all others ablated, M all players, C the kept set.
+F(K) is the game's value with the players K kept and all others ablated. M is the set of all players, and
+C is the kept set.
 
-- Faithfulness: (F(C) - F(∅)) / (F(M) - F(∅)) (Marks et al. 2024, arXiv 2403.19647, section 4.1), and the
-  loss F(M) - F(C) (Wang et al. 2023, arXiv 2211.00593, section 4).
-- Completeness: the same ratio of what is left without the circuit, F(M ∖ C), near 0 if no players outside
-  it do the same job (Marks et al.); and |F(C ∖ K) - F(M ∖ K)| for knocked-out parts K of the circuit, near
-  0 if circuit and model depend on the same parts (Wang et al., section 4.1).
-- Minimality: for every v in C there is a K ⊆ C ∖ {v} with F(C ∖ (K ∪ {v})) far from F(C ∖ K) (Wang et
-  al., section 4.2). K = ∅ is tested first; where that shows no effect, the K at which the effect on the
-  spectrum is largest, so that the test questions did not choose it.
+- Faithfulness is measured by (F(C) - F(∅)) / (F(M) - F(∅)) (Marks et al. 2024, arXiv 2403.19647, section
+  4.1), and by the loss F(M) - F(C) (Wang et al. 2023, arXiv 2211.00593, section 4).
+- Completeness is measured by the same ratio for the model without the circuit, F(M ∖ C), which is near 0 if
+  no players outside it have the same function (Marks et al.). It is also measured by |F(C ∖ K) - F(M ∖ K)|
+  for knocked-out parts K of the circuit, which is near 0 if circuit and model depend on the same parts
+  (Wang et al., section 4.1).
+- Minimality means that for every v in C there is a K ⊆ C ∖ {v} with F(C ∖ (K ∪ {v})) far from F(C ∖ K)
+  (Wang et al., section 4.2). K = ∅ is tested first. Where that shows no effect, the K at which the effect
+  on the spectrum is largest is tested, so that the test questions did not choose it.
 """
 
 from __future__ import annotations
@@ -58,10 +60,10 @@ class Circuit:
         rest: F(M ∖ C).
         loss: F(M) - F(C).
         faithfulness: (F(C) - F(∅)) / (F(M) - F(∅)); None where F(M) - F(∅) could be 0.
-        complement: (F(M ∖ C) - F(∅)) / (F(M) - F(∅)); None likewise.
-        knock_outs: random parts taken from circuit and model.
-        incompleteness: mean over them of |F(C ∖ K) - F(M ∖ K)|; its interval takes the signs of the
-            differences as they were measured. None without knock-outs.
+        complement: (F(M ∖ C) - F(∅)) / (F(M) - F(∅)); None in the same case.
+        knock_outs: random parts removed from circuit and model.
+        incompleteness: mean of |F(C ∖ K) - F(M ∖ K)| over the knock-outs; its interval takes the signs of
+            the differences as they were measured. None without knock-outs.
         ablations: number of masks evaluated.
     """
 
@@ -118,7 +120,9 @@ def circuit(
     executor: str | Executor = "local",
     progress: bool | None = None,
 ) -> Circuit:
-    """Test a kept set as a circuit, by ablations; nine parameters, because three of them are `evaluate`'s.
+    """Test a kept set as a circuit, by ablations.
+
+    It has nine parameters because three of them are passed on to `evaluate`.
 
     The test takes 4 + 2 ``subsets`` + |C| ablations, and two more for each player whose removal alone shows
     no effect.
@@ -132,7 +136,7 @@ def circuit(
             the K of the minimality tests. Without one there are no edges, and K is empty.
         index: index of the edges, see `interactions`.
         subsets: number of random parts K of the circuit that completeness is measured on. Each player of
-            the circuit is in K with probability one half; a small circuit's parts are all taken.
+            the circuit is in K with probability one half. Of a small circuit, all parts are taken.
         seed: seed of the parts and of the bootstrap.
         store: folder to keep the evaluations in, see `evaluate`.
         executor: see `evaluate`.
@@ -189,7 +193,7 @@ def _knock_outs(
     players: PlayerSet,
     seed: int,
 ) -> tuple[tuple[KnockOut, ...], Estimate | None]:
-    """Every part taken from circuit and model, and the mean absolute difference."""
+    """Remove every part from circuit and model, and give the mean absolute difference."""
     if not len(parts):
         return (), None
     circuit, model = table.of(mask & ~parts), table.of(~parts)

@@ -1,6 +1,7 @@
 """The parts of a tested circuit: its players, their interactions, and the parts knocked out of it.
 
-F(K) is the game's value with the players K kept and all others ablated, M all players, C the circuit.
+F(K) is the game's value with the players K kept and all others ablated. M is the set of all players, and
+C is the circuit.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ class Node:
     Attributes:
         player: its position among all players.
         name: its name.
-        effect: F(C) - F(C ∖ {v}), positive = it helps.
-        knocked: K, the players removed when its score was measured; often none.
+        effect: F(C) - F(C ∖ {v}); positive = the player v helps.
+        knocked: K, the other players removed when its score was measured; often none.
         score: F(C ∖ K) - F(C ∖ (K ∪ {v})).
         p: p-value of a score of 0, corrected for all tests of the circuit (Holm).
     """
@@ -49,10 +50,10 @@ class Edge:
 
 @dataclass(frozen=True)
 class KnockOut:
-    """The same parts taken from circuit and model.
+    """The same parts K removed from the circuit and from the model.
 
     Attributes:
-        names: K.
+        names: the players in K.
         circuit: F(C ∖ K).
         model: F(M ∖ K).
         difference: F(C ∖ K) - F(M ∖ K), paired.

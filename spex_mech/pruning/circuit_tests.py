@@ -1,4 +1,4 @@
-"""The ablations behind a circuit's numbers: values per question, random parts, and tests of its players."""
+"""Ablations that test a circuit: values per question, random parts, and tests of its players."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _decisive_part(
 def random_parts(
     mask: Bool[np.ndarray, " n"], count: int, rng: np.random.Generator
 ) -> Bool[np.ndarray, "k n"]:
-    """Up to ``count`` distinct parts of a set, not empty; each player is in with probability one half."""
+    """Up to ``count`` distinct parts of a set, none empty; each player is in with probability one half."""
     inside = np.flatnonzero(mask)
     c = len(inside)
     if count == 0 or c == 0:

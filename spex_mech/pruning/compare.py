@@ -1,4 +1,4 @@
-"""All methods of choosing kept sets, compared on the same questions at the same budget."""
+"""All methods of choosing kept sets, run on the same questions at the same budget."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ METHODS: Mapping[str, Method] = {
     "output norm": model_rankings.output_norm,
     "random": methods.random_order,
 }
-"""Every method by name. Those that look inside the model need a `TaskGame`; entropy and norm also heads."""
+"""Every method by name.
+
+Those that look inside the model need a `TaskGame`, and entropy and norm also need heads as players.
+"""
 
 
 def choose_all(
@@ -39,10 +42,10 @@ def choose_all(
     seed: int,
     methods: Mapping[str, Method] = METHODS,
 ) -> list[Pruned]:
-    """Kept sets by every method, each at every size, at the same budget and on the same questions.
+    """Choose kept sets by every method at every size, at the same budget and on the same questions.
 
-    A method that evaluates more different masks than the budget is stopped; passes through the model itself
-    are counted in ablations. Masks that several methods evaluate are counted for each, so that the result
+    A method that evaluates more different masks than the budget is stopped. Passes through the model itself
+    are counted as ablations. Masks that several methods evaluate are counted for each, so that the result
     of one does not depend on the others; give a `methods.Remembered` or an
     `evaluation.Recorded` game to evaluate them once.
 

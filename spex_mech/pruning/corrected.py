@@ -1,4 +1,4 @@
-"""A surrogate corrected by what true ablations have shown: its errors, learnt by a Gaussian process.
+"""A surrogate that is corrected by true ablations: a Gaussian process learns its errors.
 
 A search goes where a surrogate's errors make a set look good, so the surrogate is most wrong where its
 values are highest. The errors f(x) - s(x) of the ablated sets are themselves a function of the kept set,
@@ -21,7 +21,7 @@ from spex_mech.decoders.gp.posterior import WalshPosterior
 from spex_mech.decoders.samples import Samples
 from spex_mech.pruning.moves import SetFunction
 
-_TIE = 8.0  # holds the players' relevances together, which few errors cannot tell apart
+_TIE = 8.0  # draws the players' relevances together, which few errors cannot tell apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Corrected:
 
     Attributes:
         surrogate: s.
-        errors: the posterior of f - s; None before any was learnt.
+        errors: the posterior of f - s; None before any errors were learnt.
         inverse: float64 (m, m), the inverse covariance of the ablated sets' standardised errors, computed
             once for the many calls of `std` in a climb.
     """

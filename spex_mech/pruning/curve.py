@@ -36,7 +36,7 @@ class PruningCurve:
 
     Attributes:
         points: one for each size, largest first. The ``ablations`` of each are those of the whole search.
-        ablations: ablations spent, all sizes together.
+        ablations: ablations spent on all sizes together.
     """
 
     points: tuple[Pruned, ...]
@@ -84,7 +84,7 @@ def prune_curve(
         game: the value function; called on bool masks (m, n).
         spectrum: the decoded surrogate of the same players.
         keeps: numbers or shares of players to keep; see `prune`.
-        validate: ablations to spend, all sizes together.
+        validate: ablations to spend on all sizes together.
         limits: limits that every set has to satisfy; see `prune`.
         known: a `Run` of this very game, or other masks with their values, which are not ablated again.
         claim: another metric that the sets will be reported in; see `prune`.
@@ -130,10 +130,10 @@ def smallest(
 ) -> Pruned:
     """The fewest players whose measured value is at least ``at_least``: prune to a value, not to a size.
 
-    Tries the smallest size at which the corrected surrogate expects that value, with 8 ablations at a time.
-    Where 16 in a row do not reach it, a larger size is tried; in the end one player less than the smallest
-    success. Every ablation corrects the surrogate for all sizes. It is not proven that no smaller set has
-    the value.
+    The search tries the smallest size at which the corrected surrogate expects that value, with 8 ablations
+    at a time. Where 16 in a row do not reach it, a larger size is tried, and in the end one player less than
+    the smallest success. Every ablation corrects the surrogate for all sizes. It is not proven that no
+    smaller set has the value.
 
     Args:
         game: the value function; called on bool masks (m, n).
@@ -231,8 +231,8 @@ def _size_to_try(
 ) -> int | None:
     """The smallest size between ``failed`` and ``above`` at which the surrogate expects the value.
 
-    Where it expects it at none, the largest of these sizes; where no size lies between them, one player less
-    than the smallest success.
+    It is the largest of these sizes where the surrogate expects the value at none of them, and one player
+    less than the smallest success where no size lies between the two.
     """
     path, mask = {}, leader
     for size in range(min(above - 1, int(leader.sum())), 0, -1):
@@ -258,8 +258,8 @@ def _down(
 ) -> None:
     """Search from all players down to the smallest size.
 
-    The sizes of the curve get equal numbers of ablations, the gaps between them numbers in proportion to
-    their width.
+    The sizes of the curve get equal numbers of ablations. The gaps between them get numbers in proportion
+    to their width.
     """
     n = levels[0].n
     leaders = np.ones((1, n), dtype=bool)
@@ -279,7 +279,10 @@ def _down(
 def _up(
     state: SearchState, levels: list[AllowedSets], validate: int, rng: np.random.Generator
 ) -> None:
-    """Search from the smallest size to the largest, from the other sizes' best sets, with what is left."""
+    """Search from the smallest size to the largest, with the ablations that are left.
+
+    Every size starts from the best sets of the other sizes.
+    """
     for k, level in enumerate(reversed(levels)):
         share = (validate - state.spent) // (len(levels) - k)
         others = [state.best(other, 2)[0] for other in levels if other is not level]

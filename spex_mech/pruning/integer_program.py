@@ -1,10 +1,11 @@
-"""The best set of players under linear limits, exactly: pruning as a mixed-integer program.
+"""The exact best set of players under linear limits: pruning as a mixed-integer program.
 
 In its Moebius form a sparse spectrum is f(x) = sum_T a(T) prod_{i in T} x_i. With a variable z_T for each
 product of two or more players, bound by z_T <= x_i (where a(T) > 0) or z_T >= sum_{i in T} x_i - |T| + 1
 (where a(T) < 0), maximising f is a linear program in integers x (the standard linearisation: Glover and
 Woolsey 1974), which HiGHS solves through `scipy.optimize.milp`. A group that is used while any of its
-players is kept has a variable y_g >= x_i for each of them; it need not be an integer, because it only costs.
+players is kept has a variable y_g, with y_g >= x_i for each of them. It need not be an integer variable,
+because it only adds cost.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def best_set(
     """The set of players with the highest value of the sparse terms, under a size and linear limits.
 
     Args:
-        spectrum: its terms are maximised, not its predictor.
+        spectrum: the sum of its terms is maximised, not its predictor.
         keep: how many players to keep; None leaves the number to the limits.
         limits: upper bounds on what the kept players use.
         seconds: wall-clock time after which the best set so far is returned with its gap.
@@ -91,7 +92,7 @@ def best_set(
 
 
 def least_used(limit: Limit, allowed: AllowedSets) -> float | None:
-    """The least that a limit's players and groups can come to, for allowed sets; None if there are none."""
+    """The least total of a limit's players and groups over all allowed sets; None if there are none."""
     n = allowed.n
     # Without a bound, the limit only adds the variables of its groups, whose cost is minimised.
     unbounded = Limit(limit.weights, np.inf, limit.name, limit.groups)
@@ -140,7 +141,7 @@ def _solve(allowed: AllowedSets, costs: _Costs, seconds: float) -> Any:
 
 
 def _infeasible(allowed: AllowedSets) -> str:
-    """The error of limits that no set satisfies: which limit, and the least that it would have to be."""
+    """Message for limits that no set satisfies: which limit, and the least that it would have to be."""
     n, keep, limits = allowed.n, allowed.keep, allowed.limits
     size = "any size" if keep is None else keep
     names = ", ".join(limit.name for limit in limits)

@@ -1,4 +1,4 @@
-"""Sets of players next to one another: swaps, climbing on a surrogate, and changes of size."""
+"""Moves between sets of players: swaps, hill climbing on a surrogate, and changes of size."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SetFunction = Callable[[Bool[np.ndarray, "m n"]], Float64[np.ndarray, " m"]]
 """Values (m,) of masks (m, n), True = kept: a game, or a surrogate of one."""
 
 _MANY_SWAPS = 40_000
-_FEW_PLAYERS = 96  # on either side of a swap, where there are too many swaps
+_FEW_PLAYERS = 96  # players on either side of a swap, where there are too many swaps
 _LIKELY = 8  # players on either side of a swap that is looked at first
-_FILLINGS = 8  # ways to fill a group that another makes room for
+_FILLINGS = 8  # ways to fill a group with the players that another group gives up
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +56,12 @@ def swaps(mask: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, "s n"]:
 def neighbours(
     mask: Bool[np.ndarray, " n"], allowed: AllowedSets, surrogate: SetFunction | None = None
 ) -> Bool[np.ndarray, "s n"]:
-    """The allowed sets next to one.
+    """The allowed sets that are one move away from a set.
 
     They differ by a swap of two players, by one player where the size is free, or by one group of a limit
     exchanged for another. Groups are exchanged whole because single swaps cannot lead from one full group to
-    another. Where there are more than 40,000 swaps, only those of the 96 kept players whose removal costs
-    the surrogate least and of the 96 removed ones whose return raises it most.
+    another. Where there are more than 40,000 swaps, only some are taken: swaps of the 96 kept players whose
+    removal lowers the surrogate least, and of the 96 removed players whose return raises it most.
     """
     kept, gone = np.flatnonzero(mask), np.flatnonzero(~mask)
     if surrogate is not None and len(kept) * len(gone) > _MANY_SWAPS:
@@ -79,8 +79,8 @@ def climb(
 ) -> Bool[np.ndarray, " n"]:
     """Move to the best neighbour again and again, until no neighbour is better.
 
-    Most steps look only at exchanges of kept players whose removal costs least for removed ones whose return
-    gains most, one or many at a time; all `neighbours` are looked at where none of these is better.
+    Most steps only try to exchange kept players whose removal costs least for removed players whose return
+    gains most, one or many at a time. All `neighbours` are tried where none of these is better.
     """
     value = surrogate(mask[None])[0]
     while True:
@@ -97,10 +97,11 @@ def climb(
 def resized(
     surrogate: SetFunction, mask: Bool[np.ndarray, " n"], allowed: AllowedSets
 ) -> Bool[np.ndarray, " n"] | None:
-    """A set made an allowed one: the players whose removal costs least go, or those that gain most come.
+    """Turn a set into an allowed one by removing or adding players.
 
-    They go or come one at a time, or an eighth of the difference in size at a time, if that is more. None
-    where this does not lead to an allowed set.
+    Players whose removal costs least are removed, or players whose return gains most are added: one at a
+    time, or an eighth of the difference in size at a time, if that is more. The result is None where this
+    does not lead to an allowed set.
     """
     any_size = AllowedSets(allowed.n, None, allowed.limits)
     size = allowed.n if allowed.keep is None else allowed.keep
@@ -138,7 +139,7 @@ def random_sets(
 def _moved(
     surrogate: SetFunction, mask: np.ndarray, players: np.ndarray, surplus: int
 ) -> np.ndarray:
-    """The mask with the players changed whose change is best, at most an eighth of the surplus."""
+    """Change the players whose change is best: an eighth of ``surplus``, but one at least."""
     best = np.argsort(-surrogate(_flipped(mask, players)), kind="stable")[: max(1, surplus // 8)]
     out = mask.copy()
     out[players[best]] ^= True
@@ -182,7 +183,7 @@ def _exchanged(mask: np.ndarray, kept: np.ndarray, gone: np.ndarray) -> np.ndarr
 
 
 def _group_moves(mask: np.ndarray, allowed: AllowedSets) -> list[np.ndarray]:
-    """One group's kept players for as many (or, where the size is free, all) of another group."""
+    """Exchange a group's kept players for as many of another group, or all of it if the size is free."""
     moves = []
     for limit in allowed.limits:
         groups = [list(members) for members, _ in limit.groups]

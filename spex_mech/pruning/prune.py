@@ -39,10 +39,10 @@ class Pruned:
 
     Attributes:
         mask: bool (n,), True = kept.
-        predicted: the surrogate's value of the mask; None of a method without a surrogate.
+        predicted: the surrogate's value of the mask; None for a method without a surrogate.
         measured: the game's value of the mask on the examples of the search; None if it was not ablated.
-            As the highest of many values on the same examples it is too high on average: measure again
-            on examples that the search has not seen.
+            It is too high on average, because it is the highest of many values on the same examples:
+            measure again on examples that the search has not seen.
         ablations: true ablations that the method spent, on all of its sizes together.
         optimum: the best set of the spectrum's own terms, where the integer program was solved.
         expected: the surrogate's value of the mask after all ablations have corrected it.
@@ -78,24 +78,24 @@ def prune(
 
     A swap search on the spectrum's terms from several starts gives candidates; the spectrum's full model
     ranks them, and the best are ablated in rounds. After every round a Gaussian process of the errors
-    corrects the surrogate, and the search goes on from the best sets so far and from sets of which the
-    corrected surrogate expects more. The correction matters because a search picks the sets that the
-    surrogate overrates. With a number to keep and no limits, two fifths of the ablations are spent on sizes
-    between all players and that number, so that the surrogate is corrected before the search arrives at
-    it. Only the game's own examples are used.
+    corrects the surrogate, and the search goes on from the best sets so far and from sets for which the
+    corrected surrogate predicts more. The correction matters because a search picks the sets whose value
+    the surrogate overestimates. With a number to keep and no limits, two fifths of the ablations are
+    spent on sizes between all players and that number, so that the surrogate is corrected before the
+    search arrives at it. Only the game's own examples are used.
 
     Args:
         game: the value function; called on bool masks (m, n).
         spectrum: the decoded surrogate of the same players.
-        keep: number of players to keep; as a float between 0 and 1 the share of them, rounded down but
-            one at least; None leaves the number to the limits.
+        keep: number of players to keep, or a float between 0 and 1, the share of them (rounded down,
+            but one at least). None leaves the number to the limits.
         limits: upper bounds on what the kept players use: `per_layer`, `kv_groups`, `parameter_limit`, or a
             `Limit` of your own. With limits an integer program looks for a first set within them.
         validate: ablations to spend on checking and improving candidates.
         known: a `Run` of this very game, or other masks with their values, which are not ablated again.
         claim: another metric that the set will be reported in, such as ``accuracy`` for a game of margins:
-            of the ablated sets within one standard error of the best (paired over the examples) the best in
-            this metric is taken. Needs a `TaskGame`.
+            of the ablated sets within one standard error of the best (paired over the examples), the one
+            that is best in this metric is taken. Needs a `TaskGame`.
         seed: seed of the random starts.
 
     Raises:
@@ -172,10 +172,11 @@ def check_players(game: SetFunction, spectrum: Spectrum, known: Evaluated | None
 def feasible_set(
     spectrum: Spectrum, allowed: AllowedSets
 ) -> tuple[Bool[np.ndarray, " n"] | None, Optimum | None]:
-    """A set within the limits to start from, and the best set of the spectrum's terms; None without limits.
+    """A set within the limits to start from, and the best set of the spectrum's terms.
 
-    With limits, an integer program of the terms of single players always gives a first set. That of all terms
-    gives a better one, the optimum, which is None where the terms are too many or it takes too long.
+    Both are None without limits. With limits, an integer program over the terms of single players gives a
+    first set. An integer program over all terms gives a better one, the optimum, which is None where the
+    terms are too many or it takes too long.
 
     Raises:
         InputError: limits that no set satisfies.
@@ -204,7 +205,10 @@ def first_starts(
     rng: np.random.Generator,
     feasible: Bool[np.ndarray, " n"] | None = None,
 ) -> Bool[np.ndarray, "s n"]:
-    """Allowed sets to search from: by greedy removal, ``feasible``, by first-order coefficient, random."""
+    """Allowed sets to search from.
+
+    They are one by greedy removal, ``feasible``, one by first-order coefficients, and random ones.
+    """
     terms = replace(spectrum, predictor=None)
     everything = np.ones(spectrum.n, dtype=bool)
     masks = [resized(terms, everything, allowed), feasible]
@@ -227,7 +231,7 @@ def descend(
     """Spend ablations on sizes between that of ``leaders`` and the smaller size of ``allowed``.
 
     Returns:
-        The best sets of the last size above, made allowed ones, and then ``starts``.
+        The best sets of the last larger size, changed into allowed ones, and then ``starts``.
     """
     top, bottom = int(leaders[0].sum()), allowed.keep or 0
     levels = min(top - bottom - 1, ablations // _PER_LEVEL)
@@ -250,10 +254,10 @@ def best_found(
     starts: Bool[np.ndarray, "s n"],
     optimum: Optimum | None = None,
 ) -> Pruned:
-    """The best allowed set that was ablated; where none was, the one of which the surrogate expects most.
+    """The best allowed set that was ablated; where none was, the set with the highest surrogate value.
 
-    Of sets with the same value, which accuracies on few questions often have, the one of which the corrected
-    surrogate expects most.
+    Sets often have the same value, such as accuracies on few questions. Of these, the set with the highest
+    value of the corrected surrogate is taken.
     """
     best, values = state.best(allowed, state.count)
     claimed = state.best_by_claim(allowed)

@@ -1,4 +1,4 @@
-"""Spending ablations on a search: ablate promising sets, correct the surrogate, search again."""
+"""The search for good sets: ablate sets of high expected value, correct the surrogate, search again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FEWEST = 6  # ablations before errors are learnt
 _GROWTH = (
     1.5  # the kernel of the errors is learnt anew whenever the ablations have grown by this factor
 )
-_ELSEWHERE = 256  # random sets to choose from where climbs lead to nothing new
+_ELSEWHERE = 256  # random sets to choose from where climbing finds no new set
 _BOLDNESS = (
     1.0  # standard deviations added to expected values, so that uncertain sets are tried as well
 )
@@ -52,7 +52,7 @@ class Evaluated(Protocol):
 class SearchState:
     """All ablations of a search, of sets of any size, and the surrogate that they correct.
 
-    Equal masks are ablated once; those of ``known`` never.
+    Equal masks are ablated once, and masks of ``known`` never.
 
     Attributes:
         masks: bool (m, n), the masks ablated by this search, in order.
@@ -155,10 +155,10 @@ class SearchState:
         return self._all_masks[rows], self._all_values[rows]
 
     def best_by_claim(self, allowed: AllowedSets) -> tuple[Bool[np.ndarray, " n"], float] | None:
-        """Of the allowed sets within one standard error of the best value, the best in the claim's metric.
+        """The best in the claim's metric of the allowed sets within one standard error of the best value.
 
-        The standard error is of the difference, paired over the examples. None without a claim, or without
-        an allowed set whose scores are known.
+        The standard error is that of the difference, paired over the examples. The result is None without
+        a claim, or without an allowed set whose scores are known.
 
         Returns:
             The set, and its value in the game's own metric.
@@ -203,18 +203,18 @@ def search_sets(
     starts: Bool[np.ndarray, "s n"],
     rng: np.random.Generator,
 ) -> None:
-    """Spend ablations on allowed sets.
+    """Spend ablations on allowed sets, in rounds of 8.
 
-    In rounds of 8: climb on the corrected surrogate from the best sets so far, from ``starts`` and from
-    random sets; ablate the local optima and neighbours whose expected value plus one standard deviation is
-    highest; correct the surrogate.
+    A round climbs on the corrected surrogate from the best sets so far, from ``starts`` and from random
+    sets. It then ablates the local optima and neighbours whose expected value plus one standard deviation
+    is highest, and corrects the surrogate.
 
     Args:
         state: all ablations so far; the new ones are added to it.
         allowed: the sets allowed.
         ablations: how many to spend; fewer are spent if no new set is left.
         starts: bool (s, n), allowed sets to climb from in the first round.
-        rng: draws the random sets, also those that are ablated where climbs lead to nothing new.
+        rng: draws the random sets, also those that are ablated where climbing finds no new set.
     """
     end = state.spent + ablations
     while state.spent < end:
@@ -267,7 +267,7 @@ def candidates(
 def resize_sets(
     state: SearchState, allowed: AllowedSets, sets: Bool[np.ndarray, "s n"]
 ) -> Bool[np.ndarray, "c n"]:
-    """Sets (s, n) made allowed ones by the corrected terms; fewer where that fails. See `resized`."""
+    """Change sets (s, n) into allowed ones by the corrected terms; fewer where that fails. See `resized`."""
     masks = [resized(state.quick, mask, allowed) for mask in sets]
     return np.array([mask for mask in masks if mask is not None], dtype=bool).reshape(-1, allowed.n)
 

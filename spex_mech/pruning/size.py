@@ -25,8 +25,8 @@ class SizeChoice:
         keep: the size.
         metric: the metric of the losses.
         full: the full model's mean on the validation questions.
-        losses: size to the mean of full minus pruned on them, positive = pruning costs.
-        standard_errors: size to the standard error of that loss.
+        losses: from size to the mean of full minus pruned on these questions; positive = pruning costs.
+        standard_errors: from size to the standard error of that loss.
         passed: the sizes from the largest to the chosen one, all of which passed.
     """
 
@@ -54,16 +54,16 @@ def choose_size(
 
     A size passes if its loss against the full model, paired over the same questions, is at most
     ``tolerance + errors * SE``, SE being the standard error of that loss. Sizes are tried from the largest
-    down until one fails, so that a smaller size that passes by luck is not chosen. With ``errors=1`` this is
-    the one-standard-error rule (Breiman et al. 1984), which takes the simpler of models that the data cannot
-    tell apart; ``errors=-1.64`` demands that the loss is shown to be below ``tolerance`` (non-inferiority,
-    one-sided 5 %). The curve's sets were found on search questions, and no test question is used: score the
-    chosen size on those once.
+    down until one fails, so that a smaller size that passes by chance is not chosen. With ``errors=1`` this
+    is the one-standard-error rule (Breiman et al. 1984), which takes the simpler of models that the data
+    cannot tell apart; ``errors=-1.64`` demands that the loss is shown to be below ``tolerance``
+    (non-inferiority, one-sided 5 %). The curve's sets were found on search questions, and no test question
+    is used: score the chosen size on those once.
 
     Args:
         curve: sets of several sizes.
         game: the game on the validation questions.
-        searched: the game that the curve was searched on; then sharing questions with it is refused.
+        searched: the game that the curve was searched on. If it is given, sharing questions is refused.
         metric: the metric to compare in, such as ``accuracy``; default the game's.
         tolerance: acceptable loss, in units of the metric.
         errors: number of standard errors that a loss may exceed ``tolerance`` by.
@@ -122,7 +122,7 @@ def choose_size(
 def check_disjoint(searched: QuestionGame, *scored: QuestionGame) -> None:
     """Refuse to score on questions that a search has seen.
 
-    Questions are the same if their ids are; of a stored run no more is known.
+    Questions count as the same if their ids are, because a stored run knows no more of them.
 
     Raises:
         InputError: a question that two games share.

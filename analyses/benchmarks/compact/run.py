@@ -100,7 +100,7 @@ def load(folder: Path) -> torch.nn.Module:
 def report(name: str, kind: str, found: dict[str, Footprint]) -> dict:
     """Print one block of the table; return what results.json keeps of it."""
     print(f"\n## {name}, {kind}\n")
-    print("| | parameters | file bytes | cache bytes a token | prefill tok/s | decode tok/s |")
+    print("| | parameters | file bytes | cache bytes per token | prefill tok/s | decode tok/s |")
     print("|---|---|---|---|---|---|")
     for model, cost in found.items():
         print(

@@ -32,7 +32,7 @@ def _attention(
 
 
 def attainable(device: str, dtype: torch.dtype, hidden: int, inner: int, tokens: int) -> float:
-    """Operations a second of ``torch.matmul`` at the sizes of the model's own MLP, best of many."""
+    """Operations per second of ``torch.matmul`` at the sizes of the model's own MLP, best of many."""
     a = torch.randn(tokens, hidden, device=device, dtype=dtype)
     b = torch.randn(hidden, inner, device=device, dtype=dtype)
     best = 0.0

@@ -1,4 +1,4 @@
-"""How many ablations a second: the engine, the TransformerLens loop and the plain loop, interleaved."""
+"""How many ablations per second: the engine, the TransformerLens loop and the plain loop, interleaved."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def measure(model: sm.Model, shape: Shape, setting: Setting, options: argparse.Namespace) -> dict:
-    """Seconds a mask of every side, medians of interleaved repetitions, and their largest difference."""
+    """Seconds per mask of every side, medians of interleaved repetitions, and their largest difference."""
     prompts = prompts_of(setting, options.questions, shape.vocabulary, seed=1)
     players = sm.select_players(model, setting.players)
     count = options.masks or setting.masks
@@ -151,7 +151,7 @@ def _name(shape: Shape) -> str:
 
 
 def _of_64(seconds: dict[str, float]) -> float:
-    """Seconds a mask of a run of 64, preparation included."""
+    """Seconds per mask of a run of 64, preparation included."""
     return seconds["ours"] + seconds["prepare"] / 64
 
 

@@ -46,7 +46,7 @@ class Scores:
 
 
 class Computing(Scores):
-    """The same scores' shapes from small matrix products, some milliseconds of a processor a mask."""
+    """The same scores' shapes from small matrix products, some milliseconds of a processor per mask."""
 
     fingerprint = "computing"
 

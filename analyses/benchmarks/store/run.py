@@ -194,7 +194,7 @@ def scaling(folder: Path, *, sizes: tuple[int, int] = (320, 960)) -> dict[str, A
         start = {w: times[w, few] - few * each[w] for w in (1, 2)}
         print(
             f"{name}: 1 to 2 workers x {each[1] / each[2]:.2f} ({1e3 * each[1]:.1f} and "
-            f"{1e3 * each[2]:.1f} ms a mask) after {start[1]:.1f} and {start[2]:.1f} s of starting; "
+            f"{1e3 * each[2]:.1f} ms per mask) after {start[1]:.1f} and {start[2]:.1f} s of starting; "
             f"same bytes: {all(len(found) == 1 for found in values.values())}"
         )
         results[name] = {

@@ -1,1 +1,1 @@
-"""The fast ablation engine: the same scores as the reference, in far fewer operations."""
+"""The fast ablation engine: the scores of the reference engine, computed in far fewer operations."""

@@ -1,4 +1,4 @@
-"""Attention of picked heads over prompts that stand in one row, behind a shared prefix or not."""
+"""Attention of chosen heads over prompts packed into one row, after a shared prefix if there is one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ def attend(
     frame: Frame,
     reading: bool,
 ) -> tuple[torch.Tensor, KeyValue]:
-    """Per-head outputs (rows, t, heads, head_dim) at all tokens or those read; keys and values."""
+    """Attention of a block for the chosen heads.
+
+    Returns:
+        Per-head outputs (rows, t, heads, head_dim), at all tokens or, if ``reading``, at those whose
+        scores are read; and the keys and values.
+    """
     key_value = keys, values = keys_and_values(block, normed, pick, frame)
     at, rotation = (frame.read, frame.read_rotation) if reading else (None, frame.rotation)
     queries = _project(block.q, block.q_norm, take(normed, at), pick.heads, rotation)
@@ -53,7 +58,7 @@ def attend(
 
 
 def keys_and_values(block: Block, normed: torch.Tensor, pick: Pick, frame: Frame) -> KeyValue:
-    """Keys and values of the groups that the picked heads need, from the normed stream."""
+    """Keys and values of the groups that the chosen heads need, from the normalised residual stream."""
     keys = _project(block.k, block.k_norm, normed, pick.groups, frame.rotation)
     return keys, block.v(normed, pick.groups)
 
@@ -65,7 +70,7 @@ def _project(
     heads: torch.Tensor | None,
     rotation: Rotation | None,
 ) -> torch.Tensor:
-    """Queries or keys (rows, t, heads, head_dim), normed and rotated to their positions."""
+    """Queries or keys (rows, t, heads, head_dim), normalised and rotated to their positions."""
     x = projection(normed, heads)
     x = x if norm is None else norm(x)
     return x if rotation is None else _rotate(x, *rotation)
@@ -103,7 +108,10 @@ def _attention(
 
 
 def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Turn (..., t, heads, head_dim) by cosines and signed sines (t, 1, rotated dims); later dims stay."""
+    """Apply rotary embedding to (..., t, heads, head_dim).
+
+    Cosines and signed sines are (t, 1, rotated dims); the dimensions after those stay.
+    """
     rotated = cos.shape[-1]
     front = x if rotated == x.shape[-1] else x[..., :rotated]
     out = torch.addcmul(front * cos, front.roll(rotated // 2, dims=-1), sin)

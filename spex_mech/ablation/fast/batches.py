@@ -1,4 +1,8 @@
-"""Prompts in batches: equal ones once, in order of length, a shared beginning apart; and their scores."""
+"""Cutting prompts into batches, and reading scores from them.
+
+Equal prompts go through the model once. Prompts are sorted by length. A beginning that all prompts
+share is left out of the batches, and is computed once for each mask.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +24,11 @@ _LOGITS_AT_ONCE = 2**24
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """Different prompts, p of them, and the k rows of the task that they are.
+    """p different prompts, and the k rows of the task that have one of them.
 
     Attributes:
         ids: int64 (t,), tokens after the shared prefix, prompt after prompt.
-        layout: how they stand.
+        layout: where the tokens stand.
         rows: int64 (k,), rows of the task.
         place: int64 (k,), the prompt of each row.
         prompt: int64 (p,), a row of the task with each prompt.
@@ -62,7 +66,10 @@ def read_counts(prompts: Prompts) -> npt.NDArray[np.int64]:
 
 
 def shared_prefix(prompts: Prompts) -> int:
-    """Tokens with which all prompts begin and of which none is read; 0 where it would save too little."""
+    """Number of tokens with which all prompts begin and of which none is read.
+
+    It is 0 where sharing would save too little.
+    """
     first, last = min(prompts.tokens), max(prompts.tokens)
     if first == last:
         return 0
@@ -81,8 +88,8 @@ def batches(
     Args:
         prompts: the task's rows.
         prefix: tokens that stand before every batch and are left out.
-        most: tokens that a batch may have, padding included.
-        spare: tokens of padding that prompts of one segment may have together.
+        most: largest number of tokens of a batch, padding included.
+        spare: largest number of padding tokens in a segment (neighbouring prompts of one width).
         distinct: keep equal prompts apart, because their fills differ.
         device: where the token ids go.
     """
@@ -157,7 +164,7 @@ def _logits(decoder: Decoder, states: torch.Tensor, tokens: torch.Tensor | None)
 
 
 def _read_span(prompts: Prompts, row: int) -> tuple[int, int]:
-    """First and last position that is read of a row: the last token, or those before its targets."""
+    """First and last position read in a row: the last token, or the tokens just before each target."""
     length = len(prompts.tokens[row])
     if prompts.answers is not None:
         return length - 1, length - 1
@@ -166,7 +173,7 @@ def _read_span(prompts: Prompts, row: int) -> tuple[int, int]:
 
 
 def _widths(lengths: Sequence[int], spare: int) -> npt.NDArray[np.int64]:
-    """Widths of prompts in order of length, in segments of at most ``spare`` tokens of padding."""
+    """Padded widths of prompts in order of length; a segment has at most ``spare`` padding tokens."""
     widths = np.array(lengths)
     start = 0
     for stop, length in enumerate(lengths):

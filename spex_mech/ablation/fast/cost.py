@@ -1,4 +1,4 @@
-"""How much fits, and which way of running masks together is less work."""
+"""How much fits into memory, and whether running masks together is less work than one by one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def enough_tokens(device: torch.device) -> int:
 
 
 def spare_tokens(device: torch.device, decoder: Decoder) -> int:
-    """Tokens of padding that cost as much as a segment of its own."""
+    """Tokens of padding that cost as much time as one more segment, which is one more attention call."""
     block = decoder.blocks[0]
     parts = (block.q.weight, block.k.weight, block.v.weight, block.out, *block.mlp.parameters())
     call = _GPU_CALL if device.type == "cuda" else _CPU_CALL
@@ -46,14 +46,14 @@ def spare_tokens(device: torch.device, decoder: Decoder) -> int:
 
 
 def memory_to_keep(device: torch.device) -> int:
-    """Bytes for what is kept between masks."""
+    """Bytes that may be kept from one mask to the next."""
     if device.type != "cuda":
         return _CPU_KEPT
     return int(torch.cuda.mem_get_info(device)[0] * _GPU_SHARE)
 
 
 def bytes_a_token(decoder: Decoder, shape: ModelShape, filled_sites: int) -> int:
-    """Upper bound of what is kept of one token: stream, heads and MLP output, and fills of its own."""
+    """Upper bound of the bytes kept per token: stream, heads, MLP output, and fills of its own."""
     block, hidden = decoder.blocks[0], decoder.head.shape[1]
     heads = shape.n_heads * block.q.weight.shape[1]
     return decoder.head.element_size() * (2 * hidden + heads + filled_sites * max(hidden, heads))
@@ -71,7 +71,7 @@ def work(
 ) -> tuple[float, float]:
     """Multiplications of running masks one by one, and of running them in blocks.
 
-    One by one, removed heads cost nothing; in blocks, masks that agree so far are computed once.
+    One by one, removed heads cost nothing. In blocks, masks that agree up to a layer are computed once.
 
     Args:
         gates: what each mask keeps.
@@ -80,7 +80,7 @@ def work(
         first: the first ablated layer.
         tokens: tokens of all prompts.
         width: tokens of a prompt.
-        enough: a batch of fewer tokens takes as long as one of so many.
+        enough: a batch of fewer tokens takes as long as one of this many.
     """
     block = decoder.blocks[0]
     hidden = decoder.head.shape[1]
@@ -90,7 +90,7 @@ def work(
     mlp = sum(p.numel() for p in block.mlp.parameters() if p.ndim == 2)
 
     def cost_of(heads: np.ndarray, mlps: np.ndarray, begins: np.ndarray) -> np.ndarray:
-        """Of rows with these heads and MLPs; attention of the first layer costs nothing."""
+        """Cost of rows with these heads and MLPs; attention of the first layer costs nothing."""
         groups = heads.reshape(*heads.shape[:-1], -1, share).any(axis=-1)
         attention = heads.sum(axis=-1) * a_head + groups.sum(axis=-1) * a_group
         return np.where(begins, 0.0, attention) + mlps * mlp
@@ -114,7 +114,7 @@ def work(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on any device."""
+    """Whether an error says that the memory of some device ran out."""
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return True
     text = str(error)

@@ -1,8 +1,14 @@
-"""The fast engine: the reference's numbers without the work that no score depends on.
+"""The fast engine: the reference's scores without the work that no score depends on.
 
-What is left out: logits but the answers', the last layer but the positions that are read, everything
-before the first ablated layer (kept once per prompt), the shared beginning of all prompts (once per
-mask), heads that nothing keeps, equal prompts, and padding.
+It saves work in these ways:
+
+- It computes the logits of the answers only.
+- In the last layer it computes only the positions that are read.
+- What comes before the first ablated layer is computed once per prompt and kept.
+- The shared beginning of all prompts is computed once per mask.
+- Heads that no mask keeps are not computed.
+- Equal prompts go through the model once.
+- Prompts stand in one row, with hardly any padding.
 """
 
 from __future__ import annotations
@@ -40,12 +46,12 @@ class FastEngine:
         prompts: the task's rows.
         players: parts of the model that masks switch off.
         ablation: what removed parts become.
-        tokens: tokens that go through a layer at once; by default what suits the device. Halved, for
-            good, whenever memory runs out.
-        memory: bytes for what is kept between masks; beyond that it is computed again.
+        tokens: tokens that go through a layer at once; by default what suits the device. It is halved,
+            and stays so, whenever memory runs out.
+        memory: bytes that may be kept from one mask to the next; what does not fit is computed again.
 
     Attributes:
-        tokens: see above.
+        tokens: as above.
 
     Raises:
         InputError: a model or prompts that this engine does not know; `obstacle` says so beforehand.
@@ -102,7 +108,7 @@ class FastEngine:
             masks: bool (m, n), True = present.
 
         Raises:
-            InputError: one mask on one prompt is more than the memory holds.
+            InputError: one mask on one prompt does not fit into memory.
         """
         gates = spread(self._players, self._model.shape, masks)
         out = np.full((len(masks), *self._row_shape()), np.nan, dtype=np.float32)
@@ -119,7 +125,7 @@ class FastEngine:
         return (len(self._prompts),) if answers is None else answers.shape
 
     def _within_memory(self) -> list[list[PromptBatch]]:
-        """Batches in parts whose entries and fills fit in the memory that may be kept."""
+        """Group the batches into parts whose entries and fills fit into the memory that may be used."""
         size = cost.bytes_a_token(
             self._decoder, self._model.shape, len(self._removable.sites) if self._own_fill else 0
         )
@@ -142,7 +148,7 @@ class FastEngine:
         return ready
 
     def _prepare(self, batch: PromptBatch) -> list[PreparedBatch]:
-        """A batch's entries; in halves where memory runs out."""
+        """Prepare a batch; split it in halves where memory runs out."""
         try:
             return [self._preparation.enter(batch)]
         except Exception as error:
@@ -155,7 +161,7 @@ class FastEngine:
         return self._prepare(batch[:middle]) + self._prepare(batch[middle:])
 
     def _blocks(self, gates: Gates, order: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-        """Masks that run together: one by one, or as many as fill a batch, whichever is less work."""
+        """Masks that run together: single masks, or as many as fill a batch, whichever is less work."""
         widest = max(self._prefix, max(int(b.layout.widths.max()) for b in self._batches))
         most = max(1, self.tokens // widest)
         blocks = [order[i : i + most] for i in range(0, len(order), most)]
@@ -179,7 +185,7 @@ class FastEngine:
         start: int,
         out: npt.NDArray[np.float32],
     ) -> None:
-        """Score a block of masks on the batches from ``start``; in halves where memory runs out."""
+        """Score a block of masks on the batches from ``start``; split it where memory runs out."""
         done = start
         try:
             tree = grow(
@@ -213,7 +219,7 @@ class FastEngine:
         block: npt.NDArray[np.int64],
         out: npt.NDArray[np.float32],
     ) -> None:
-        """Score a block on a batch, as many prompts at once as there is room for."""
+        """Score a block of masks on a batch, with as many prompts at once as fit."""
         start = 0
         layout = ready.batch.layout
         while start < len(layout):
@@ -233,7 +239,7 @@ class FastEngine:
             self._shrink(below=tree.widest * piece.batch.layout.tokens)
 
     def _shrink(self, below: int | None = None) -> None:
-        """Halve the batch for good, and let go of what a failed one held."""
+        """Halve the number of tokens at once, and free the memory of the batch that failed."""
         self.tokens = max(1, min(self.tokens, below or self.tokens) // 2)
         gc.collect()
         if self._device.type == "cuda":

@@ -1,4 +1,4 @@
-"""Fills of the fast engine: those of `fills`, recorded through the fast forward pass."""
+"""What removed parts become in the fast engine: fills as in `ablation.fills`, from the fast forward pass."""
 
 from __future__ import annotations
 

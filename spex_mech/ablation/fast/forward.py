@@ -1,9 +1,9 @@
 """A forward pass that knows its masks and computes only what some score depends on.
 
-Streams are (rows, tokens, hidden): a row for all masks that agree so far (`plan`), and in it the
-tokens of all prompts one after the other (`layout`). The numbers are those of the reference: heads
-act at the input of the output projection (``hook_z``), attention and MLP outputs where they are added to
-the stream.
+Residual streams are (rows, tokens, hidden). A row belongs to all masks that agree up to this layer
+(`plan`), and holds the tokens of all prompts one after the other (`layout`). The results are those of
+the reference: heads are removed at the input of the output projection (``hook_z``), attention and MLP
+outputs where they are added to the stream.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from spex_mech.ablation.fast.plan import Step
 from spex_mech.models.decoder import Block, Decoder
 
 Fills = Mapping[str, torch.Tensor]
-"""site -> what removed entries become: for all tokens, or (tokens, ...); missing = zero."""
+"""What removed entries become, by site: one fill for all tokens, or (tokens, ...); a missing site is zero."""
 
 Watch = Callable[[str, torch.Tensor], None]
 
@@ -33,7 +33,7 @@ def sites(layer: int) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class Entry:
-    """What the first ablated layer needs and no mask changes, at the tokens that it writes.
+    """What the first ablated layer needs and no mask changes, at the tokens whose stream it computes.
 
     Attributes:
         stream: (1, t, hidden) before the layer; or after its attention if that is never ablated.
@@ -80,12 +80,12 @@ class Forward:
         keep: list[KeyValue | None] | None = None,
         watch: Watch | None = None,
     ) -> Entry:
-        """Run the layers before the first ablated one, and of that one what no mask changes.
+        """Run the layers before the first ablated one, and the part of that one that no mask changes.
 
         Args:
             ids: int64 (t,) token ids.
-            frame: how they stand.
-            first: the first ablated layer; the number of layers runs them all.
+            frame: where the tokens stand.
+            first: the first ablated layer; if it is the number of layers, all of them run.
             gated: whether its heads or attention output can be removed.
             past: keys and values of a prefix that stands before every prompt, layer by layer.
             keep: collects the keys and values of these prompts.
@@ -132,9 +132,10 @@ class Forward:
             steps: what the block of masks does in each layer from there on.
             entry: what `enter` gave for the prompts.
             fills: what removed parts become.
-            frame: how the tokens stand.
+            frame: where the tokens stand.
             past: keys and values of a prefix for each of the layers.
-            keep: collects those of these prompts; nothing is then read, and the last layer stops there.
+            keep: collects the keys and values of these prompts. Nothing is then read, and the pass ends
+                with the keys and values of the last layer.
 
         Returns:
             The stream after the last layer at the tokens that are read, (rows, p·r, hidden).
@@ -237,7 +238,7 @@ class Forward:
         return out if block.after_attention is None else block.after_attention(out)
 
     def _scale(self, step: Step, heads: torch.Tensor, fill: torch.Tensor | None) -> torch.Tensor:
-        """Scale kept heads and fill removed ones, (rows, t, picked heads, head_dim)."""
+        """Scale kept heads and fill removed ones, (rows, t, chosen heads, head_dim)."""
         if step.factor is not None:
             heads = heads * step.factor[:, None, :, None].to(heads)
         if step.keep is None:
@@ -256,7 +257,7 @@ def _gate(
     stream: torch.Tensor,
     parent: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Add what is written to the stream, or in rows that are not kept its fill."""
+    """Add what a layer writes to the stream; in rows where it is removed, add its fill instead."""
     stream = _spread(stream, parent)
     if kept is not None:
         gate = kept[:, None, None]
@@ -268,12 +269,12 @@ def _gate(
 
 
 def _spread(x: torch.Tensor, parent: torch.Tensor | None) -> torch.Tensor:
-    """The parent row of each child; a single row broadcasts."""
+    """Give each child row the entries of its parent row; a single row broadcasts."""
     return x if parent is None or len(x) == 1 else x.index_select(0, parent)
 
 
 def _at(fill: torch.Tensor | None, tokens: torch.Tensor | None, ndim: int) -> torch.Tensor | None:
-    """A fill at the tokens that are read; one that is the same for all stays."""
+    """A fill at the tokens that are read; a fill that is the same for all tokens stays as it is."""
     if fill is None or tokens is None or fill.ndim < ndim:
         return fill
     return fill.index_select(0, tokens)

@@ -12,7 +12,7 @@ from jaxtyping import Int64
 
 @dataclass(frozen=True)
 class Segment:
-    """Prompts of one width side by side, from token ``start``: attention takes them together."""
+    """Neighbouring prompts of one width, from token ``start`` on; attention computes them together."""
 
     start: int
     prompts: int
@@ -20,13 +20,13 @@ class Segment:
 
     @property
     def tokens(self) -> slice:
-        """Where they stand."""
+        """The tokens of the segment."""
         return slice(self.start, self.start + self.prompts * self.width)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """p prompts in one row of T tokens.
+    """p prompts packed into one row of T tokens.
 
     Attributes:
         widths: int64 (p,), tokens of each prompt, padding on the right included.
@@ -45,17 +45,17 @@ class Layout:
 
     @cached_property
     def starts(self) -> Int64[np.ndarray, " p+1"]:
-        """First token of each prompt, and T."""
+        """First token of each prompt, and T at the end."""
         return np.concatenate([[0], np.cumsum(self.widths)])
 
     @property
     def tokens(self) -> int:
-        """T."""
+        """Number of tokens, T."""
         return int(self.starts[-1])
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """Neighbours of one width together."""
+        """The segments: neighbouring prompts of one width, taken together."""
         firsts = np.flatnonzero(np.diff(self.widths, prepend=-1))
         counts = np.diff(firsts, append=len(self))
         return tuple(
@@ -74,18 +74,21 @@ class Layout:
         return None if self.reads is None else (self.starts[:-1, None] + self.reads).reshape(-1)
 
     def room(self, start: int, tokens: int) -> int:
-        """The prompt before which to stop, so that those from ``start`` have so many tokens; > start."""
+        """The prompt to stop before, so that the prompts from ``start`` have at most ``tokens`` tokens.
+
+        At least one prompt is taken, whatever its length.
+        """
         stop = np.searchsorted(self.starts, self.starts[start] + tokens, side="right") - 1
         return int(max(stop, start + 1))
 
 
 Rotation = tuple[torch.Tensor, torch.Tensor]
-"""Cosines and signed sines (t, 1, turned) of tokens' positions."""
+"""Cosines and signed sines of tokens' positions, (t, 1, rotated dims)."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A layout on a device, behind a prefix of ``offset`` tokens.
+    """A layout on a device, after a prefix of ``offset`` tokens.
 
     Attributes:
         segments: see `Layout`.
@@ -94,8 +97,8 @@ class Frame:
         rotation: rotary angles of the tokens, or None.
         read: int64 (p·r,), the tokens that are read; None for all.
         read_rotation: their angles.
-        masks: by segment, which keys (width, offset + width) each query may see; None where
-            causality alone says it.
+        masks: for each segment, which keys each query may see, (width, offset + width); None where
+            the plain causal mask is meant.
         read_masks: the same for the tokens that are read, (prompts, 1, r, offset + width).
     """
 
@@ -125,7 +128,7 @@ def frame_of(
         offset: tokens of the prefix before every prompt.
         rotation: angles of all positions, or None.
         device: where the indices go.
-        causal: masks of segments behind a prefix, kept for other frames.
+        causal: masks of segments after a prefix, kept for other frames.
     """
     positions = torch.from_numpy(layout.positions).to(device) + offset
 

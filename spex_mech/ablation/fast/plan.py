@@ -1,7 +1,8 @@
 """Which masks run together, and what they share: a block of masks as a tree of gate decisions.
 
-The stream that enters a layer depends only on the gates before it. Masks of a block that agree so far
-are one row; the row splits where they first differ, which is as late as it can be.
+The residual stream that enters a layer depends only on the gates before it. So masks of a block that
+agree up to a layer share one row of the computation. A row splits at the gate where its masks first
+differ.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Pick:
     Attributes:
         heads: int64 (a,) query heads, or None for all.
         groups: int64 (g,) key/value heads that they need, or None for all.
-        spread: int64 (a,) place in ``groups`` of each head's own.
+        spread: int64 (a,) place in ``groups`` of each head's own group.
         share: heads that share each group if that is the same number for all, in order; else None.
         count: a, which may be 0.
     """
@@ -37,20 +38,20 @@ class Pick:
 
 @dataclass(frozen=True)
 class Step:
-    """What a block does in one layer: r rows come in, u leave attention, w leave the MLP.
+    """What a block of masks does in one layer: r rows come in, u leave attention, w leave the MLP.
 
     Attributes:
         parent: int64 (u,) which row each comes from, or None for itself.
         pick: heads that some row keeps.
         dead: int64, heads that no row keeps, or None.
-        keep: bool (u, a), which of the picked heads each row keeps; None where every row keeps all.
-        factor: float64 (u, a), what picked heads are multiplied by; None where that is 1.
+        keep: bool (u, a), which of the chosen heads each row keeps; None where every row keeps all.
+        factor: float64 (u, a), what chosen heads are multiplied by; None where that is 1.
         attention: bool (u,), False = the attention output is removed; None where all are kept.
         mlp_parent: int64 (w,) which of the u rows each comes from, or None for itself.
         mlp: bool (w,), False = the MLP's output is removed; None where all are kept.
         mlp_rows: int64, rows whose MLP is needed (of the u, or of the r where the MLP stands beside
             attention); None for all.
-        mlp_place: int64 (w,), place of each one's MLP among these.
+        mlp_place: int64 (w,), place of each leaving row's MLP among these.
     """
 
     parent: torch.Tensor | None
@@ -67,7 +68,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Tree:
-    """Steps of all layers from the first ablated one, and the last row of each mask, (m,)."""
+    """The plan of a block of masks.
+
+    Attributes:
+        steps: one step for each layer from the first ablated one.
+        leaf: int64 (m,), the row of each mask after the last layer.
+        widest: largest number of rows after any layer.
+    """
 
     steps: tuple[Step, ...]
     leaf: npt.NDArray[np.int64]
@@ -161,7 +168,12 @@ def in_order(gates: Gates, first: int) -> npt.NDArray[np.int64]:
 def _split(
     row: npt.NDArray[np.int64], gate: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64] | None, npt.NDArray[np.int64]]:
-    """Split rows by a gate: new row of each mask, parent of each new row (None: itself), a mask of each."""
+    """Split rows where their masks differ in a gate.
+
+    Returns:
+        The new row of each mask, the parent of each new row (None where each is its own), and one mask
+        of each new row.
+    """
     if len(row) == 1:
         return row, None, np.zeros(1, dtype=np.int64)
     keys = np.concatenate([row[:, None], np.packbits(gate, axis=1)], axis=1)
@@ -183,7 +195,7 @@ def _compose(
 def _needed(
     source: npt.NDArray[np.int64] | None, kept: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int64] | None, npt.NDArray[np.int64] | None]:
-    """Rows that some kept child comes from (None: all of them), and each child's place among them."""
+    """Parent rows of the children that are kept (None for all), and each child's place among them."""
     if source is None and kept.all():
         return None, None
     source = np.arange(len(kept)) if source is None else source

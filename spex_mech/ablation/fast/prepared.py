@@ -1,4 +1,7 @@
-"""What no mask changes: the prompts' entries into the first ablated layer, their fills, a shared prefix."""
+"""What no mask changes, and is therefore computed once.
+
+These are the inputs of the first ablated layer, the fills, and the shared prefix of the prompts.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ def removable(players: PlayerSet, shape: ModelShape) -> Removable:
 
 @dataclass(frozen=True)
 class PreparedBatch:
-    """A batch with what no mask changes."""
+    """A batch, with what no mask changes of it."""
 
     batch: PromptBatch
     frame: Frame
@@ -62,14 +65,14 @@ class PreparedBatch:
 
 
 class Preparation:
-    """Prepares batches of one game; the filler and the shared prefix are computed once, when first used.
+    """Prepares the batches of one game. The filler and the shared prefix are computed when first used.
 
     Args:
         forward: the model's forward pass.
         prompts: the task's rows.
         ablation: what removed parts become.
         removable: where parts are removed.
-        prefix: tokens with which all prompts begin, and which no batch holds; 0 for none.
+        prefix: number of tokens with which all prompts begin and which no batch holds; 0 for none.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The proof that a fast engine gives the reference's numbers, before anything else is scored."""
+"""The check that the fast engine gives the reference's scores, made before anything else is scored."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9, torch.float16: 2e-2, torc
 
 
 class ProvenEngine:
-    """A `FastEngine` that proves itself against the `ReferenceEngine` when it is first used.
+    """A `FastEngine` that is checked against the `ReferenceEngine` when it is first used.
 
     Raises:
         InputError: as `FastEngine`; and from `scores` where the two engines disagree.
@@ -46,13 +46,13 @@ class ProvenEngine:
 
 
 def prove(model: Model, prompts: Prompts, players: PlayerSet, ablation: Ablation) -> None:
-    """Score a few masks on two prompts both ways.
+    """Score a few masks on two prompts with both engines, and compare.
 
-    The masks keep everything, nothing, and two random halves; the prompts are the shortest and a
-    middle one, so that the proof costs little beside a run.
+    The masks keep everything, nothing, and two random halves. The prompts are the shortest and one of
+    median length, so that the check costs little compared with a run.
 
     Raises:
-        InputError: the engines differ by more than `TOLERANCE` allows; names mask and example.
+        InputError: the engines differ by more than `TOLERANCE` allows; the message names mask and example.
     """
     masks = np.random.default_rng(0).random((4, players.n)) < 0.5
     masks[0], masks[1] = True, False

@@ -38,14 +38,14 @@ def walsh_gp(
 ) -> Spectrum:
     """Fit a Gaussian process with a Walsh kernel and read out the largest terms of its mean.
 
-    The relevances are learnt by L-BFGS, first on 400 random masks, then, starting there, on twice as
-    many each time (see `gp.likelihood` for the priors): on 16 masks per player, at least 400 and at most
-    2000, and with 1000 masks or more on at most 90 % of them. The posterior is exact for all distinct
-    masks up to 5000, and that of a random 5000 of them beyond: time grows with the cube of their number,
-    and 5000 take 1.5 GB.
+    The relevances are learnt by L-BFGS, first on 400 random masks and then, starting from the result, on
+    twice as many each time (see `gp.likelihood` for the priors). In the end they are learnt from 16 masks
+    per player, at least 400 and at most 2000, and with 1000 masks or more from at most 90 % of them. The
+    posterior is exact for all distinct masks up to 5000; with more masks it is that of a random 5000 of
+    them. Time grows with the cube of their number, and 5000 take 1.5 GB.
 
     Args:
-        design: any masks; equal masks are averaged, with as much less noise.
+        design: any masks; equal masks are averaged, and their mean has less noise accordingly.
         values: float64 (m,).
         seed: seed of the order of the masks, of the folds and of the masks that test the readout.
         terms: terms to read out, ranked in the basis that is orthogonal at the design's keep rates;
@@ -55,10 +55,10 @@ def walsh_gp(
         A spectrum that predicts with the full posterior mean (its ``predictor``, which also offers
         ``std(masks)``), while its terms are the readout. ``info`` holds
 
-        - ``r2_cv``: R² to expect on masks like the design's. Where 100 masks or more took no part in
-          learning the relevances: of the closed-form leave-one-out predictions of those; where 100 masks
-          or more beyond 5000 were left out: of the predictions of these; else from 5 folds, with the
-          relevances learnt anew for each.
+        - ``r2_cv``: R² to expect on masks like the design's. If 100 masks or more beyond 5000 were left
+          out, it is that of the predictions of these. Else, if 100 masks or more took no part in learning
+          the relevances, it is that of the closed-form leave-one-out predictions of those. Else it comes
+          from 5 folds, with the relevances learnt anew for each.
         - ``r2_cv_kind``: ``left out``, ``leave one out`` or ``folds``.
         - ``readout_loss``: the part of the posterior mean's variance that the terms do not give, on
           2000 fresh masks drawn with the design's keep rates.

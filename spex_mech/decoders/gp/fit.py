@@ -21,7 +21,8 @@ _FOLDS = 5
 def rows_to_learn(m: int, n: int) -> int:
     """How many of ``m`` masks to learn the relevances of ``n`` players from.
 
-    16 per player, at least 400 and at most 2000; a tenth of 1000 masks or more is left as a test.
+    The number is 16 per player, at least 400 and at most 2000. With 1000 masks or more, at least a tenth
+    of them is left as a test.
     """
     fewest, most = _ROWS
     wanted = min(max(fewest, _ROWS_PER_PLAYER * n), most)
@@ -61,10 +62,10 @@ def condition_on(prior: Prior, data: Samples) -> WalshPosterior:
 
 
 def expected_r2(posterior: WalshPosterior, data: Samples, learnt: int) -> tuple[float, str]:
-    """R² on masks that took no part in learning what predicts them, and how it was found.
+    """R² on masks that took no part in learning the model that predicts them, and how it was found.
 
     Args:
-        posterior: that of the first masks of ``data``, as many as it has.
+        posterior: the posterior given the first masks of ``data``, as many as it holds.
         data: all masks.
         learnt: how many of them, from the first, the relevances were learnt from.
 

@@ -22,7 +22,7 @@ from spex_mech.decoders.gp.kernel import WalshKernel
 SizeWeight = Callable[[int, int], float]
 
 _ENTRIES = 1 << 22
-_NEGLIGIBLE, _QUIET = 1e-14, 4  # sums end after so many shares below this part
+_NEGLIGIBLE, _QUIET = 1e-14, 4  # sums end after four shares in a row below this part of the total
 
 
 def covariances(
@@ -31,7 +31,7 @@ def covariances(
     sets: Int64[np.ndarray, "k t"],
     weight: SizeWeight,
 ) -> Iterator[tuple[slice, Float64[np.ndarray, "m b"], Float64[np.ndarray, " b"]]]:
-    """v(T, x) and p(T) of sets of equal size, some of the sets at a time.
+    """v(T, x) and p(T) of sets of equal size, in blocks of sets.
 
     Args:
         kernel: the prior.
@@ -40,7 +40,7 @@ def covariances(
         weight: w(|S|, |T|).
 
     Yields:
-        Which of the sets, v (m, b) and p (b,) of these.
+        The slice of the sets in the block, and their v (m, b) and p (b,).
     """
     n, size = rows.shape[1], sets.shape[1]
     ratio = np.tanh(kernel.theta)
@@ -63,7 +63,7 @@ def covariances(
 def _weights(
     weight: SizeWeight, size: int, symmetric: Float64[np.ndarray, " d"]
 ) -> Float64[np.ndarray, " r"]:
-    """The weights of T with 0, 1, ... further players, as many as matter to the prior variance.
+    """The weights of T with 0, 1, ... further players, up to where they no longer change the prior variance.
 
     e_r over the players outside T is at most e_r over all players, which falls as 1 / r!.
     """
@@ -116,7 +116,7 @@ def _add_linear(
     v: Float64[np.ndarray, "m b"],
     p: Float64[np.ndarray, " b"],
 ) -> None:
-    """The constant's and the single players' own shares of the prior."""
+    """Add the parts of the prior that belong to the constant and to single players alone."""
     single = kernel.linear * kernel.theta
     if sets.shape[1] == 1:
         players, w = sets[:, 0], weight(1, 1)

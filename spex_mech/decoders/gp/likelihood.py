@@ -1,4 +1,4 @@
-"""Learning the Walsh kernel: maximum a posteriori of the marginal likelihood (type II, MAP)."""
+"""Learning the Walsh kernel: the marginal likelihood times a prior is maximised (type II MAP)."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def objective(
 
     -log p(y) = 1/2 y' C^-1 y + 1/2 log det C with C = K + noise / counts, plus the penalties
     tie min(1, 16 / n) sum (log theta - their mean)^2, 2 (log noise + 2)^2 and 0.05 (log a - log 0.3)^2 for
-    each a. The first would tie many players too closely without its factor.
+    each a. Without the factor min(1, 16 / n), the first penalty would tie many players too closely.
     """
     prior = Prior.unpack(logs)
     kernel = prior.kernel

@@ -27,7 +27,7 @@ class WalshPosterior:
         counts: float64 (m,), how often each was.
         alpha: float64 (m,).
         shift: what was subtracted from the values.
-        scale: what they were divided by then.
+        scale: what the values were then divided by.
         residuals: float64 (m,), standardised: the mean value of x_j minus what the posterior of all
             other coalitions predicts, in closed form: alpha_j / (C^-1)_jj with C = K + noise / counts
             (Rasmussen and Williams 2006, equation 5.12).
@@ -64,8 +64,9 @@ class WalshPosterior:
     ) -> Float64[np.ndarray, " k"]:
         """Standard deviation of one evaluation at each mask (k, n), or of f itself without ``noise``.
 
-        In a deterministic game, what no smooth f can follow counts as noise, so its values have to be
-        compared with the former. Factorises the covariance of the evaluated masks anew.
+        In a deterministic game, whatever part of the values no smooth f can follow counts as noise, so
+        they have to be compared with the standard deviation that includes the noise. The covariance of
+        the evaluated masks is factorised in every call.
         """
         from scipy.linalg import solve_triangular
 
@@ -118,7 +119,7 @@ class WalshPosterior:
         values: Float64[np.ndarray, " k"],
         weight: SizeWeight,
     ) -> Float64[np.ndarray, " k"]:
-        """Root mean square, under the posterior, of what `moments` is about from reported ``values``."""
+        """Root mean square, under the posterior, of the sum in `moments` minus ``values``."""
         mean, std = self.moments(words, weight)
         return np.hypot(std, mean - values)
 
@@ -139,8 +140,8 @@ def condition(
         masks: bool (m, n), distinct.
         values: float64 (m,), not standardised.
         counts: float64 (m,), evaluations behind each value.
-        shift: subtracted from the values,
-        scale: which are then divided by it.
+        shift: subtracted from the values.
+        scale: what the values are then divided by.
     """
     from scipy.linalg import get_lapack_funcs
 

@@ -3,7 +3,8 @@
 The function f(x) = sum_j alpha_j K(x, x_j) has terms that are orthogonal under a product distribution
 when s_i = (-1)^{x_i} is standardised: phi_i = (s_i - mu_i) / sigma_i with mu_i = 1 - 2 (keep rate), so
 f = sum_S G(S) prod_{i in S} phi_i, and sum_S G(S)^2 is its mean square. At keep rate 1/2 these are the
-plain Fourier terms. Terms are ranked by |G| and dropped there, and the rest is then expanded.
+plain Fourier terms. Terms are ranked by |G|, the smallest are dropped, and those that are kept are
+expanded into plain Fourier terms.
 """
 
 from __future__ import annotations

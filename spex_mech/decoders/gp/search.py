@@ -12,7 +12,8 @@ set T that is not visited yet obeys, for each exponent q,
 
 because Q_q = sum_S w_S^-q G(S)^2 over all 2^n sets is known in closed form: it is the quadratic form
 in beta of prod_i (1 + r_ij r_ik / min(rho_i, 1)^q). (q = 0 is the function's mean square, q = 1 its norm
-in the space of the kernel.) Once a bound falls below the smallest of the terms kept, these are proven.
+in the space of the kernel.) Once a bound falls below the smallest of the terms kept, these are proven
+to be the largest.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ class _Terms:
         return _SetsOfSize(self.costs, np.arange(len(self.costs))[:, None])
 
     def _children(self, level: _SetsOfSize, budget: float) -> Int64[np.ndarray, " k"]:
-        """By how many costlier players each set can be extended, one at a time."""
+        """How many costlier players could be added to each set, one of them at a time."""
         stop = np.searchsorted(self.costs, budget - level.costs, side="right")
         return np.maximum(stop - level.members[:, -1] - 1, 0)
 

@@ -1,9 +1,10 @@
 r"""Gaussian processes on warped values: latents in which values spread evenly, and the way back.
 
-Scores that saturate (probabilities, accuracies) are no sum of a few interactions, but what they are a
-function of often is. So the values are warped, v = w(y), a Gaussian process learns v, and a smooth link
-takes its predictions back. The link is fitted to predictions of held-out masks, not to the latents
-themselves: these predictions vary less than the latents, and the link makes up for it.
+Scores that saturate (probabilities, accuracies) are not a sum of a few interactions. But they are often
+a function of a latent quantity that is. So the values are warped, v = w(y), a Gaussian process learns v,
+and a smooth link turns its predictions into values. The link is fitted to predictions of held-out masks,
+not to the latents themselves, because these predictions vary less than the latents and the link has to
+correct for it.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ def rank_gaussian(data: Samples) -> Samples:
 
 
 def logistic(data: Samples) -> Samples:
-    """Replace values by the logit of where they stand in their range, which is widened by 5 %.
+    """Replace values by the logit of their position p in their range, which is widened by 5 %.
 
-    With p that position, an error in y is one of 1 / (p (1 - p)) times that size in the latent: the
-    latents are weighted accordingly.
+    An error in y becomes an error in the latent that is 1 / (p (1 - p)) times as large, and the latents
+    are weighted accordingly.
     """
     low, high = float(data.values.min()), float(data.values.max())
     if not high > low:
@@ -49,14 +50,14 @@ def logistic(data: Samples) -> Samples:
 
 @dataclass(frozen=True, eq=False)
 class Link:
-    """From predicted latents to values: a + b u + c u² + d u³ + e tanh 2u, u the standardised latent.
+    """From predicted latents to values: a + b u + c u² + d u³ + e tanh 2u, with u the standardised latent.
 
     Attributes:
-        shift: subtracted from the latents,
-        scale: which are then divided by it.
-        coefficients: float64 (5,).
-        low: predictions are not smaller,
-        high: nor larger.
+        shift: subtracted from the latents.
+        scale: what the latents are then divided by.
+        coefficients: float64 (5,), a to e.
+        low: predictions are clipped to be at least this.
+        high: predictions are clipped to be at most this.
     """
 
     shift: float

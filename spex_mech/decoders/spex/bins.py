@@ -1,4 +1,4 @@
-"""The aliased bins of a coded design: how terms fill them, and the fit of those that are known.
+"""The bins of a coded design, in which terms are added up, and the fit of the terms that are known.
 
 All bins of all subsamplings stand in one array (C 2^b, D), row c 2^b + j for bin j of subsampling c,
 one column for each of the D = 1 + P delays. A set of players is a row of player numbers padded with
@@ -41,7 +41,7 @@ class Bins:
 
     @classmethod
     def from_values(cls, structure: SpexStructure, values: Float64[np.ndarray, " m"]) -> Bins:
-        """Transform each subsampling and delay by itself."""
+        """Transform the values of each subsampling and delay on their own."""
         transformed = np.apply_along_axis(walsh_hadamard, 2, values[structure.rows])
         amplitudes = transformed.transpose(0, 2, 1).reshape(-1, transformed.shape[1])
         return cls(structure, amplitudes / (1 << structure.b))
@@ -72,7 +72,7 @@ class Bins:
     ) -> tuple[Float64[np.ndarray, "N C"], Float64[np.ndarray, "N C"]]:
         """Each subsampling's estimate of each set's coefficient, and the estimate's variance.
 
-        The variance takes whatever else the bin holds for noise.
+        The variance counts as noise whatever else the bin holds.
         """
         places, delays = self.places(sets), self.amplitudes.shape[1]
         signs = self.signs(sets)
@@ -86,7 +86,7 @@ class Bins:
     def without(
         self, sets: Int64[np.ndarray, "N t"], *, ridge: npt.ArrayLike = 0.0
     ) -> tuple[Bins, Float64[np.ndarray, " N"]]:
-        """Fit the sets' coefficients to all samples at once and take the terms out.
+        """Fit the sets' coefficients to all samples at once, and subtract the terms from the bins.
 
         Least squares on the bins is least squares on the samples: each block's transform is
         orthogonal. Sets share few bins, so the normal equations are sparse.

@@ -26,10 +26,10 @@ from spex_mech.designs.design import MaskDesign
 from spex_mech.designs.spex import SpexStructure
 
 _EVIDENCE = 4.0  # in standard errors, below which a term is not kept
-_ROUNDING = 1e-11  # amplitudes below this share of the largest are rounding
+_ROUNDING = 1e-11  # amplitudes below this share of the largest are rounding errors
 _ROUNDS = 200
 _SAMPLES_PER_TERM = 16
-_FLIPS = 8  # least reliable signs that soft decoding turns over in each bin, up to three at a time
+_FLIPS = 8  # least reliable signs that soft decoding flips in each bin, up to three at a time
 _PAIRS = 1 << 14  # most pairs of bins to decode together
 _SCAN = 1 << 19  # most sets for the matched filter: up to pairs of 1,000 players, triples of 100
 
@@ -45,12 +45,13 @@ _STAGES: tuple[_Stage, ...] = (
 def spex(design: MaskDesign, values: npt.ArrayLike) -> Spectrum:
     """Decode the values of a coded design into a sparse spectrum; nothing is drawn at random.
 
-    A bin whose signs spell the syndrome of a set that belongs to that bin proposes that set; it is
-    accepted when the bins that hold it in the *other* subsamplings agree. Accepted terms are fitted
-    together by least squares and taken out of all bins, and the rest is decoded again: first by hard
-    decoding, then by soft decoding, then in pairs of bins, then with a matched filter for every set of
-    low degree, until nothing changes. Terms that the fit does not support are dropped at the end. (The
-    paper accepts what explains most of its own bin, and has neither pairs nor a matched filter.)
+    The signs of a bin are read as a syndrome. If that is the syndrome of a set that belongs to that bin,
+    the set is a candidate, and it is accepted when the bins that hold it in the *other* subsamplings
+    agree. Accepted terms are fitted together by least squares and subtracted from all bins, and what is
+    left is decoded again, until nothing changes: first by hard decoding, then by soft decoding, then in
+    pairs of bins, then with a matched filter for every set of low degree. Terms that the fit does not
+    support are dropped at the end. (The paper accepts what explains most of its own bin, and has neither
+    pairs nor a matched filter.)
 
     A function that is not sparse is no error: the terms that were found are returned, and ``info`` says
     how little they explain.

@@ -17,8 +17,8 @@ from spex_mech.designs.spex import SpexStructure
 def spex_r2(design: MaskDesign, values: Float64[np.ndarray, " m"], spectrum: Spectrum) -> float:
     """R² to expect on random masks: the larger of two cautious estimates.
 
-    - The last subsampling as predicted by a decoding of the others. With three subsamplings, two are
-      left, which is harder to decode.
+    - The R² on the last subsampling, predicted by a decoding of the others. With three subsamplings,
+      two are left, which are harder to decode.
     - The share of the variance that ``spectrum`` explains, less what choosing its s terms among all N of
       their degree explains of mere noise in M masks: 1 - (1 - explained) (1 + 2 s ln N / M) (the risk
       inflation criterion of Foster and George 1994).

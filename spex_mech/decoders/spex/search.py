@@ -21,12 +21,12 @@ _CHUNK_PAIRS = 1 << 14
 
 
 class Candidates(NamedTuple):
-    """Sets that may be terms, and how strongly the samples speak for each.
+    """Sets that may be terms, and the evidence for each.
 
     Attributes:
-        sets: int64 (M, t), distinct, the players of each and then -1.
+        sets: int64 (M, t), distinct, the players of each, padded with -1.
         evidence: float64 (M,), size of the set's estimate in standard errors.
-        needed: float64 (M,), the evidence that chance alone would hardly give.
+        needed: float64 (M,), the least evidence to accept the set, which chance alone would hardly give.
     """
 
     sets: Int64[np.ndarray, "M t"]
@@ -49,7 +49,7 @@ def hard_decode(
 def soft_decode(
     code: SourceCode, amplitudes: Float64[np.ndarray, "N D"], *, flips: int = 8, depth: int = 3
 ) -> tuple[Int64[np.ndarray, "M t"], Int64[np.ndarray, " M"]]:
-    """Chase decoding: turn over up to ``depth`` of the ``flips`` least reliable signs of each row.
+    """Chase decoding: flip up to ``depth`` of the ``flips`` least reliable signs of each row.
 
     The reliability of a sign is the size of its amplitude (Chase 1972, algorithm 2); the sign of the
     zero delay, which all others are relative to, is one of them.
@@ -78,7 +78,7 @@ def decode_bins(bins: Bins, active: Int64[np.ndarray, " k"], *, flips: int) -> C
     Args:
         bins: bins without the terms accepted so far.
         active: the bins to look at.
-        flips: signs to turn over in soft decoding; 0 for hard decoding.
+        flips: signs that soft decoding may flip; 0 for hard decoding.
     """
     decode = partial(soft_decode, flips=flips) if flips else hard_decode
     sets, homes = [], []
@@ -95,14 +95,14 @@ def decode_bins(bins: Bins, active: Int64[np.ndarray, " k"], *, flips: int) -> C
 def decode_pairs(bins: Bins, active: Int64[np.ndarray, " k"], *, most: int) -> Candidates:
     """Decode the sums and differences of two bins of different subsamplings.
 
-    A set in both bins adds up in one of the two, unlike all else that the bins hold; two terms that share
-    their bins everywhere are told apart where their offsets have different signs. The evidence is
-    that of the other subsamplings.
+    A set that is in both bins adds up in the sum or in the difference, unlike all else that the bins
+    hold. Two terms that share their bins in all subsamplings can be told apart where their offsets have
+    different signs. The evidence comes from the other subsamplings.
 
     Args:
         bins: bins without the terms accepted so far.
         active: the bins to look at.
-        most: largest number of pairs; the bins of most energy are paired.
+        most: largest number of pairs; the bins of highest energy are paired.
     """
     strongest = np.argsort(-bins.energy[active], kind="stable")[: 1 + isqrt(2 * most)]
     chosen = np.sort(active[strongest])
@@ -132,7 +132,7 @@ def scan_low_degree(bins: Bins, *, most: int) -> Candidates:
 
     Args:
         bins: bins without the terms accepted so far.
-        most: largest number of sets: whole degrees are taken while they fit.
+        most: largest number of sets; degrees are added while all their sets fit.
     """
     n, t = bins.structure.code.n, bins.structure.max_degree
     sets, evidence, needed = [], [], []
@@ -157,7 +157,7 @@ def scan_low_degree(bins: Bins, *, most: int) -> Candidates:
 def _confirm(
     bins: Bins, sets: Int64[np.ndarray, "M t"], home: Bool[np.ndarray, "M C"]
 ) -> Candidates:
-    """Weigh sets by the subsamplings that are not their home."""
+    """Evidence for sets from the subsamplings they were not found in; ``home`` marks the others."""
     if not len(sets):
         return _nothing(bins)
     both = np.unique(np.column_stack([sets, home]), axis=0)
@@ -198,7 +198,7 @@ def _syndromes(amplitudes: Float64[np.ndarray, "N D"]) -> UInt64[np.ndarray, "N 
 
 
 def _flip_words(code: SourceCode) -> UInt64[np.ndarray, "D w"]:
-    """What turning over the sign of each delay does to a syndrome."""
+    """The change of a syndrome when the sign of each delay is flipped."""
     return pack(np.concatenate([np.ones((1, code.parity), bool), np.eye(code.parity, dtype=bool)]))
 
 

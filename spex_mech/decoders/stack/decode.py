@@ -25,16 +25,16 @@ from spex_mech.decoders.stack.weights import Blend, blend_held_out
 from spex_mech.designs.design import MaskDesign
 
 MIN_MASKS = 8
-_TABLE_PLAYERS = 17  # up to so many, the surrogate is a table of all coalitions
+_TABLE_PLAYERS = 17  # up to this number, the surrogate is a table of all coalitions
 _FEW_MASKS, _FOLDS = 250, (10, 5)  # with few masks, a tenth held out costs less than a fifth
 _ALL_PROCESSES = (
     2500,
     32,
 )  # most masks and players for which all Gaussian processes are affordable
-_LEVELS = 5  # fewest different values that are worth a warp
+_LEVELS = 5  # fewest different values for which values are warped
 _LASSO_ENTRIES = 1 << 23
 _EQUAL = 1e-12  # range of values, of 1 in all samples, that is rounding
-_CANDIDATES = 2  # from each member, for each term that is to be read out
+_CANDIDATES = 2  # candidate terms from each member, per term that is to be read out
 
 
 def stack(
@@ -49,17 +49,17 @@ def stack(
 ) -> Spectrum:
     """Fit several decoders and blend their predictions by non-negative least squares.
 
-    The weights are fitted to predictions of held-out masks: 5 folds, 10 with 250 masks or
-    fewer; from 500 masks on with more than 32 players only those masks count that no relevances were
-    learnt from, a fifth at least. By default the members are
+    The weights are fitted to predictions of held-out masks, in 5 folds, or 10 with 250 masks or fewer.
+    From 500 masks on with more than 32 players, only those masks count that no relevances were learnt
+    from, at least a fifth of all. By default the members are
 
     - ``gp`` and ``tied``: the Gaussian process of `walsh_gp` with relevances that are loosely and tightly
       tied to each other,
     - ``ranks`` and ``logits``: the same on warped values (see `gp.warp`), if there are 5 different
       values,
     - ``lasso``: all terms of 1 or 2 players (1 alone where masks x terms exceed 2^23),
-    - ``trees``: the boosted trees of `proxyspex`, with more than 32 players the whole of it: a refit of
-      their largest terms where that is clearly better.
+    - ``trees``: the boosted trees of `proxyspex`; with more than 32 players they are replaced by a refit
+      of their largest terms, as in `proxyspex`, where that is clearly better.
 
     To save time ``logits`` is left out with more than 2500 masks or 32 players, and with more than 2500
     masks of at most 32 players ``tied`` too.
@@ -77,10 +77,10 @@ def stack(
         A spectrum that predicts with the whole stack (its ``predictor``, a `StackPredictor`, which also
         offers ``std(masks)``), while its terms are the readout. ``info`` holds
 
-        - ``r2_cv``: R² to expect on masks like the design's: of the stack on each fold, with the members and
-          the weights of the other folds. With many masks of at most 32 players the Gaussian processes'
-          relevances are learnt from all of them, which makes R² look a little better. 0.0 where the
-          masks left out have one value.
+        - ``r2_cv``: R² to expect on masks like the design's: that of the stack on each fold, with the
+          members and the weights of the other folds. With many masks of at most 32 players the Gaussian
+          processes' relevances are learnt from all of them, which makes R² a little too high. It is 0.0
+          where the masks left out have one value.
         - ``members``: the weight and the cross-validated R² of each, by name.
         - ``readout_loss``: the part of the predictions' variance that the terms miss at the design's keep
           rates; exact up to 17 players, beyond on 2000 fresh masks.
@@ -173,7 +173,7 @@ def _inflation(
     unseen: Int64[np.ndarray, " t"],
     held_out: Float64[np.ndarray, " t"],
 ) -> float:
-    """Root mean square of the stack's held-out errors in units of the first standard deviations."""
+    """Root mean square of the stack's held-out errors, in units of the first member's standard deviations."""
     for member in fitted:
         if member.held_out_std is not None:
             squares = ((test.values - held_out) / member.held_out_std[unseen]) ** 2

@@ -24,8 +24,8 @@ from spex_mech.decoders.gp.warp import Link
 from spex_mech.decoders.samples import Samples
 from spex_mech.decoders.stack.members import Fitted
 
-_LEARNT = 0.8  # share of the masks in learning above which none are left to be predicted
-_FEW_PLAYERS = 32  # up to so many, relevances learnt from a mask hardly improve its prediction
+_LEARNT = 0.8  # share of the masks that relevances may be learnt from while others are predicted
+_FEW_PLAYERS = 32  # up to this number, relevances learnt from a mask hardly improve its prediction
 _TEST = 100  # masks that make a fair test, and are enough to weigh members on
 _STEPS, _MANY_ROWS = (15, 8), 800  # of L-BFGS for a fold, from where all masks led; with many rows
 _SEARCH = 50_000
@@ -35,12 +35,12 @@ Warp = Callable[[Samples], Samples]
 
 @dataclass(frozen=True)
 class Process:
-    """A Gaussian process on values, or on latents with a link back.
+    """A Gaussian process on values, or on warped values with a link from predictions back to values.
 
     Attributes:
         name: what it is called in ``info``.
         tie: how strongly its relevances are drawn towards each other.
-        warp: how latents are made of values; None for the values themselves.
+        warp: makes latents of values; None for the values themselves.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The members of a stack: what each offers, and those that are no Gaussian process."""
+"""The members of a stack: what every member provides, and the members that are not Gaussian processes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Fitted:
     Attributes:
         name: what it is called in ``info``.
         predict: from masks (k, n) to values (k,).
-        held_out: float64 (m,), each sample as predicted without its fold; NaN where the member was fitted
-            to the sample all the same.
+        held_out: float64 (m,), prediction of each sample without its fold; NaN where the member was
+            fitted to that sample nevertheless.
         table: the values of all 2^n coalitions (2^n,), for few players.
-        words: from keep rates (n,) and a number: packed supports that matter there, at least so many
-            if there are so many.
-        held_out_std: float64 (m,), standard deviations of an evaluation that go with ``held_out``.
-        posterior: what they come from.
+        words: from keep rates (n,) and a number to the packed supports of the largest terms at those
+            rates, at least that number if there are as many.
+        held_out_std: float64 (m,), standard deviations of an evaluation about ``held_out``.
+        posterior: the posterior that ``held_out_std`` comes from.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Member(Protocol):
 
 @dataclass(frozen=True)
 class Trees:
-    """Boosted trees, averaged over the folds that they are grown without (see `proxyspex`).
+    """Boosted trees: the mean of the trees that are grown without each fold (see `proxyspex`).
 
     Attributes:
         nthread: threads of XGBoost.

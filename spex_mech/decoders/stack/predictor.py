@@ -24,10 +24,10 @@ class StackPredictor:
         members: fitted to all masks.
         blend: their weights.
         n: number of players.
-        shift: what was subtracted from the values for the members,
-        scale: and what they were divided by then.
-        inflation: what the standard deviations of the first member that has them are multiplied by, so
-            that they are right, in the square mean, for the stack's errors on masks held out.
+        shift: what was subtracted from the values for the members.
+        scale: what the values were then divided by.
+        inflation: factor of the standard deviations of the first member that has them. With it their
+            mean square agrees with that of the stack's errors on held-out masks.
         table: the predictions for all 2^n coalitions, in the units of the members, for few players.
     """
 
@@ -53,7 +53,7 @@ class StackPredictor:
     def std(self, masks: Bool[np.ndarray, "k n"]) -> Float64[np.ndarray, " k"]:
         """Standard deviation (k,) of one evaluation of each mask about its prediction.
 
-        The noise of an evaluation is part of it, and so is what no member can follow.
+        It includes the noise of an evaluation, and the part of the values that no member can follow.
 
         Raises:
             InputError: none of the members is a `Process` on values.
@@ -69,8 +69,8 @@ class StackPredictor:
         """Root mean square of sum_{S ⊇ T} weight(|S|, |T|) F(S) about ``values``, for packed sets T.
 
         The standard deviation is that of the Gaussian process, times ``inflation``. The expectation is
-        the stack's where all coalitions are known, and else the Gaussian process's, so that where they
-        disagree it counts as doubt.
+        the stack's where all coalitions are known, and else the Gaussian process's, so that a
+        disagreement of the two adds to the deviation.
 
         Raises:
             InputError: none of the members is a `Process` on values.

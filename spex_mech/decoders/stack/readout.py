@@ -18,7 +18,7 @@ from spex_mech.decoders.gp.readout import Readout, expand, largest
 
 _ROUNDING = 1e-12  # of the largest term
 _SAMPLES = 4  # fresh masks for each candidate
-_RARE = 8.0  # at most so many times more at keep rates near 0 or 1, where pairs seldom differ
+_RARE = 8.0  # at most this many times more at keep rates near 0 or 1, where pairs seldom differ
 _FRESH = 2000  # more fresh masks, to measure the loss on, and fewest to fit on
 
 

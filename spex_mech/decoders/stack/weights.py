@@ -29,11 +29,12 @@ class Blend:
         values: Float64[np.ndarray, " m"],
         counts: Float64[np.ndarray, " m"],
     ) -> Blend:
-        """Non-negative least squares, drawn to equal weights.
+        """Non-negative least squares with a penalty that draws the weights towards equal ones.
 
         Minimises sum_j c_j (y_j - mean - w·(p_j - mean))^2 + (e / 0.3)^2 |w - 1/k|^2, with e^2 the mean
-        squared error of the best member: a normal prior on the weights. So the weights are nearly
-        equal where few masks tell the members apart, and one member takes all where it alone is exact.
+        squared error of the best member, which is a normal prior on the weights. So the weights are
+        nearly equal where few masks tell the members apart, and one member gets all the weight where it
+        alone is exact.
 
         Args:
             predictions: float64 (m, k), of masks that the members were not fitted to.

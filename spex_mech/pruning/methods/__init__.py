@@ -1,4 +1,4 @@
-"""Methods of choosing which players to keep, all called alike and held to one budget of ablations."""
+"""Methods of choosing which players to keep, all called in the same way and with the same budget."""
 
 from spex_mech.evaluation.wrappers import Metered as Metered
 from spex_mech.evaluation.wrappers import Remembered as Remembered

@@ -1,4 +1,4 @@
-"""`Method` and `PruningProblem`: what a method of choosing kept sets takes and returns."""
+"""`Method` and `Problem`: what a method of choosing kept sets takes and returns."""
 
 from __future__ import annotations
 

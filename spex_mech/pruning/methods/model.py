@@ -1,4 +1,4 @@
-"""Rankings that look inside the model, as choosers: Taylor importance, attention entropy, output norm."""
+"""Methods that rank players by looking inside the model: Taylor importance, entropy, output norm."""
 
 from __future__ import annotations
 
@@ -32,21 +32,23 @@ def _norm(problem: Problem) -> Float64[np.ndarray, " n"]:
 
 
 taylor = keep_top(_taylor)
-"""Mean |gradient × activation| of each example's metric, divided by the l2 norm of the layer's, as Michel,
-Levy and Neubig 2019 rank heads. Worth 4 ablations."""
+"""Mean |gradient × activation| of each example's metric, divided by the l2 norm over the player's layer, as
+Michel, Levy and Neubig 2019 rank heads. Worth 4 ablations."""
 
 signed_taylor = keep_top(_signed_taylor)
-"""Mean gradient × activation with its sign: the first-order estimate of what removal costs. 4 ablations."""
+"""Mean gradient × activation with its sign, the first-order estimate of what removal costs.
+
+Worth 4 ablations."""
 
 attention_entropy = keep_top(_entropy)
-"""Heads that look at few tokens are kept; see `head_statistics.attention_entropy`. Worth 1 ablation."""
+"""Heads that attend to few tokens are kept; see `head_statistics.attention_entropy`. Worth 1 ablation."""
 
 output_norm = keep_top(_norm)
-"""Heads that write much are kept; see `head_statistics.output_norm`. Worth 1 ablation."""
+"""Heads with a large output are kept; see `head_statistics.output_norm`. Worth 1 ablation."""
 
 
 def _paid(problem: Problem, cost: int) -> TaskGame:
-    """The model game behind the problem's, its pass counted."""
+    """The model game inside the problem's game, with the cost of the pass counted."""
     game = problem.game.innermost
     if not isinstance(game, TaskGame):
         raise InputError(
@@ -62,7 +64,7 @@ def _layer_norms(
 ) -> Float64[np.ndarray, " n"]:
     """The l2 norm of the importances of each player's layer; 1 where they are all 0.
 
-    Where some layer has a single player, whose share of its layer says nothing, all are 1.
+    They are all 1 where some layer has a single player, because its share of its layer says nothing.
     """
     norms = np.ones(players.n)
     if min(len(members) for members in players.groups.values()) == 1:

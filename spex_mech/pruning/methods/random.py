@@ -1,4 +1,4 @@
-"""Choosing at random, and the best of many random sets."""
+"""Methods that choose at random: a random order, and the best of many random sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spex_mech.pruning.prune import Pruned
 
 
 def best_of_random(problem: Problem) -> list[Pruned]:
-    """The best of random sets of each size, the budget in equal parts (ProxySPEX's Best-of-N).
+    """The best of random sets of each size, with the budget in equal parts (ProxySPEX's Best-of-N).
 
     Raises:
         InputError: a budget of less than one set per size.
@@ -42,4 +42,4 @@ def _chance(problem: Problem) -> Float64[np.ndarray, " n"]:
 
 
 random_order = keep_top(_chance)
-"""Keep players in a random order, without an ablation: smaller sets are parts of larger ones."""
+"""Keep players in a random order, without any ablation, so that smaller sets are parts of larger ones."""

@@ -1,4 +1,4 @@
-"""Choosing by removing players one at a time from the model itself."""
+"""Methods that choose by removing players one at a time from the model itself."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def greedy_removal(problem: Problem) -> list[Pruned]:
 
     A round ablates each remaining player in turn and then removes for good the one without which the value
     is highest. Down to k of n players this takes n + (n-1) + ... + (k+1) ablations. Where the budget does
-    not reach the smallest size, every round removes as few players at a time as make it enough: those
-    whose removal alone cost least in that round.
+    not reach the smallest size, every round removes several players: as few as make the budget suffice,
+    those whose removal alone cost least in that round.
 
     Raises:
         InputError: a budget of less than one round, which is one ablation per player.
@@ -40,7 +40,7 @@ def _missed(problem: Problem) -> Float64[np.ndarray, " n"]:
 
 
 knock_out = keep_top(_missed)
-"""Keep the players whose removal alone costs the full model most: one ablation per player."""
+"""Keep the players whose removal alone costs the full model most. It takes one ablation per player."""
 
 
 def _step(n: int, smallest: int, budget: int) -> int:

@@ -31,9 +31,9 @@ def surrogate_search(
     """Our method: decode a spectrum, and search kept sets of all sizes on it by `prune_curve`.
 
     Args:
-        design: masks to decode, all counted; by default ``share`` of the budget, biased masks whose
-            keep rates are spread over the sizes to keep.
-        spectrum: what was decoded from ``design``, which it needs; by default decoded here.
+        design: masks to decode, all counted in the budget; by default ``share`` of the budget, biased
+            masks whose keep rates are spread over the sizes to keep.
+        spectrum: what was decoded from ``design``, which has to be given then; by default decoded here.
         share: part of the budget that is spent on the design; with 1 no kept set is ablated.
         method: how to decode, see `decode`.
         limits: limits that every set has to satisfy as well; see `prune`.
@@ -72,7 +72,8 @@ def lasso_ranking(design: MaskDesign | None = None) -> Method:
     """Keep players by first-order LASSO coefficients, without ablating the kept sets (ProxySPEX's baseline).
 
     Args:
-        design: masks to fit, all counted; by default the whole budget, drawn as those of our method are.
+        design: masks to fit, all counted in the budget; by default the whole budget, drawn as those of
+            our method are.
     """
 
     def scores(problem: Problem) -> Float64[np.ndarray, " n"]:
@@ -87,8 +88,8 @@ def lasso_ranking(design: MaskDesign | None = None) -> Method:
 def spread_design(problem: Problem, count: int) -> MaskDesign:
     """The first ``count`` of the budget's biased masks, with keep rates spread over the sizes.
 
-    The rates are those of `keep_rates`. The masks of a method that uses more of them hold those of
-    the methods that use fewer.
+    The rates are those of `keep_rates`. A method that uses more masks uses all those of a method that
+    uses fewer.
 
     Raises:
         InputError: fewer than 16 masks.
