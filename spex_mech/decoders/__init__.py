@@ -1,8 +1,8 @@
 """Decoders: from masks and their values to a sparse spectrum.
 
-A decoder takes a `MaskDesign` and the values of its masks, and returns a `Spectrum`, whose ``info`` says
-which method was used, what it explains, and what R² to expect. `decode` (decode) calls any of them by
-name, and chooses one itself by default. `explain` (explain) evaluates and decodes in turns until the
+In: a `MaskDesign` and the values of its masks. Out: a `Spectrum`, whose ``info`` says which method was
+used, what it explains, and what R² to expect. `decode` (decode) calls any decoder by name, and chooses one
+itself by default. `explain` (explain) evaluates and decodes in turns until the
 spectrum is good enough.
 
     >>> import spex_mech as sm

@@ -1,7 +1,7 @@
 """Mask designs: which coalitions to evaluate. A design's cost, ``len(design)``, is known beforehand.
 
-A design is made from a number of players, a budget and a seed. It is a `MaskDesign` (design): masks
-(m, n), and the structure that a decoder may need. Which design suits which purpose:
+In: a number of players, a budget and a seed. Out: a `MaskDesign` (design): masks (m, n), and the structure
+that a decoder may need. Which design suits which purpose:
 
 - `biased` for pruning, with keep rates near the sizes that are asked for,
 - `uniform` for the spectrum as a whole,

@@ -1,6 +1,6 @@
 """Which players to keep, and whether a kept set is a circuit.
 
-The functions take a game, the spectrum decoded from it, and a size or limits. They give
+In: a game, the spectrum decoded from it, and a size or limits. Out:
 
 - `Pruned` (prune), a kept set with its predicted and its measured value,
 - `PruningCurve` (curve), kept sets of several sizes,

@@ -120,9 +120,7 @@ def circuit(
     executor: str | Executor = "local",
     progress: bool | None = None,
 ) -> Circuit:
-    """Test a kept set as a circuit, by ablations.
-
-    It has nine parameters because three of them are passed on to `evaluate`.
+    """Test a kept set as a circuit, by ablations; nine parameters, because three of them are `evaluate`'s.
 
     The test takes 4 + 2 ``subsets`` + |C| ablations, and two more for each player whose removal alone shows
     no effect.
