@@ -64,7 +64,7 @@ def explain(
     seed: int = 0,
     progress: bool | None = None,
 ) -> Explanation:
-    """Evaluate and decode in rounds, up to a target R² or the budget.
+    """Evaluate and decode in rounds up to a target R² or the budget; keywords of `evaluate` and `decode`.
 
     The first round has twice as many masks as players, at least 64. Each further round has half as many
     masks as were spent before it. Masks do not depend on the target, so a longer run begins with the masks
@@ -94,7 +94,7 @@ def explain(
         InputError: a budget, target, aim or number of players that makes no sense, or a decoder that
             does not report the R² that a target needs.
     """
-    n = _players(game, n)
+    n, game = _players(game, n), as_game(game)  # once, so that rounds know each other's game
     _check(budget, target_r2, aim)
     whole = _AIMS[aim](n, budget, keep_rate, seed)
     run: Run | None = None

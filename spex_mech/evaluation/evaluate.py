@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 from tqdm.auto import tqdm
 
-from spex_mech.core.errors import InputError
+from spex_mech.core.errors import InputError, NonFiniteScoreError
 from spex_mech.core.games import AnyGame, Game, ScoredGame
 from spex_mech.core.masks import unique
 from spex_mech.designs import MaskDesign
@@ -20,6 +20,7 @@ from spex_mech.evaluation.batches import MaskIndex, batches_of
 from spex_mech.evaluation.executors import Executor, as_executor
 from spex_mech.evaluation.executors.executor import Batch
 from spex_mech.evaluation.games import as_game
+from spex_mech.evaluation.identity import UNKNOWN
 from spex_mech.evaluation.store.metadata import EXAMPLES, examples_file, facts_of, session_of
 from spex_mech.evaluation.store.shards import Rows
 from spex_mech.evaluation.store.store import RunStore
@@ -40,6 +41,7 @@ class Run:
         evaluated: how many masks this call truly evaluated; the rest were equal or stored.
         noise_floor: how far scores of the same masks were apart when evaluated together and one by
             one; None where they were not compared, because batches are fixed and float32.
+        key: what decided the values, field by field, as the game said it.
     """
 
     design: MaskDesign
@@ -48,6 +50,7 @@ class Run:
     scores: Float32[np.ndarray, "m ..."] | None
     evaluated: int
     noise_floor: float | None = None
+    key: Mapping[str, str] | None = None
 
 
 def evaluate(
@@ -66,11 +69,10 @@ def evaluate(
 
     Equal masks are evaluated once. With a store, every finished chunk of batches is on disk before it counts;
     calling again with the same game and store evaluates only what is missing. The game is always given
-    the same batches of masks, so values do not depend on the executor, on chunks, workers or order, or
-    on when a run was killed: exactly in float32. In other dtypes, eight masks are first evaluated
-    together and one by one, and the largest difference is the run's noise floor. A batch is
-    atomic: where a game fails or is interrupted, all finished batches are stored first, and at most one
-    batch per worker is lost.
+    the same batches of masks, see `Executor` for how far values are therefore the same ones wherever they
+    are evaluated. In dtypes other than float32, eight masks are first evaluated together and one by one,
+    and the largest difference is the run's noise floor. A batch is atomic: where a game fails or is
+    interrupted, all finished batches are stored first, and at most one batch per worker is lost.
 
     Args:
         game: a `ValueFunction`, or any callable from bool masks (m, n) to values (m,); its
@@ -78,7 +80,7 @@ def evaluate(
         design: which masks to evaluate.
         store: folder to keep the evaluations in; None keeps them in memory. For a game with prompts it
             gets the full model's scores as well (one mask more), so that `open_run` can do without.
-        known: an earlier run of the same game; its masks are not evaluated again.
+        known: an earlier run of the same game, by its key and players; its masks are not evaluated again.
         executor: ``local`` is this process, ``ray`` all of a cluster; or an `Executor`, such as
             ``LocalExecutor(workers=2)`` or ``RayExecutor(gpus=4, device_map="auto")``.
         batch: masks that the game is given at once; by default that of the store, else the game's own.
@@ -88,7 +90,8 @@ def evaluate(
 
     Raises:
         InputError: players that do not match, values of the wrong shape, an unknown executor, a store
-            of another game or of another batch, or one that cannot be written.
+            of another game or of another batch, one that cannot be written, a ``known`` run of another
+            game, or a function that cannot be told from others where a store or ``known`` needs it.
         NonFiniteScoreError: NaN or infinite values; finished batches stay in the store.
     """
     game, executor = as_game(game), as_executor(executor)
@@ -99,6 +102,7 @@ def evaluate(
         )
     if batch is not None and batch < 1:
         raise InputError(f"batch is {batch}, expected a number of masks, 1 or more")
+    _check_told_apart(game, store, known, design)
     first, inverse = unique(design.masks)
     todo = design.masks[first]
     facts = {} if store is None else facts_of(game, batch or game.batch)
@@ -130,11 +134,45 @@ def evaluate(
                 table.fill(rows)
                 bar.update(len(rows))
     values = table.values
+    if not np.isfinite(values).all():
+        bad = todo[np.flatnonzero(~np.isfinite(values))[0]].astype(int)
+        raise NonFiniteScoreError(
+            f"no finite value came back for mask {bad}; values must be finite"
+        )
     # A metric may have changed since the scores were stored; they say what the values are.
     if table.scores is not None and isinstance(game, ScoredGame):
         values = row_by_row(game.values_from_scores, table.scores)
     scores = None if table.scores is None else table.scores[inverse]
-    return Run(design, design.masks, values[inverse], scores, wanted, noise)
+    return Run(design, design.masks, values[inverse], scores, wanted, noise, dict(game.key))
+
+
+def _check_told_apart(
+    game: Game, store: str | Path | None, known: Run | None, design: MaskDesign
+) -> None:
+    """Refuse to take another game's values for this one's."""
+    if store is None and known is None:
+        return
+    if store is not None and (
+        unknown := [field for field, text in game.key.items() if text.startswith(UNKNOWN)]
+    ):
+        raise InputError(
+            f"the game's {unknown[0]} cannot be read off it, so its values cannot be told from another "
+            "function's; give it an attribute ``fingerprint``, a text that changes whenever an answer "
+            "could change (game.fingerprint = 'my game, version 1'), or leave the store out"
+        )
+    if known is None:
+        return
+    if known.design.n != design.n:
+        raise InputError(
+            f"known= has {known.design.n} players, the design {design.n}; give a run of the same game"
+        )
+    before: Mapping[str, str] = known.key or {}
+    for field in sorted(before.keys() | game.key.keys()):
+        if before.get(field) != game.key.get(field):
+            raise InputError(
+                f"known= was evaluated with another {field}: it has {before.get(field)!r}, this game has "
+                f"{game.key.get(field)!r}; give a run of the same game"
+            )
 
 
 class _ValueTable:

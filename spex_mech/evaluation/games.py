@@ -9,6 +9,7 @@ from jaxtyping import Float32, Float64
 
 from spex_mech.core.games import AnyGame, Game, Masks, ScoredValueFunction, SentWhole
 from spex_mech.core.players import PlayerSet
+from spex_mech.evaluation.identity import identity_of
 
 _BATCH = 64
 
@@ -17,9 +18,9 @@ def as_game(game: AnyGame) -> Game:
     """A `Game` as it is; any other callable from bool masks (m, n) to values (m,), adapted.
 
     Nothing else looks for what such a callable may have beside: ``players``; ``key`` (a dict of texts) or
-    ``fingerprint``, which guard stores; ``batch``; ``scores`` and ``values_from_scores``, if it is a
-    `ScoredValueFunction`; and for a store's readers ``split`` and the names of its ``model``, ``task``,
-    ``metric`` and ``ablation``.
+    ``fingerprint``, which guard stores (without them, its code and variables do, see `identity_of`);
+    ``batch``; ``scores`` and ``values_from_scores``, if it is a `ScoredValueFunction`; and for a store's
+    readers ``split`` and the names of its ``model``, ``task``, ``metric`` and ``ablation``.
     """
     if isinstance(game, Game):
         return game
@@ -29,6 +30,8 @@ def as_game(game: AnyGame) -> Game:
 class _Adapted(SentWhole):
     def __init__(self, game: Any) -> None:
         self.game = game
+        # Once: what a function reads may change while it is evaluated.
+        self._identity = {} if self._declared is not None else identity_of(game)
 
     @property
     def players(self) -> PlayerSet | None:
@@ -36,10 +39,16 @@ class _Adapted(SentWhole):
 
     @property
     def key(self) -> dict[str, str]:
+        return self._identity if self._declared is None else self._declared
+
+    @property
+    def _declared(self) -> dict[str, str] | None:
+        """What the game itself says of its answers."""
         key = getattr(self.game, "key", None)
         if isinstance(key, dict):
             return key
-        return {"fingerprint": str(getattr(self.game, "fingerprint", "none"))}
+        fingerprint = getattr(self.game, "fingerprint", None)
+        return None if fingerprint is None else {"fingerprint": str(fingerprint)}
 
     @property
     def batch(self) -> int:

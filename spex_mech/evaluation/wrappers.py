@@ -107,7 +107,7 @@ class Metered(Wrapper):
         new = set(_keys(masks)) - self._asked
         self.spend(len(new))
         self._asked |= new
-        return np.asarray(self.game(masks), dtype=np.float64)
+        return np.asarray(self.game(masks.copy()), dtype=np.float64)
 
     def spend(self, ablations: int) -> None:
         """Count work that is no mask, such as a pass through the full model, in ablations.

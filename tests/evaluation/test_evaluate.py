@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 import spex_mech as sm
 from spex_mech.core.games import Game
@@ -16,6 +17,7 @@ from spex_mech.evaluation.batches import MaskIndex, batches_of
 from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.store.reading import read_blocks, read_header
 from spex_mech.evaluation.store.store import RunStore
+from spex_mech.evaluation.wrappers import Metered, Remembered
 
 
 class Counting:
@@ -61,7 +63,7 @@ def test_a_stopped_run_goes_on_where_it_stopped(tmp_path):
 
 
 def batches_seen(store, *, stop: int | None, design=DESIGN, batch=8) -> list[bytes]:
-    """The batches that a game is given, one text a batch."""
+    """The batches that a game is given, one text per batch."""
     seen: list[bytes] = []
 
     def game(masks):
@@ -70,6 +72,7 @@ def batches_seen(store, *, stop: int | None, design=DESIGN, batch=8) -> list[byt
         seen.append(masks.tobytes())
         return masks.sum(axis=1)
 
+    game.fingerprint = "sizes"
     try:
         sm.evaluate(game, design, store=store, batch=batch)
     except KeyboardInterrupt:
@@ -224,7 +227,7 @@ def test_what_a_callable_has_beside_is_taken_up():
     assert adapted.describe() == {"model": "a model", "split": "all"}
     assert (adapted.batch, adapted.key, adapted.players.n) == (5, {"weights": "w"}, 10)
     plain = as_game(lambda masks: masks.sum(axis=1))
-    assert plain.players is None and plain.key == {"fingerprint": "none"} and plain.batch == 64
+    assert plain.players is None and set(plain.key) == {"function", "code"} and plain.batch == 64
 
 
 def test_any_callable_is_a_game():
@@ -261,6 +264,57 @@ def test_scores_are_kept_and_another_metric_needs_no_model(tiny_llama, tmp_path)
 def test_unusable_values_are_named(game, message):
     with pytest.raises(ValueError, match=message):
         sm.evaluate(game, DESIGN)
+
+
+def scribble(masks):
+    values = masks.sum(axis=1)
+    masks[:, 0] = True
+    return values
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_game_that_changes_its_masks_changes_its_own_copy(tmp_path, stored):
+    store = tmp_path / "s" if stored else None
+    before = DESIGN.masks.copy()
+    run = sm.evaluate(scribble, DESIGN, store=store, batch=8)
+    np.testing.assert_array_equal(run.values, before.sum(axis=1))
+    np.testing.assert_array_equal(DESIGN.masks, before)
+    for wrapped in (Remembered(Wrapped(scribble)), Metered(Wrapped(scribble), 80)):
+        masks = before.copy()
+        np.testing.assert_array_equal(wrapped(masks), before.sum(axis=1))
+        np.testing.assert_array_equal(masks, before)
+    if stored:
+        kept = sm.open_run(store)
+        np.testing.assert_array_equal(kept.values, kept.masks.sum(axis=1))
+
+
+class Wrapped:
+    players, fingerprint = sm.PlayerSet.from_names(map(str, range(10))), "wrapped"
+
+    def __init__(self, game):
+        self.game = game
+
+    def __call__(self, masks):
+        return self.game(masks)
+
+
+def test_a_game_may_answer_the_same_array_every_time():
+    buffer = np.zeros(8)
+
+    def game(masks):
+        buffer[: len(masks)] = masks.sum(axis=1)
+        return buffer[: len(masks)]
+
+    run = sm.evaluate(game, DESIGN, batch=8)
+    np.testing.assert_array_equal(run.values, DESIGN.masks.sum(axis=1))
+
+
+def test_values_that_need_a_gradient_are_taken_as_numbers():
+    weights = torch.arange(10.0, requires_grad=True)
+    run = sm.evaluate(lambda masks: torch.from_numpy(masks).float() @ weights, DESIGN)
+    np.testing.assert_array_equal(run.values, DESIGN.masks @ np.arange(10.0))
+    with pytest.raises(ValueError, match="list that is no array of real numbers"):
+        sm.evaluate(lambda masks: ["much"] * len(masks), DESIGN)
 
 
 def test_players_and_executor_must_fit():

@@ -10,6 +10,7 @@ import time
 import cloudpickle
 import numpy as np
 import pytest
+import torch
 
 import spex_mech as sm
 import spex_mech.models.loading
@@ -356,9 +357,8 @@ def test_two_processes_score_a_model_as_this_one_does_to_the_last_bit(tiny_llama
     game = sm.TaskGame(tiny_llama, task, sm.select_players(tiny_llama, "heads"), ablation="mean")
     design = sm.designs.biased(12, 24, keep_rate=0.6, seed=0)
     here = sm.evaluate(game, design, batch=4)
-    there = sm.evaluate(
-        game, design, batch=4, executor=LocalExecutor(workers=2), store=tmp_path / "s"
-    )
+    as_here = LocalExecutor(workers=2, threads=torch.get_num_threads())
+    there = sm.evaluate(game, design, batch=4, executor=as_here, store=tmp_path / "s")
     assert there.scores.tobytes() == here.scores.tobytes()
     assert there.values.tobytes() == here.values.tobytes()
 
