@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import typer
 
@@ -10,7 +14,7 @@ from spex_mech.cli import explain, steps
 from spex_mech.cli.options import ExecutorCommand
 from spex_mech.cli.run import plan, run, status
 from spex_mech.cli.tasks import players, tasks
-from spex_mech.core.errors import InputError
+from spex_mech.core.errors import DamagedStoreWarning, InputError
 
 app = typer.Typer(
     name="spex-mech",
@@ -37,6 +41,7 @@ app.command()(players)
 
 def main() -> None:
     """Run the command line; bad input ends it with a message and exit code 2."""
+    warnings.showwarning = partial(_show_warning, warnings.showwarning)
     try:
         app()
     except InputError as error:
@@ -46,6 +51,16 @@ def main() -> None:
         _end(f"{where}{error.strerror or error}; what was finished is kept, run again to go on", 2)
     except KeyboardInterrupt:
         _end("stopped; finished ablations are kept, run again to go on", 130)
+
+
+def _show_warning(
+    usual: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any
+) -> None:
+    """Say what is damaged as a sentence; other warnings look as usual."""
+    if issubclass(category, DamagedStoreWarning):
+        print(f"spex-mech: warning: {message}", file=sys.stderr)
+    else:
+        usual(message, category, *where)
 
 
 def _end(message: str, code: int) -> None:

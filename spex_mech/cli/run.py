@@ -76,11 +76,15 @@ def status(
     folder: Annotated[Path, typer.Argument(help="A run's folder, or one store of it.")] = Path(
         "runs/demo"
     ),
+    verify: Annotated[
+        bool, typer.Option(help="Read every shard and compare its checksum; a second per GB.")
+    ] = True,
 ) -> None:
-    """Print how far a run is, without disturbing it."""
+    """Print how far a run is and whether what it has stored is intact, without disturbing it."""
+    from spex_mech.evaluation.store.reading import damage_text
     from spex_mech.evaluation.store.status import run_status
 
-    for store in run_status(folder):
+    for store in run_status(folder, verify=verify):
         rate = "" if store.rate is None else f", {store.rate:.3g} masks/s"
         left = "" if not store.seconds_left else f", about {seconds_text(store.seconds_left)} left"
         last = "" if store.last is None else f", last shard {seconds_text(store.last)} ago"
@@ -92,5 +96,7 @@ def status(
         )
         if store.noise_floor is not None:
             typer.echo(f"  scores differ by up to {store.noise_floor:.2g} with the batch")
+        if store.damaged:
+            typer.echo(f"  {damage_text(store.folder, store.damaged, store.stored)}")
         for name in store.lost:
-            typer.echo(f"  damaged or missing: {name}")
+            typer.echo(f"  was damaged or missing earlier: {name}")

@@ -73,6 +73,10 @@ def decode(
     order: Annotated[
         int | None, typer.Option(min=1, help="Most players in one interaction.")
     ] = None,
+    allow_damaged: Annotated[
+        bool,
+        typer.Option("--allow-damaged", help="Of a store: leave out masks of damaged shards."),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results; by default FOLDER itself.")
     ] = None,
@@ -80,7 +84,7 @@ def decode(
 ) -> None:
     """Find the spectrum of evaluated masks and its interactions, one option per setting; needs no model."""
     from spex_mech.run.decode import save_decoded
-    from spex_mech.run.folder import save_spec
+    from spex_mech.run.folder import prepare_folder, save_spec
 
     if out is not None and any((out / name).exists() for name in ("spec.json", "spectrum.json")):
         raise OutputExistsError(f"{out} holds a run or a spectrum; choose a new folder")
@@ -93,12 +97,13 @@ def decode(
         interactions__order=order,
     )
     if (folder / "key.json").is_file():
-        decoded, target = _decode_store(folder, out, changes, questions)
-    elif questions is not None:
-        raise InputError(f"--questions goes with a store; give {folder / 'masks'} and --out FOLDER")
+        decoded, target = _decode_store(folder, out, changes, questions, allow_damaged)
+    elif questions is not None or allow_damaged:
+        option = "--allow-damaged" if questions is None else "--questions"
+        raise InputError(f"{option} goes with a store; give {folder / 'masks'} and --out FOLDER")
     else:
         decoded, target = _decode_run(folder, out, changes)
-    target.path.mkdir(parents=True, exist_ok=True)
+    prepare_folder(target.path)
     if target.has("spec.json"):
         save_spec(target)
     save_decoded(decoded, target)
@@ -229,7 +234,7 @@ def report(
 
 
 def _decode_store(
-    store: Path, out: Path | None, changes: list[str], questions: str | None
+    store: Path, out: Path | None, changes: list[str], questions: str | None, allow_damaged: bool
 ) -> tuple[Decoded, RunFolder]:
     """Decode any store; also the folder for the results."""
     from spex_mech.run.decode import decode_store
@@ -243,6 +248,7 @@ def _decode_store(
         questions=questions,
         settings=spec.decode,
         index=spec.interactions,
+        allow_damaged=allow_damaged,
     )
     return decoded, RunFolder(out or store, spec)
 

@@ -15,3 +15,7 @@ class OutputExistsError(InputError, FileExistsError):
 
 class NonFiniteScoreError(InputError):
     """A value function answered NaN or infinity for a mask."""
+
+
+class DamagedStoreWarning(UserWarning):
+    """A store holds less than was written to it; the message says what is missing and what mends it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,12 +14,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from spex_mech.core.errors import InputError
+from spex_mech.core.errors import DamagedStoreWarning, InputError
 from spex_mech.core.players import Player, PlayerSet
 from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.batches import MaskIndex
 from spex_mech.evaluation.store.metadata import EXAMPLES
-from spex_mech.evaluation.store.reading import read_attached, read_blocks, read_header, read_shard
+from spex_mech.evaluation.store.reading import (
+    damage_text,
+    read_attached,
+    read_blocks,
+    read_header,
+    read_shard,
+)
 from spex_mech.evaluation.store.shards import Rows
 from spex_mech.tasks.metrics import Metric, metric_for, row_by_row
 from spex_mech.tasks.prompts import Prompts
@@ -264,7 +271,8 @@ class StoredRun:
 def open_run(folder: str | Path, *, metric: str | None = None) -> StoredRun:
     """Open a store for reading, without its model; it may be being written.
 
-    Needs no torch. Nothing is changed: damaged shards are named in ``damaged`` and left out.
+    Needs no torch. Nothing is changed: damaged shards are named in ``damaged`` and left out, and a warning
+    says how many masks that costs and what mends it.
 
     Args:
         folder: what `evaluate` was given as ``store``.
@@ -283,6 +291,9 @@ def open_run(folder: str | Path, *, metric: str | None = None) -> StoredRun:
         else:
             masks.append(rows.masks)
             intact.append(name)
+    if damaged:
+        stored = sum(map(len, masks))
+        warnings.warn(damage_text(folder, damaged, stored), DamagedStoreWarning, stacklevel=2)
     if not masks:
         raise InputError(f"{folder} holds no intact masks yet; nothing can be read off it")
     every = np.concatenate(masks)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
 
 from spex_mech.ablation.gates import Gates, spread
 from spex_mech.core.errors import InputError, OutputExistsError
+from spex_mech.core.files import new_folder
 from spex_mech.core.masks import check_masks
 from spex_mech.core.players import PlayerSet
 from spex_mech.exporting.compact import check_cuttable, cut_model, has_output_bias, stock_can_hold
@@ -58,7 +58,7 @@ def export(
         model: the model that was pruned.
         players: the players of ``mask``.
         mask: bool (n,), True = kept.
-        folder: where to write; must not exist.
+        folder: where to write; a new folder, or an empty one.
         mode: ``dense`` or ``compact``.
         rescale: fold the published rescaling into the kept heads.
         even: with ``compact``, write a stock checkpoint even where layers keep unequally much: every
@@ -73,7 +73,7 @@ def export(
         The folder.
 
     Raises:
-        OutputExistsError: the folder exists.
+        OutputExistsError: the folder exists and is not empty.
         InputError: a mask of the wrong width or dtype, an unknown mode, ``even`` with ``dense`` or
             on an architecture without a head width of its own, or an architecture that cannot be
             cut (``dense`` can be written).
@@ -87,7 +87,7 @@ def export(
             "recovered= is for mode='compact'; a fine-tuned model has no removed heads to zero"
         )
     target = Path(folder)
-    if target.exists():
+    if target.is_symlink() or (target.exists() and not _is_empty(target)):
         raise OutputExistsError(f"{target} exists; choose a new folder")
     checked = _one_mask(mask, players)
     if mode == "compact":
@@ -182,14 +182,22 @@ def _saver(hf: Any, state: dict[str, Any] | None, max_shard_size: str | int) -> 
     )
 
 
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
 def _write(target: Path, save: Callable[[Path], None], tokenizer: Any, card: str) -> None:
     """Write beside the target and rename, so that a failure leaves nothing behind."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as part:
-        whole = Path(part) / "model"
-        with bars_on_terminals_only():
-            save(whole)
-        if tokenizer is not None:
-            tokenizer.save_pretrained(whole)
-        (whole / "README.md").write_text(card, encoding="utf-8")
-        shutil.move(whole, target)
+    try:
+        with new_folder(target) as whole:
+            with bars_on_terminals_only():
+                save(whole)
+            if tokenizer is not None:
+                tokenizer.save_pretrained(whole)
+            (whole / "README.md").write_text(card, encoding="utf-8")
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"cannot write the checkpoint {target}: {reason}; nothing of it was left behind: make room, "
+            "or choose another folder"
+        ) from error

@@ -127,7 +127,7 @@ def read_contents(folder: RunFolder, metrics: Sequence[str] | None = None) -> Co
         scores=scores,
         circuit=read("circuit.json", circuit_from_json),
         exported=(folder.path / "pruned") if (folder.path / "pruned").is_dir() else None,
-        seconds=folder.load("seconds.json") if folder.has("seconds.json") else {},
+        seconds=folder.seconds(),
         missing=_missing(folder, explained),
     )
 

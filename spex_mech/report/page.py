@@ -19,7 +19,7 @@ from spex_mech.core.units import bytes_text
 from spex_mech.features.view import view_of
 from spex_mech.report.contents import Contents, read_contents
 from spex_mech.report.figures import figures_of
-from spex_mech.run.folder import RunFolder, open_folder, write_text
+from spex_mech.run.folder import RunFolder, open_folder, prepare_folder, write_file
 from spex_mech.run.spec import RunSpec
 
 _TOP = 15
@@ -42,14 +42,11 @@ def write_report(folder: RunFolder | str | Path, *, metrics: Sequence[str] | Non
         InputError: a file that cannot be read or written, or an unknown metric.
     """
     run_folder = folder if isinstance(folder, RunFolder) else open_folder(folder)
+    prepare_folder(run_folder.path)
     contents = read_contents(run_folder, metrics)
     figures = figures_of(contents)
-    pictures = run_folder.path / "figures"
-    pictures.mkdir(exist_ok=True)
     for name, figure in figures.items():
-        part = pictures / f"{name}.png.part"
-        figure.savefig(part, dpi=150, format="png")
-        part.replace(pictures / f"{name}.png")
+        write_file(run_folder.path / "figures" / f"{name}.png", _png(figure))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("spex_mech.report", "."),
         autoescape=True,
@@ -63,7 +60,7 @@ def write_report(folder: RunFolder | str | Path, *, metrics: Sequence[str] | Non
         **_variables(contents),
     )
     path = run_folder.path / "report.html"
-    write_text(path, page)
+    write_file(path, page)
     return path
 
 
@@ -157,6 +154,12 @@ def _fields(estimate: Any) -> dict[str, float]:
 
 def _minus(text: str) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=150, format="png")
+    return buffer.getvalue()
 
 
 def _svg(figure: Figure, name: str) -> Markup:

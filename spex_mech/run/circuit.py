@@ -6,7 +6,7 @@ from spex_mech.evaluation.executors import Executor
 from spex_mech.pruning.circuit import Circuit, circuit
 from spex_mech.pruning.circuit_files import circuit_to_graphml, circuit_to_json
 from spex_mech.run.decode import Decoded, decode_folder
-from spex_mech.run.folder import RunFolder, write_text
+from spex_mech.run.folder import RunFolder, write_file
 from spex_mech.run.prune import kept_of
 from spex_mech.run.setup import Setup, check_circuit, circuit_game
 
@@ -52,5 +52,5 @@ def circuit_step(
             progress=progress,
         )
     folder.save("circuit.json", circuit_to_json(tested))
-    write_text(folder.path / "circuit.graphml", circuit_to_graphml(tested))
+    write_file(folder.path / "circuit.graphml", circuit_to_graphml(tested))
     return tested

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
 
-from spex_mech.core.errors import InputError
+from spex_mech.core.errors import DamagedStoreWarning, InputError
 from spex_mech.core.faithfulness import r2_interval
 from spex_mech.core.interactions import Interactions, interactions
 from spex_mech.core.players import PlayerSet
@@ -16,6 +17,7 @@ from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.batches import MaskIndex
+from spex_mech.evaluation.store.reading import damage_text
 from spex_mech.evaluation.stored_run import StoredRun, open_run
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.folder import RunFolder
@@ -84,6 +86,7 @@ def decode_store(
     questions: str | None = None,
     settings: DecodeSpec | None = None,
     index: InteractionsSpec | None = None,
+    allow_damaged: bool = False,
 ) -> Decoded:
     """Decode all masks of any store.
 
@@ -93,12 +96,21 @@ def decode_store(
         questions: positions such as ``0-29,40``; None for all.
         settings: method and seed of the decoder; None for the defaults.
         index: index and order of the interactions; None for the defaults.
+        allow_damaged: decode the masks that are left where shards are damaged or missing.
 
     Raises:
         MissingFileError: the folder holds no store.
-        InputError: settings that the store cannot serve.
+        InputError: settings that the store cannot serve; damage that is not allowed.
     """
-    stored = open_run(store, metric=metric)
+    with warnings.catch_warnings():
+        if not allow_damaged:  # the error below says the same
+            warnings.simplefilter("ignore", DamagedStoreWarning)
+        stored = open_run(store, metric=metric)
+    if stored.damaged and not allow_damaged:
+        raise InputError(
+            f"{damage_text(store, stored.damaged, len(stored.masks))}; --allow-damaged (allow_damaged=True) "
+            "decodes the masks that are left"
+        )
     if questions is not None:
         stored = stored.with_metric(examples=_positions(questions))
     return _decode(

@@ -29,6 +29,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spex_mech.core.errors import InputError, MissingFileError, OutputExistsError
+from spex_mech.core.files import (
+    check_folder,
+    make_folder,
+    read_regular,
+    real_folder,
+    remove_leftovers,
+    write_whole,
+)
 from spex_mech.run.spec import RunSpec, with_settings
 
 _T = TypeVar("_T")
@@ -113,7 +121,7 @@ class RunFolder:
 
     def save(self, name: str, content: Any) -> None:
         """Write a JSON file under a temporary name and rename it."""
-        write_text(self.path / name, json.dumps(content, indent=1, allow_nan=True))
+        write_file(self.path / name, json.dumps(content, indent=1, allow_nan=True))
 
     def remove(self, *names: str) -> None:
         """Remove files that no longer follow from the others; a missing one is no error."""
@@ -125,13 +133,25 @@ class RunFolder:
         """Add the wall-clock time of the ``with`` block to the step's seconds."""
         began = time.monotonic()
         yield
-        seconds = self.load("seconds.json") if self.has("seconds.json") else {}
+        seconds = self.seconds()
         seconds[step] = seconds.get(step, 0.0) + time.monotonic() - began
         self.save("seconds.json", seconds)
+
+    def seconds(self) -> dict[str, float]:
+        """Wall-clock seconds of the steps so far; a damaged record counts as none, it decides nothing."""
+        try:
+            content = _parse(self.path / "seconds.json")
+        except InputError:
+            return {}
+        if not isinstance(content, dict):
+            return {}
+        return {k: float(v) for k, v in content.items() if isinstance(v, int | float)}
 
 
 def claim(path: str | Path, spec: RunSpec, *, last: Sequence[str] = ()) -> RunFolder:
     """Make a run's folder, or open the folder of an unfinished run of the same spec.
+
+    An empty folder is taken as a new one. What killed processes left half-written is removed.
 
     Args:
         path: the folder.
@@ -141,10 +161,17 @@ def claim(path: str | Path, spec: RunSpec, *, last: Sequence[str] = ()) -> RunFo
     Raises:
         OutputExistsError: the folder holds something else, another spec (the keys that differ are
             named), or a finished run.
+        InputError: it cannot be made, or holds links or files of other users.
     """
-    folder = RunFolder(Path(path), spec)
-    if not folder.path.exists():
-        folder.path.mkdir(parents=True)
+    folder = RunFolder(real_folder(path), spec)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make the folder {path}: {error.strerror or error}; give another place for the run"
+        ) from error
+    prepare_folder(folder.path)
+    if not any(folder.path.iterdir()):
         save_spec(folder)
         return folder
     if not folder.has("spec.json"):
@@ -172,7 +199,7 @@ def open_folder(path: str | Path) -> RunFolder:
         MissingFileError: no such folder, or one without a run.
         InputError: its ``spec.json`` cannot be read.
     """
-    folder = Path(path)
+    folder = real_folder(path)
     header = folder / "spec.json"
     if not header.is_file():
         is_store = (folder / "key.json").is_file()
@@ -215,22 +242,32 @@ def changed(
             f"{folder.path} was evaluated with another {', '.join(fixed)}; {step} can change "
             f"{', '.join(allowed)}. Evaluate anew into another folder: spex-mech evaluate --set ... --out"
         )
+    prepare_folder(folder.path)
     return replace(folder, spec=after)
+
+
+def prepare_folder(path: Path) -> None:
+    """Make sure that nothing in a folder leads elsewhere, and remove what killed processes left."""
+    check_folder(path)
+    remove_leftovers(path)
 
 
 def save_spec(folder: RunFolder) -> None:
     """Write the folder's ``spec.json``."""
-    write_text(folder.path / "spec.json", folder.spec.model_dump_json(indent=1))
+    write_file(folder.path / "spec.json", folder.spec.model_dump_json(indent=1))
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file of a run whole or not at all; it may hold prompts, so it is this user's to read.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        make_folder(path.parent)
+        write_whole(path, data, private=True)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; make room, or make the folder writable"
         ) from error
@@ -243,8 +280,8 @@ def _command(name: str) -> str:
 
 def _parse(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads(read_regular(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"cannot read {path}: {error}; put it back from a copy, or run its step again"
         ) from None

@@ -28,8 +28,16 @@ def game(masks):
     return masks.sum(axis=1)
 
 done = []
+game.fingerprint = "sizes"
 evaluate(game, sm.designs.uniform(10, 40, seed=0), store=sys.argv[1], batch=4, progress=False)
 """
+
+
+def sizes(masks):
+    return masks.sum(axis=1)
+
+
+sizes.fingerprint = "sizes"
 
 
 def test_a_run_is_watched_while_it_is_written_and_after_it_was_killed(tmp_path):
@@ -47,11 +55,11 @@ def test_a_run_is_watched_while_it_is_written_and_after_it_was_killed(tmp_path):
         assert seen.rate > 0 and seen.seconds_left == pytest.approx(28 / seen.rate)
         assert 0 <= seen.last < 600 and seen.size > 0
         with pytest.raises(ValueError, match=f"another process .process {writer.pid} on"):
-            sm.evaluate(lambda masks: masks.sum(axis=1), DESIGN, store=tmp_path / "s")
+            sm.evaluate(sizes, DESIGN, store=tmp_path / "s")
         writer.kill()
     (seen,) = run_status(tmp_path / "s")
     assert seen.writer.startswith("ended (process") and seen.done == 12
-    sm.evaluate(lambda masks: masks.sum(axis=1), DESIGN, store=tmp_path / "s")
+    sm.evaluate(sizes, DESIGN, store=tmp_path / "s")
     (seen,) = run_status(tmp_path / "s")
     assert (seen.writer, seen.stored, seen.done, seen.wanted) == ("finished", 40, 28, 28)
     assert seen.seconds_left == 0.0
@@ -62,13 +70,18 @@ def test_lost_shards_are_named(tmp_path):
     first, second = sorted((tmp_path / "shards").iterdir())[:2]
     first.unlink()
     (seen,) = run_status(tmp_path)
-    assert seen.lost == (first.name,) and seen.stored == 36
+    assert seen.damaged == (first.name,) and seen.stored == 36 and seen.missing == 4
     content = second.read_bytes()
     second.write_bytes(content[:-2])
+    (seen,) = run_status(tmp_path)
+    assert seen.damaged == (first.name, second.name) and seen.stored + seen.missing == 40
+    (seen,) = run_status(tmp_path, verify=False)
+    assert seen.damaged == (first.name,)
     with pytest.warns(UserWarning):
         sm.evaluate(lambda masks: masks.sum(axis=1), DESIGN, store=tmp_path)
     (seen,) = run_status(tmp_path)
     assert set(seen.lost) == {first.name, second.name} and seen.stored == 40
+    assert seen.damaged == () and seen.missing == 0
 
 
 def test_all_stores_of_a_run_are_shown_oldest_first(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -11,10 +12,15 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from spex_mech.evaluation.store.reading import read_blocks, read_header
+from spex_mech.evaluation.store.reading import read_blocks, read_header, signed
+from spex_mech.evaluation.store.shards import Rows, digest, to_bytes
+from spex_mech.evaluation.store.status import run_status
 from spex_mech.evaluation.store.store import RunStore
+from spex_mech.evaluation.stored_run import open_run
 
 KEY = {"weights": "abc", "ablation": "zero"}
 MASKS = np.random.default_rng(0).random((6, 11)) < 0.5
@@ -144,6 +150,88 @@ def test_a_damaged_journal_is_told_and_loses_no_rows(tmp_path, what):
     assert first not in journal.read_bytes()  # its line was written anew
 
 
+@pytest.mark.parametrize("strange", ["wider", "no values", "text", "nan", "compressed", "scores"])
+def test_a_shard_from_elsewhere_counts_as_damaged_though_its_digest_is_right(tmp_path, strange):
+    fill(tmp_path)
+    if strange == "wider":
+        content = to_bytes(Rows(np.ones((2, 19), dtype=bool), np.ones(2), None))
+    elif strange == "nan":
+        content = to_bytes(Rows(MASKS[:1], np.array([np.nan]), SCORES[:1]))
+    else:
+        table = pq.read_table(shards(tmp_path)[0])
+        if strange == "no values":
+            table = table.drop_columns(["value"])
+        elif strange == "text":
+            table = table.set_column(1, "value", pa.array(["1"] * len(table)))
+        elif strange == "scores":
+            table = table.replace_schema_metadata({"shape": "[3, 5]"})
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="GZIP" if strange == "compressed" else "NONE")
+        content = buffer.getvalue()
+    name = f"000002-{digest(content)}.parquet"
+    (tmp_path / "shards" / name).write_bytes(content)
+    assert dict(read_blocks(tmp_path, 11))[name] is None
+    (seen,) = run_status(tmp_path)
+    assert seen.stored == 6
+    with pytest.warns(UserWarning, match=f"shard {name} is damaged; it was set aside"):
+        with RunStore(tmp_path, KEY, 11) as store:
+            np.testing.assert_array_equal(store.read()[0], MASKS)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../outside.parquet", "/etc/passwd", 7, None, ["a"], "000000-x.parquet"]
+)
+def test_a_journal_that_names_anything_but_a_shard_is_damaged_there(tmp_path, name):
+    fill(tmp_path / "s")
+    (tmp_path / "outside.parquet").write_bytes(shards(tmp_path / "s")[0].read_bytes())
+    with (tmp_path / "s" / "journal.jsonl").open("a") as file:
+        file.write(json.dumps({"shard": name, "rows": 4, "session": 0, "time": 1.0}) + "\n")
+        file.write(json.dumps({"lost": name, "why": "missing"}) + "\n")
+    assert len(list(read_blocks(tmp_path / "s", 11))) == 2
+    with pytest.warns(UserWarning, match="2 lines of its journal are damaged"):
+        with RunStore(tmp_path / "s", KEY, 11) as store:
+            np.testing.assert_array_equal(store.read()[1], VALUES)
+
+
+@pytest.mark.parametrize(
+    "where", ["lock", "journal.jsonl", "shards", "sessions", "shards/x", "key.json"]
+)
+def test_a_store_with_a_link_in_it_is_refused_and_nothing_outside_is_touched(tmp_path, where):
+    outside = tmp_path / "outside"
+    outside.write_text("precious")
+    fill(tmp_path / "s")
+    path = tmp_path / "s" / where
+    if path.is_dir():
+        path.rename(tmp_path / "moved")
+        path.symlink_to(tmp_path / "moved")
+    else:
+        path.unlink(missing_ok=True)
+        path.symlink_to(outside)
+    with pytest.raises(ValueError, match=f"{where} is a link"):
+        RunStore(tmp_path / "s", KEY, 11)
+    assert outside.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n": "11"},
+        {"n": 0},
+        {"key": []},
+        {"facts": None},
+        {"facts": {"players": [["a"]]}},
+        {"facts": {"batch": "many"}},
+        {"facts": {"game": []}},
+    ],
+)
+def test_a_header_of_another_shape_is_damaged_though_its_checksum_is_right(tmp_path, change):
+    fill(tmp_path)
+    header = {k: v for k, v in read_header(tmp_path).items() if k != "sha256"}
+    (tmp_path / "key.json").write_bytes(signed({**header, **change}))
+    with pytest.raises(ValueError, match=r"key\.json is damaged"):
+        open_run(tmp_path)
+
+
 def test_another_key_is_refused_by_the_field_that_differs(tmp_path):
     fill(tmp_path / "s")
     with pytest.raises(ValueError, match="another ablation: it has 'zero', this run has 'mean'"):
@@ -261,6 +349,7 @@ LIMITED = """
 import resource, sys
 import numpy as np
 from spex_mech.evaluation.store.store import RunStore
+from spex_mech.evaluation.stored_run import open_run
 rng = np.random.default_rng(0)
 with RunStore(sys.argv[1], {"k": "v"}, 8) as store:
     for rows in (10, 20, 5000):
@@ -286,14 +375,17 @@ def test_a_process_that_reaches_a_limit_of_the_disk_is_told_and_loses_nothing(tm
     assert not list(tmp_path.glob("**/*.part"))
 
 
+NOBODY = 65534
 READ_ONLY = """
 import os, sys
+NOBODY = 65534
 import numpy as np
 from spex_mech.evaluation.store.store import RunStore
+from spex_mech.evaluation.stored_run import open_run
 from spex_mech.evaluation.store.reading import read_blocks
 list(read_blocks(sys.argv[1], 11))  # loads what is loaded late, which another user may not read
 if os.geteuid() == 0:  # nothing is read-only for root
-    os.setuid(65534)
+    os.setuid(NOBODY)
 print(sum(len(rows) for _, rows in read_blocks(sys.argv[1], 11)))
 RunStore(sys.argv[1], {"weights": "abc", "ablation": "zero"}, 11)
 """
@@ -307,6 +399,8 @@ def test_a_read_only_folder_can_be_read_and_says_why_it_cannot_be_written():
         everything = [Path(name), folder, *folder.rglob("*")]
         for path in everything:
             path.chmod(0o555 if path.is_dir() else 0o444)
+            if os.geteuid() == 0:
+                os.chown(path, NOBODY, -1)
         done = run_script(READ_ONLY, folder)
         for path in everything:
             path.chmod(0o755)
@@ -342,6 +436,7 @@ def test_storing_and_reading_loads_no_pandas(tmp_path):
 import sys
 import numpy as np
 from spex_mech.evaluation.store.store import RunStore
+from spex_mech.evaluation.stored_run import open_run
 from spex_mech.evaluation.stored_run import open_run
 with RunStore(sys.argv[1], {"k": "v"}, 8) as store:
     store.append(np.ones((1, 8), dtype=bool), np.ones(1), np.ones((1, 2, 3), dtype=np.float32))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import spex_mech as sm
-from spex_mech.run.folder import changed, claim, open_folder, save_spec, write_text
+from spex_mech.run.folder import changed, claim, open_folder, save_spec, write_file
 from spex_mech.run.spec import RunSpec, with_settings
 
 
@@ -16,9 +16,19 @@ def test_a_folder_is_taken_up_by_the_same_spec_only(tmp_path):
     with pytest.raises(sm.InputError, match=r"its run has another task, design\.seed"):
         claim(tmp_path / "run", other)
     (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").touch()
     with pytest.raises(sm.InputError, match="holds no run"):
         claim(tmp_path / "mine", RunSpec())
-    assert not list((tmp_path / "mine").iterdir())
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes"]
+
+
+def test_an_empty_folder_is_a_new_one_and_what_a_killed_process_left_does_not_count(tmp_path):
+    (tmp_path / ".spec.json.0123456789abcdef.part").write_text("{")
+    half = tmp_path / ".pruned.0123456789abcdef.part"
+    (half / "content").mkdir(parents=True)
+    (half / "lock").touch()
+    assert claim(tmp_path, RunSpec()).path == tmp_path
+    assert [path.name for path in tmp_path.iterdir()] == ["spec.json"]
 
 
 def test_a_finished_run_is_not_taken_up_to_run_again(tmp_path):
@@ -53,16 +63,14 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     folder = claim(tmp_path / "run", RunSpec())
     folder.save("kept.json", [1, 2])
 
-    def torn(self, text, **kwargs):
-        with self.open("w") as file:
-            file.write(text[:3])
+    def full(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(type(folder.path), "write_text", torn)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(sm.InputError, match="No space left on device; make room"):
         folder.save("kept.json", [3, 4])
     with pytest.raises(sm.InputError, match="cannot write"):
-        write_text(folder.path / "page", "text")
+        write_file(folder.path / "page", "text")
     assert folder.load("kept.json") == [1, 2]
     assert {p.name for p in folder.path.iterdir()} == {"spec.json", "kept.json"}
 

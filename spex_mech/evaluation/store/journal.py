@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spex_mech.core.files import open_in_place, read_regular
+from spex_mech.evaluation.store.shards import is_shard
+
 
 @dataclass(frozen=True)
 class Journal:
@@ -43,7 +46,10 @@ class Journal:
 
 def read_journal(path: Path) -> Journal:
     """Read a journal; one that is not there is empty."""
-    text = path.read_bytes().decode(errors="replace") if path.exists() else ""
+    try:
+        text = read_regular(path).decode(errors="replace")
+    except FileNotFoundError:
+        text = ""
     *lines, last = text.split("\n")
     parsed = [_parse(line) for line in lines]
     entries = tuple(entry for entry in parsed if entry is not None)
@@ -52,7 +58,7 @@ def read_journal(path: Path) -> Journal:
 
 def append_entry(path: Path, entry: Mapping[str, Any], *, sync: bool = True) -> None:
     """Add a line; when this returns, it is on disk, or with ``sync=False`` on its way there."""
-    with path.open("ab") as file:
+    with os.fdopen(open_in_place(path, append=True), "ab") as file:
         file.write(to_bytes([entry]))
         file.flush()
         if sync:
@@ -69,7 +75,25 @@ def _parse(line: str) -> Mapping[str, Any] | None:
         entry = json.loads(line)
     except json.JSONDecodeError:
         return None
-    known = isinstance(entry, dict) and (
-        ("shard" in entry and isinstance(entry.get("rows"), int)) or entry.keys() & {"lost", "end"}
-    )
-    return entry if known else None
+    return entry if isinstance(entry, dict) and _is_known(entry) else None
+
+
+def _is_known(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry is one that a store writes: it names files of the store only."""
+    if "shard" in entry:
+        return (
+            _is_name(entry["shard"])
+            and _is_number(entry.get("rows"), int)
+            and _is_number(entry.get("time"), int | float)
+        )
+    if "lost" in entry:
+        return _is_name(entry["lost"])
+    return _is_number(entry.get("end"), int)
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and is_shard(name)
+
+
+def _is_number(number: Any, kind: Any) -> bool:
+    return isinstance(number, kind) and not isinstance(number, bool) and 0 <= number < float("inf")

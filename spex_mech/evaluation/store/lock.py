@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.files import open_in_place, read_regular
 
 
 def lock_folder(folder: Path) -> io.IOBase:
@@ -18,9 +19,9 @@ def lock_folder(folder: Path) -> io.IOBase:
 
     Raises:
         InputError: another process holds it; says which.
+        OSError: the lock cannot be opened, or is a link.
     """
-    path = folder / "lock"
-    handle = path.open("a+", encoding="utf-8")
+    handle = os.fdopen(open_in_place(folder / "lock"), "r+", encoding="utf-8")
     try:
         import fcntl
     except ModuleNotFoundError:  # no advisory locks on this platform
@@ -43,7 +44,7 @@ def lock_folder(folder: Path) -> io.IOBase:
 def lock_owner(folder: Path) -> dict[str, Any] | None:
     """Process and host of the last writer, which may have ended; the lock is not touched."""
     try:
-        owner = json.loads((folder / "lock").read_text(encoding="utf-8"))
+        owner = json.loads(read_regular(folder / "lock"))
         return {"pid": int(owner["pid"]), "host": str(owner["host"])}
     except (OSError, ValueError, KeyError, TypeError):
         return None

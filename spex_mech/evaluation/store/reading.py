@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.core.files import read_regular, real_folder
 from spex_mech.evaluation.store.journal import read_journal
-from spex_mech.evaluation.store.shards import Rows, digest, from_bytes
+from spex_mech.evaluation.store.shards import Rows, digest, digest_in, from_bytes, is_shard
 
 FORMAT = 2
-_SHARD = re.compile(r"(\d{6,})-([0-9a-f]{64})\.parquet")
 
 
 def read_header(folder: str | Path) -> dict[str, Any]:
@@ -23,17 +23,18 @@ def read_header(folder: str | Path) -> dict[str, Any]:
         MissingFileError: no store is there.
         InputError: another format, or a header that is damaged.
     """
-    path = Path(folder) / "key.json"
-    if not path.is_file():
+    path = real_folder(folder) / "key.json"
+    if not os.path.lexists(path):
         raise MissingFileError(
             f"{str(folder)!r} is no run store (it has no key.json); give a folder that "
             "evaluate(..., store=) wrote, such as the 'masks' of a run's folder"
         )
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
         version = content["format"]
         intact = version == 1 or content["sha256"] == _checksum(content)
-    except (ValueError, KeyError, TypeError):
+        intact = intact and (version != FORMAT or _is_header(content))
+    except (ValueError, KeyError, TypeError, RecursionError, OSError):
         version, content, intact = None, {}, False
     if not intact:
         raise InputError(
@@ -50,8 +51,11 @@ def read_header(folder: str | Path) -> dict[str, Any]:
 
 def read_attached(folder: str | Path, name: str) -> bytes | None:
     """The content of an intact attached file, or None."""
-    for path in sorted(Path(folder).glob(f"{name}-*.parquet")):
-        content = path.read_bytes()
+    for path in sorted(real_folder(folder).glob(f"{name}-*.parquet")):
+        try:
+            content = read_regular(path)
+        except OSError:
+            continue
         if digest(content) == path.stem.rpartition("-")[2]:
             return content
     return None
@@ -62,35 +66,60 @@ def read_blocks(folder: str | Path, n: int) -> Iterator[tuple[str, Rows | None]]
 
     Nothing is changed, no lock is taken. A shard that is committed later is not waited for.
     """
-    shards = Path(folder) / "shards"
-    listed = read_journal(Path(folder) / "journal.jsonl").shards.keys()
+    shards = real_folder(folder) / "shards"
+    listed = read_journal(shards.parent / "journal.jsonl").shards.keys()
     on_disk = {path.name for path in shards.glob("*.parquet") if is_shard(path.name)}
     for name in sorted(listed | on_disk):
         yield name, read_shard(folder, name, n)
 
 
 def read_shard(folder: str | Path, name: str, n: int) -> Rows | None:
-    """A shard's rows; None if it is damaged or missing."""
+    """A shard's rows; None if it is damaged or missing, or is not of ``n`` players."""
     try:
-        content = (Path(folder) / "shards" / name).read_bytes()
-    except FileNotFoundError:
+        content = read_regular(real_folder(folder) / "shards" / name)
+        return from_bytes(content, n) if digest(content) == digest_in(name) else None
+    except (OSError, ValueError):
         return None
-    return from_bytes(content, n) if digest(content) == digest_in(name) else None
 
 
-def is_shard(name: str) -> bool:
-    """Whether a file's name is that of a shard."""
-    return _SHARD.fullmatch(name) is not None
+def damage_text(folder: str | Path, damaged: Sequence[str], stored: int) -> str:
+    """What is damaged in a store, how many masks that costs, and what mends it.
 
-
-def digest_in(name: str) -> str:
-    """The SHA-256 that a shard's name carries."""
-    return name.partition("-")[2].partition(".")[0]
+    Args:
+        folder: the store.
+        damaged: names of its damaged or missing shards, at least one.
+        stored: masks that can be read.
+    """
+    listed = read_journal(real_folder(folder) / "journal.jsonl").shards
+    lost = sum(listed.get(name, 0) for name in damaged)
+    at_least = "" if all(name in listed for name in damaged) else "at least "
+    shards = "shard is" if len(damaged) == 1 else "shards are"
+    return (
+        f"{folder}: {len(damaged)} {shards} damaged or missing ({', '.join(damaged[:3])}"
+        f"{', ...' if len(damaged) > 3 else ''}), and with that {at_least}{lost:,} of "
+        f"{stored + lost:,} masks; evaluating again with the same settings into the same folder "
+        "evaluates those masks again"
+    )
 
 
 def signed(content: Mapping[str, Any]) -> bytes:
     """A header with the checksum of what it says."""
     return json.dumps({**content, "sha256": _checksum(content)}, indent=1).encode()
+
+
+def _is_header(content: Mapping[str, Any]) -> bool:
+    """Whether a header has what a store's header has; one that somebody else made may not."""
+    n, key, facts = content["n"], content["key"], content["facts"]
+    if not (type(n) is int and n > 0 and isinstance(key, dict) and isinstance(facts, dict)):
+        return False
+    players, batch, game = facts.get("players"), facts.get("batch", 1), facts.get("game", {})
+    named = players is None or (
+        isinstance(players, list)
+        and len(players) == n
+        and all(isinstance(p, list) and len(p) == 4 and isinstance(p[0], str) for p in players)
+    )
+    texts = all(isinstance(text, str) for text in key.values())
+    return named and texts and type(batch) is int and batch > 0 and isinstance(game, dict)
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from spex_mech.core.errors import MissingFileError
+from spex_mech.core.files import read_regular, real_folder
 from spex_mech.evaluation.store.journal import Journal, read_journal
 from spex_mech.evaluation.store.lock import is_alive, lock_owner
-from spex_mech.evaluation.store.reading import read_header
+from spex_mech.evaluation.store.reading import read_header, read_shard
 
 
 @dataclass(frozen=True)
@@ -20,23 +21,27 @@ class StoreStatus:
 
     Attributes:
         folder: the store.
-        stored: masks that are committed.
-        shards: files they are in.
+        stored: masks that are committed and intact.
+        missing: masks of damaged or missing shards, which another evaluation evaluates again.
+        shards: files that are there.
         size: bytes of those files.
         done: masks that the last writer has committed.
         wanted: masks that it was to evaluate; 0 before there was one.
-        rate: masks a second that it commits, or committed; None before its second shard.
+        rate: masks per second that it commits, or committed; None before its second shard.
         seconds_left: estimated; 0 when it is finished, None where that cannot be told.
         last: seconds since its last shard, or since it began.
         writer: ``finished``, ``writing`` or ``ended`` (before it was finished) with its process and
             host; ``unknown`` where that is on another host.
-        lost: shards that were found damaged or missing so far; those not there now are among them.
+        damaged: shards that are damaged or missing now.
+        lost: shards that were damaged or missing earlier; their masks were evaluated again since, or
+            will be.
         noise_floor: as its session recorded it.
         executor: where it evaluates.
     """
 
     folder: Path
     stored: int
+    missing: int
     shards: int
     size: int
     done: int
@@ -45,33 +50,37 @@ class StoreStatus:
     seconds_left: float | None
     last: float | None
     writer: str
+    damaged: tuple[str, ...]
     lost: tuple[str, ...]
     noise_floor: float | None
     executor: str
 
 
-def run_status(folder: str | Path) -> list[StoreStatus]:
+def run_status(folder: str | Path, *, verify: bool = True) -> list[StoreStatus]:
     """The state of a store, or of all stores in a run's folder, oldest first.
 
-    Only small files are read: shards are counted, not opened.
+    Args:
+        folder: the store, or the run's folder.
+        verify: read every shard and compare its checksum, which takes about a second per gigabyte; else
+            only shards that are not there count as damaged.
 
     Raises:
         MissingFileError: no store is there.
     """
-    path = Path(folder)
+    path = real_folder(folder)
     if (path / "key.json").is_file():
-        return [_status(path)]
+        return [_status(path, verify)]
     stores = [header.parent for header in path.glob("*/key.json")]
     if not stores:
         raise MissingFileError(
             f"{str(folder)!r} holds no run store; give a folder that spex-mech run or evaluate(..., "
             "store=) writes to"
         )
-    return [_status(store) for store in sorted(stores, key=_born)]
+    return [_status(store, verify) for store in sorted(stores, key=_born)]
 
 
-def _status(folder: Path) -> StoreStatus:
-    read_header(folder)
+def _status(folder: Path, verify: bool) -> StoreStatus:
+    n = int(read_header(folder)["n"])
     journal = read_journal(folder / "journal.jsonl")
     number, session = _last_session(folder)
     committed = [e for e in journal.entries if "shard" in e and e.get("session") == number]
@@ -82,10 +91,16 @@ def _status(folder: Path) -> StoreStatus:
     left = 0.0 if finished else (wanted - done) / rate if rate else None
     sizes = {p.name: p.stat().st_size for p in (folder / "shards").glob("*.parquet")}
     gone = [e["lost"] for e in journal.entries if "lost" in e and e["lost"] not in journal.shards]
+    damaged = [
+        name
+        for name, rows in sorted(journal.shards.items())
+        if name not in sizes or (verify and not _is_intact(folder, name, n, rows))
+    ]
     began = committed[-1]["time"] if committed else session.get("time")
     return StoreStatus(
         folder=folder,
-        stored=sum(rows for name, rows in journal.shards.items() if name in sizes),
+        stored=sum(rows for name, rows in journal.shards.items() if name not in damaged),
+        missing=sum(journal.shards[name] for name in damaged),
         shards=len(sizes),
         size=sum(sizes.values()),
         done=done,
@@ -94,14 +109,20 @@ def _status(folder: Path) -> StoreStatus:
         seconds_left=left,
         last=None if began is None else max(0.0, time.time() - began),
         writer="finished" if finished else _writer(folder),
-        lost=tuple(dict.fromkeys([*gone, *sorted(journal.shards.keys() - sizes.keys())])),
+        damaged=tuple(damaged),
+        lost=tuple(dict.fromkeys(gone)),
         noise_floor=session.get("noise_floor"),
         executor=str(session.get("executor", {}).get("executor", "unknown")),
     )
 
 
+def _is_intact(folder: Path, name: str, n: int, rows: int) -> bool:
+    content = read_shard(folder, name, n)
+    return content is not None and len(content) == rows
+
+
 def _rate(committed: list[Any]) -> float | None:
-    """Masks a second between the first and the last shard: starting workers is not counted."""
+    """Masks per second between the first and the last shard: starting workers is not counted."""
     if len(committed) < 2 or committed[-1]["time"] <= committed[0]["time"]:
         return None
     return sum(e["rows"] for e in committed[1:]) / (committed[-1]["time"] - committed[0]["time"])
@@ -111,7 +132,11 @@ def _last_session(folder: Path) -> tuple[int | None, dict[str, Any]]:
     files = sorted((folder / "sessions").glob("[0-9]*.json"), key=lambda p: int(p.stem))
     if not files:
         return None, {}
-    return int(files[-1].stem), json.loads(files[-1].read_text(encoding="utf-8"))
+    try:
+        session = json.loads(read_regular(files[-1]))
+    except (OSError, ValueError, RecursionError):
+        session = None
+    return int(files[-1].stem), session if isinstance(session, dict) else {}
 
 
 def _is_finished(journal: Journal, number: int | None) -> bool:

@@ -18,9 +18,9 @@ names of model, task and metric). A shard's columns: ``mask`` (fixed-size binary
 player i = bit i % 8 of byte i // 8, 1 = present), ``value`` (float64) and, where the game keeps scores,
 ``scores`` (fixed-size list of float32, row-major over the shape in the table's metadata ``shape``).
 
-Every file but the journal is written under a temporary name (``.part``), synced to disk and renamed: a
-reader sees whole files only, and a process that is killed leaves nothing that is read. The journal's lines
-for shards are not waited for: the next writer adds what a power failure kept from it.
+Every file but the journal is written under a temporary name (``.NAME.random.part``), synced to disk and
+renamed: a reader sees whole files only, and a process that is killed leaves nothing that is read. The
+journal's lines for shards are not waited for: the next writer adds what a power failure kept from it.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
-from spex_mech.core.errors import InputError
+from spex_mech.core.errors import DamagedStoreWarning, InputError
+from spex_mech.core.files import check_folder, make_folder, real_folder, write_whole
 from spex_mech.evaluation.store.journal import append_entry, read_journal
 from spex_mech.evaluation.store.journal import to_bytes as journal_bytes
 from spex_mech.evaluation.store.lock import lock_folder
 from spex_mech.evaluation.store.reading import (
     FORMAT,
-    digest_in,
-    is_shard,
     read_attached,
     read_header,
+    read_shard,
     signed,
 )
-from spex_mech.evaluation.store.shards import Rows, digest, from_bytes, to_bytes
+from spex_mech.evaluation.store.shards import Rows, digest, is_shard, to_bytes
 
 _OWN = re.compile(r"shards|sessions|lock|.*\.part")
 
@@ -82,7 +82,7 @@ class RunStore:
         n: int,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
-        self.folder = Path(folder)
+        self.folder = real_folder(folder)
         self._n = n
         self._shards = self.folder / "shards"
         self._journal = self.folder / "journal.jsonl"
@@ -92,9 +92,10 @@ class RunStore:
             raise InputError(
                 f"{self.folder} is not a run store and not empty; choose another folder"
             )
+        check_folder(self.folder)
         try:
-            self._shards.mkdir(parents=True, exist_ok=True)
-            (self.folder / "sessions").mkdir(exist_ok=True)
+            make_folder(self._shards)
+            make_folder(self.folder / "sessions")
             self._lock = lock_folder(self.folder)
         except OSError as error:
             raise _cannot_write(self.folder, "its lock", error) from error
@@ -137,7 +138,7 @@ class RunStore:
     def attach(self, name: str, content: bytes) -> None:
         """Keep a file beside the shards as ``<name>-<sha256>.parquet``, unless an intact one is there."""
         if read_attached(self.folder, name) is None:
-            self._write(self.folder / f"{name}-{digest(content)}.parquet", content)
+            self._write(self.folder / f"{name}-{digest(content)}.parquet", content, private=True)
 
     def append(
         self,
@@ -160,11 +161,11 @@ class RunStore:
     def blocks(self) -> Iterator[Rows]:
         """All committed rows, shard by shard; damaged shards are set aside with a warning."""
         for name in sorted(read_journal(self._journal).shards):
-            content = (self._shards / name).read_bytes()
-            if digest(content) == digest_in(name):
-                yield from_bytes(content, self._n)
-            else:
+            rows = read_shard(self.folder, name, self._n)
+            if rows is None:
                 self._set_aside(name)
+            else:
+                yield rows
 
     def read(
         self,
@@ -195,7 +196,7 @@ class RunStore:
     def _heal(self) -> None:
         """Put right what a killed process or a damaged disk left behind."""
         for part in (*self.folder.glob("*.part"), *self.folder.glob("s*/*.part")):
-            part.unlink()
+            part.unlink()  # the lock says that nobody is writing them
         journal = read_journal(self._journal)
         if journal.torn or journal.unreadable:
             self._write(self._journal, journal_bytes(journal.entries))
@@ -209,11 +210,11 @@ class RunStore:
             self._note({"lost": name, "why": "missing"})
             self._warn(f"shard {name} is missing; its masks will be evaluated again")
         for name in sorted(on_disk - journal.shards.keys()):
-            content = (self._shards / name).read_bytes()
-            if digest(content) == digest_in(name):
-                self._note(self._line(name, len(from_bytes(content, self._n))))
-            else:
+            rows = read_shard(self.folder, name, self._n)
+            if rows is None:
                 self._set_aside(name)
+            else:
+                self._note(self._line(name, len(rows)))
         seen = {path.name for path in self._shards.iterdir()} | {
             entry["shard"] for entry in journal.entries if "shard" in entry
         }
@@ -230,7 +231,7 @@ class RunStore:
         )
 
     def _warn(self, problem: str) -> None:
-        warnings.warn(f"{self.folder}: {problem}", stacklevel=4)
+        warnings.warn(f"{self.folder}: {problem}", DamagedStoreWarning, stacklevel=4)
 
     def _line(self, name: str, rows: int) -> dict[str, Any]:
         return {"shard": name, "rows": rows, "session": self._session, "time": time.time()}
@@ -241,31 +242,26 @@ class RunStore:
         except OSError as error:
             raise _cannot_write(self.folder, self._journal.name, error) from error
 
-    def _write(self, path: Path, content: bytes) -> None:
-        temporary = path.with_name(path.name + ".part")
+    def _write(self, path: Path, content: bytes, *, private: bool = False) -> None:
         try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            _sync_folder(path.parent)
+            write_whole(path, content, private=private)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise _cannot_write(self.folder, path.name, error) from error
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
 
     def _check(self, header: Mapping[str, Any], key: dict[str, str]) -> None:
         stored = {**header["key"], "number of players": str(header["n"])}
         this_run = {**key, "number of players": str(self._n)}
         for field in sorted(stored.keys() | this_run.keys()):
             if stored.get(field) != this_run.get(field):
+                remedy = "use another folder, or the settings of that run"
+                if "code" in stored or "code" in this_run:
+                    remedy += (
+                        "; a function that has an attribute ``fingerprint``, a text, is compared by that "
+                        "instead of its code and variables"
+                    )
                 raise InputError(
                     f"{self.folder} was evaluated with another {field}: it has "
-                    f"{_short(stored.get(field))}, this run has {_short(this_run.get(field))}; use "
-                    "another folder, or the settings of that run"
+                    f"{_short(stored.get(field))}, this run has {_short(this_run.get(field))}; {remedy}"
                 )
 
 
@@ -275,17 +271,6 @@ def _is_fresh(folder: Path) -> bool:
         _OWN.fullmatch(path.name) and not (path.is_dir() and any(path.iterdir()))
         for path in folder.iterdir()
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have a rename in the folder on disk, where the platform can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _cannot_write(folder: Path, content: str, error: OSError) -> InputError:
