@@ -101,7 +101,10 @@ def text(
     ] = "{text}",
     chat: Annotated[bool, typer.Option("--chat", help="Use the chat template.")] = False,
     url: Annotated[
-        str | None, typer.Option(help="An OpenAI-compatible endpoint's address.")
+        str | None,
+        typer.Option(
+            help="An OpenAI-compatible endpoint's address; its key is read from OPENAI_API_KEY."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -122,13 +125,16 @@ def text(
     from spex_mech.features import text as text_game
     from spex_mech.run.explain_features import explain_features
 
+    endpoint = None if url is None else Endpoint(model, base_url=url)
+    if endpoint is not None:
+        context.params["url"] = endpoint.base_url  # without credentials, which no file may hold
     command = _command(context)
     whole = read_source(text)
     split_text(whole, "word")  # refuses an empty text before a model is loaded
     around = template.replace("\\n", "\n")
     answers = target or []
     explained_game = text_game(
-        model if url is None else Endpoint(model, base_url=url),
+        endpoint or model,
         whole if pair is None else TextPair(whole, read_source(pair)),
         level=level,
         target=answers[0] if len(answers) == 1 else answers or None,

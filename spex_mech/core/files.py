@@ -44,10 +44,8 @@ def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
     """
     with _opened_folder(path.parent) as folder:
         temporary = f".{path.name}.{secrets.token_hex(8)}{_SUFFIX}"
-        mode = 0o600 if private and not _is_shared(path.parent) else 0o666
-        handle = _open_in(
-            folder, path.parent, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode
-        )
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        handle = _open_in(folder, path.parent, temporary, flags, _mode(path.parent, private))
         try:
             with os.fdopen(handle, "wb") as file:
                 _try_lock(file.fileno())
@@ -76,14 +74,19 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
-def open_in_place(path: Path, *, append: bool = False) -> int:
+def open_in_place(path: Path, *, append: bool = False, private: bool = False) -> int:
     """A handle on a file that stays where it is, such as a lock or a journal; made if it is not there.
+
+    Args:
+        path: the file.
+        append: write at its end.
+        private: see `write_whole`, for a file that is made.
 
     Raises:
         OSError: it cannot be opened, or is a link, or has a second name (a hard link) in another folder.
     """
     flags = os.O_RDWR | os.O_CREAT | _NOFOLLOW | _BINARY | (os.O_APPEND if append else 0)
-    handle = os.open(path, flags, 0o666)
+    handle = os.open(path, flags, _mode(path.parent, private))
     about = os.fstat(handle)
     if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
         os.close(handle)
@@ -246,6 +249,7 @@ def _unlink_in(folder: int | None, parent: Path, name: str) -> None:
         os.unlink(name, dir_fd=folder)
 
 
-def _is_shared(folder: Path) -> bool:
-    """Whether a folder is meant for more than one user."""
-    return bool(folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_ISGID))
+def _mode(folder: Path, private: bool) -> int:
+    """Permissions of a new file: a private one in a folder of one user is that user's alone."""
+    shared = folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_ISGID)
+    return 0o600 if private and not shared else 0o666

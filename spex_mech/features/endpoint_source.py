@@ -157,12 +157,13 @@ def _read(path: Path) -> dict[str, Reply]:
 
 
 def _write(path: Path, digest: str, reply: Reply) -> None:
+    entry = {"request": digest, "text": reply.text, "first": reply.first}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.stat().st_size and not _ends_line(path):
             with path.open("ab") as file:
                 file.write(b"\n")
-        append_entry(path, {"request": digest, "text": reply.text, "first": reply.first})
+        append_entry(path, entry, private=True)
     except OSError as error:
         raise InputError(
             f"cannot write replies to {path}: {error.strerror or error}; make room, or choose another "

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from spex_mech.core.errors import InputError
 
+_CONFIDENTIAL = ("extra_headers", "extra_query")  # options that may hold keys
 _PAUSE, _LONGEST = 0.5, 30.0  # seconds before a request with an unusable reply is sent again
 
 
@@ -39,8 +41,11 @@ class Endpoint:
 
     Attributes:
         model: the model's name at the address.
-        base_url: the address, such as ``"http://localhost:8000/v1"``; None for OpenAI's own.
+        base_url: the address, such as ``"http://localhost:8000/v1"``; None for OpenAI's own. Credentials in
+            it (``user:password@``, ``?token=...``) are moved to ``credentials``.
         api_key: the key; None reads ``OPENAI_API_KEY``, which another address may not need.
+        credentials: user information and query that belong to the address. They are sent, and never
+            written or shown: where they decide the answers, a salted hash stands for them.
         concurrency: requests sent at once.
         retries: how often a request that fails (connection, time-out, 408, 409, 429, 5xx) or gets an
             unusable reply is sent again, after pauses that grow.
@@ -61,8 +66,9 @@ class Endpoint:
     timeout: float = 60.0
     max_tokens: int = 64
     top_logprobs: int = 20
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     replies: str | os.PathLike[str] | None = None
+    credentials: tuple[str, str] = field(default=("", ""), repr=False)
 
     def __post_init__(self) -> None:
         if self.concurrency < 1 or self.retries < 0 or self.max_tokens < 1:
@@ -72,6 +78,11 @@ class Endpoint:
             )
         if not 1 <= self.top_logprobs <= 20:
             raise InputError(f"top_logprobs is {self.top_logprobs}, expected 1 to 20")
+        if self.base_url is not None:
+            address, user, query = _split(self.base_url)
+            object.__setattr__(self, "base_url", address)
+            before = self.credentials
+            object.__setattr__(self, "credentials", (user or before[0], query or before[1]))
 
     @property
     def name(self) -> str:
@@ -80,8 +91,14 @@ class Endpoint:
 
     @property
     def fingerprint(self) -> str:
-        """Address, model and options: what decides its replies."""
-        facts = [self.base_url, self.model, self.max_tokens, dict(self.options)]
+        """Address, model and options: what decides its replies. Of what may be secret there is a hash."""
+        public = {k: v for k, v in self.options.items() if k not in _CONFIDENTIAL}
+        facts = [self.base_url, self.model, self.max_tokens, public]
+        hidden = {k: v for k, v in self.options.items() if k in _CONFIDENTIAL}
+        if hidden or any(self.credentials):
+            facts.append(
+                _hash(str(self.base_url), json.dumps([self.credentials, hidden], sort_keys=True))
+            )
         return json.dumps(facts, sort_keys=True)
 
     def request(self, text: str, system: str | None, *, logprobs: bool) -> dict[str, Any]:
@@ -158,6 +175,14 @@ class Endpoint:
                 time.sleep(min(_LONGEST, _PAUSE * 2**attempt))
                 attempt += 1
 
+    @property
+    def _address(self) -> str | None:
+        """The address with its user information."""
+        user, url = self.credentials[0], urlsplit(self.base_url or "")
+        if self.base_url is None or not user:
+            return self.base_url
+        return urlunsplit(url._replace(netloc=f"{user}@{url.netloc}"))
+
     def _client(self) -> Any:
         try:
             import openai  # pyright: ignore[reportMissingImports]
@@ -171,10 +196,37 @@ class Endpoint:
             raise InputError("OpenAI needs a key; pass api_key=, or set OPENAI_API_KEY")
         return openai.OpenAI(
             api_key=key or "none",
-            base_url=self.base_url,
+            base_url=self._address,
+            default_query=dict(parse_qsl(self.credentials[1], keep_blank_values=True)),
             max_retries=self.retries,
             timeout=self.timeout,
         )
+
+
+def _split(address: str) -> tuple[str, str, str]:
+    """An address without user information and query, and these.
+
+    Raises:
+        InputError: not an address; what was given is not repeated, because it may hold a password.
+    """
+    try:
+        url = urlsplit(address)
+        host = url.hostname
+        _ = url.port
+    except ValueError:
+        host, url = None, urlsplit("")
+    if url.scheme not in ("http", "https") or not host:
+        raise InputError(
+            "the endpoint's address cannot be read; expected one such as http://localhost:8000/v1, with "
+            "special characters of a password in percent-encoding"
+        )
+    user, _, place = url.netloc.rpartition("@")
+    return urlunsplit((url.scheme, place, url.path, "", "")), user, url.query
+
+
+def _hash(salt: str, secret: str) -> str:
+    """A hash that is slow to guess from; the same secret at another address has another one."""
+    return hashlib.scrypt(secret.encode(), salt=salt.encode(), n=2**14, r=8, p=1, dklen=16).hex()
 
 
 class _UnusableReply(Exception):

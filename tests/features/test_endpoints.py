@@ -28,6 +28,8 @@ class Server:
     def __init__(self, reply):
         self.asked: Counter[str] = Counter()
         self.bodies: list[dict] = []
+        self.queries: list[str] = []
+        self.authorizations: list[str] = []
         self.most = self.now = 0
         lock, outer = threading.Lock(), self
 
@@ -38,6 +40,8 @@ class Server:
                 with lock:
                     outer.asked[text] += 1
                     outer.bodies.append(body)
+                    outer.queries.append(self.path.partition("?")[2])
+                    outer.authorizations.append(self.headers["Authorization"])
                     outer.now += 1
                     outer.most = max(outer.most, outer.now)
                     attempt = outer.asked[text]
@@ -312,3 +316,60 @@ def test_bad_endpoints(monkeypatch):
     game = features.text(features.Endpoint("m"), TEXT, level="word", target="x")
     with pytest.raises(InputError, match="OpenAI needs a key"):
         game(np.ones((1, 5), dtype=bool))
+
+
+SECRETS = ("hunter2", "t0ken", "h3ader", "k3y")
+
+
+def test_no_secret_reaches_a_file_the_terminal_or_a_repr(serve, tmp_path, capsys, monkeypatch):
+    server = serve(lambda t, a: said(t))
+    monkeypatch.setenv("OPENAI_API_KEY", "k3y")
+    address = server.url.replace("://", "://me:hunter2@") + "?token=t0ken"
+    line = ["explain", "--text", TEXT, "--level", "word", "--target", "lever", "--model", "m"]
+    done = CliRunner().invoke(cli.app, [*line, "--url", address, "--out", str(tmp_path / "run")])
+    assert done.exit_code == 0
+    assert server.queries and set(server.queries) == {"token=t0ken"}
+    assert {header.split()[0] for header in server.authorizations} <= {"Basic", "Bearer"}
+    write_report(tmp_path / "run")
+    endpoint = features.Endpoint(
+        "m",
+        base_url=address,
+        api_key="k3y",
+        options={"extra_headers": {"x-key": "h3ader"}},
+        replies=tmp_path / "replies.jsonl",
+    )
+    game = features.text(endpoint, TEXT, level="word", value=len)
+    sm.explain_features(game, tmp_path / "python", budget=32, method="exact")
+    written = "".join(p.read_bytes().decode("latin-1") for p in tmp_path.rglob("*") if p.is_file())
+    shown = done.output + "".join(capsys.readouterr()) + repr(endpoint) + repr(game) + endpoint.name
+    for secret in SECRETS:
+        assert secret not in written and secret not in shown
+    assert server.url in written  # the report still says where
+    for name in ("run/input.json", "run/report.html", "replies.jsonl"):
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0
+
+
+def test_other_credentials_are_another_games_and_the_hash_is_salted():
+    def key(address, **options):
+        return features.Endpoint("m", base_url=address, options=options).fingerprint
+
+    plain = key("http://x/v1")
+    assert json.loads(plain) == ["http://x/v1", "m", 64, {}]
+    keys = [
+        key("http://me:a@x/v1"),
+        key("http://me:b@x/v1"),
+        key("http://me:a@y/v1"),
+        key("http://x/v1?token=a"),
+        key("http://x/v1", extra_headers={"key": "a"}),
+    ]
+    assert len({json.loads(k)[-1] for k in keys}) == len(keys)
+    assert key("http://me:a@x/v1") == keys[0]
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:8000", "ftp://x", "http://", "http://[::1", "http://x:a"]
+)
+def test_an_address_that_cannot_be_read_is_refused_without_repeating_it(address):
+    with pytest.raises(sm.InputError, match="address cannot be read; expected") as told:
+        features.Endpoint("m", base_url=address + "/hunter2")
+    assert "hunter2" not in str(told.value)

@@ -56,9 +56,11 @@ def read_journal(path: Path) -> Journal:
     return Journal(entries, len(parsed) - len(entries), bool(last))
 
 
-def append_entry(path: Path, entry: Mapping[str, Any], *, sync: bool = True) -> None:
+def append_entry(
+    path: Path, entry: Mapping[str, Any], *, sync: bool = True, private: bool = False
+) -> None:
     """Add a line; when this returns, it is on disk, or with ``sync=False`` on its way there."""
-    with os.fdopen(open_in_place(path, append=True), "ab") as file:
+    with os.fdopen(open_in_place(path, append=True, private=private), "ab") as file:
         file.write(to_bytes([entry]))
         file.flush()
         if sync:
