@@ -48,9 +48,16 @@ def main() -> None:
         _end(str(error), 2)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _end(f"{where}{error.strerror or error}; what was finished is kept, run again to go on", 2)
+        _end(f"{where}{error.strerror or error}{_kept(sys.argv[1:])}", 2)
     except KeyboardInterrupt:
-        _end("stopped; finished ablations are kept, run again to go on", 130)
+        _end(f"stopped{_kept(sys.argv[1:])}", 130)
+
+
+def _kept(arguments: list[str]) -> str:
+    """What a command that stores what it finishes says when it ends early."""
+    stores = arguments[:1] in (["run"], ["evaluate"], ["prune"], ["circuit"])
+    explains = arguments[:1] == ["explain"] and ("game" in arguments[1:2] or "--out" in arguments)
+    return "; finished ablations are kept, run again to go on" if stores or explains else ""
 
 
 def _show_warning(

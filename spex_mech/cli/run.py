@@ -28,7 +28,7 @@ def run(
     typer.echo(
         f"{setup.model!r}\n{setup.game!r}\n{len(setup.design)} {setup.spec.design.kind} masks"
     )
-    result = steps.run(setup, out, executor=context.obj)
+    result = steps.run(setup, out, executor=context.obj, finished_with=["report.html"])
     print_decoded(result.decoded)
     print_size_choice(result.folder)
     print_scores(result.scores)

@@ -6,6 +6,7 @@ need the model. The steps of a circuit and of an export have modules of their ow
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,7 @@ def run(
     *,
     progress: bool | None = None,
     executor: str | Executor = "local",
+    finished_with: Sequence[str] = (),
 ) -> Result:
     """Take every step of a prepared spec and write the results to ``out``; `folder` lists the files.
 
@@ -66,6 +68,8 @@ def run(
         progress: show progress bars, see `evaluate`.
         executor: where the design, the held-out masks, the test and the circuit are evaluated, see
             `evaluate`; the short rounds of pruning stay in this process.
+        finished_with: files that the caller writes at the end, such as ``report.html``: a run that lacks one
+            is not finished.
 
     Raises:
         InputError: as for `check_pruning`.
@@ -77,6 +81,7 @@ def run(
         "results.json",
         *(["circuit.json"] if spec.circuit.subsets else []),
         *(["pruned"] if spec.prune.export is not None else []),
+        *finished_with,
     ]
     folder = claim(out, setup.spec, last=last_files)
     evaluate_step(setup, folder, executor=executor, progress=progress)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from typer.testing import CliRunner
 
 import spex_mech as sm
 from spex_mech import cli
-from spex_mech.core.errors import InputError
+from spex_mech.core.errors import DamagedStoreWarning, InputError
 from spex_mech.run.designs import search_design
 from spex_mech.run.folder import open_folder
 from spex_mech.run.spec import CircuitSpec
@@ -109,6 +111,9 @@ def test_steps_leave_what_a_whole_run_leaves(job, tmp_path, task_cut):
     assert (folder / "circuit.json").read_text() == (tmp_path / "run" / "circuit.json").read_text()
     with pytest.raises(InputError, match=r"exists; choose a new folder .its run is finished"):
         ask("run", *FLAGS, *data, "--out", tmp_path / "run")
+    (tmp_path / "run" / "report.html").unlink()  # as if it had been killed there
+    assert "report: " in ask("run", *FLAGS, *data, "--out", tmp_path / "run")
+    assert {p.name for p in (tmp_path / "run").iterdir()} == names
 
 
 def test_evaluating_again_evaluates_nothing(job, task_cut):
@@ -403,7 +408,8 @@ def test_a_step_before_its_turn_says_which_comes_first(copy):
             ask(step, copy)
     shard = max((copy / "masks" / "shards").glob("*.parquet"), key=lambda p: p.stat().st_size)
     shard.rename(copy / "shard")
-    with pytest.raises(InputError, match=r"is not finished, or a shard is damaged: .* not stored"):
+    unfinished = r"is not finished, or a shard is damaged: .* not stored"
+    with pytest.warns(DamagedStoreWarning), pytest.raises(InputError, match=unfinished):
         ask("decode", copy)
     (copy / "shard").rename(shard)
     shutil.rmtree(copy / "check")
@@ -411,11 +417,113 @@ def test_a_step_before_its_turn_says_which_comes_first(copy):
         ask("decode", copy)
 
 
+def damage(store):
+    """Flip a byte of a store's largest shard; its name, and how many masks are lost."""
+    shard = max((store / "shards").glob("*.parquet"), key=lambda p: p.stat().st_size)
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    lines = map(json.loads, (store / "journal.jsonl").read_text().splitlines())
+    return shard.name, next(entry["rows"] for entry in lines if entry.get("shard") == shard.name)
+
+
+def test_every_reader_says_what_is_damaged_and_what_that_costs(copy, tmp_path):
+    masks = copy / "masks"
+    stored = len(sm.open_run(masks).masks)
+    name, lost = damage(masks)
+    told = rf"1 shard is damaged or missing \({name}\), and with that {lost} of {stored} masks"
+    with pytest.raises(InputError, match=rf"{told}; evaluating again .* --allow-damaged"):
+        ask("decode", masks, "--out", tmp_path / "out")
+    with pytest.warns(DamagedStoreWarning, match=told):
+        ask("decode", masks, "--out", tmp_path / "out", "--allow-damaged")
+    used = json.loads((tmp_path / "out" / "spectrum.json").read_text())["settings"]["masks"]
+    assert used == stored - lost
+    with pytest.warns(DamagedStoreWarning, match=told), pytest.raises(InputError, match="damaged"):
+        ask("decode", copy)
+    shown = ask("status", copy)
+    assert re.search(told, shown) and f"{stored - lost:,} masks stored" in shown
+    assert "damaged" not in ask("status", copy, "--no-verify")
+    with pytest.warns(DamagedStoreWarning, match=told):
+        ask("report", copy)
+    page = (copy / "report.html").read_text()
+    assert f"<b>{lost} masks are missing</b>" in page and name in page
+
+
+def test_damage_is_a_sentence_on_the_terminal(copy, monkeypatch, capsys):
+    damage(copy / "masks")
+    monkeypatch.setattr(sys, "argv", ["spex-mech", "report", str(copy)])
+    with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
+        warnings.simplefilter("default")
+        cli.main()
+    assert stop.value.code == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(f"spex-mech: warning: {copy / 'masks'}: 1 shard is damaged")
+
+
+@pytest.mark.parametrize("where", ["report.html.part", "figures", "masks/lock", "spectrum.json"])
+@pytest.mark.parametrize("command", ["report", "decode", "circuit"])
+def test_a_received_folder_with_a_link_in_it_is_refused(copy, tmp_path, where, command):
+    outside = tmp_path / "outside"
+    outside.write_text("precious")
+    path = copy / where
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    path.symlink_to(outside)
+    with pytest.raises(InputError, match=f"{path} is a link"):
+        ask(command, copy)
+    assert outside.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        (["run"], True),
+        (["explain", "game"], True),
+        (["explain", "text", "--text", "a", "--out", "x"], True),
+        (["explain", "text", "--text", "a"], False),
+        (["plan"], False),
+        (["report"], False),
+    ],
+)
+def test_only_a_command_that_stores_says_that_something_is_kept(
+    arguments, kept, monkeypatch, capsys
+):
+    def stopped():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["spex_mech.cli.main"], "app", stopped)
+    monkeypatch.setattr(sys, "argv", ["spex-mech", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 130
+    assert ("are kept, run again" in capsys.readouterr().err) == kept
+
+
+@pytest.mark.parametrize("command", ["report", "export"])
+def test_a_full_disk_while_pages_and_checkpoints_are_written_is_one_sentence(
+    command, copy, monkeypatch
+):
+    shutil.rmtree(copy / "pruned")
+    before = sorted(p.name for p in copy.iterdir())
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        patch.setattr("transformers.LlamaForCausalLM.save_pretrained", full)
+        with pytest.raises(InputError, match=r"cannot write .*No space left on device.*make room"):
+            ask(command, copy)
+    assert sorted(p.name for p in copy.iterdir()) == before
+    ask(command, copy)  # room was made
+
+
 def test_a_full_disk_ends_with_a_message(monkeypatch, capsys, copy):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr("os.fsync", full)
     command = ["decode", str(copy / "masks"), "--method", "lasso"]
     monkeypatch.setattr(sys, "argv", ["spex-mech", *command])
     with pytest.raises(SystemExit) as stop:
