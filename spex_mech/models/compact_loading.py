@@ -5,28 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedConfig
-
 from spex_mech.core.errors import InputError
 
 _MARK = "compact_"
 
 
-def compact_class(path: str | Path, **hub_options: Any) -> Any | None:
+def compact_class(values: dict[str, Any], path: str | Path) -> Any | None:
     """This package's class for a checkpoint; None where the checkpoint is not a compact one.
 
-    Only ``config.json`` is read.
-
     Args:
-        path: a local folder or a hub id.
-        hub_options: passed on to Transformers, such as ``revision``.
+        values: what stands in the checkpoint's ``config.json``.
+        path: what an error calls the checkpoint.
 
     Raises:
         InputError: a compact checkpoint of an architecture that this version does not know.
     """
-    config, _ = PreTrainedConfig.get_config_dict(str(path), **hub_options)
-    kind = str(config.get("model_type", ""))
-    if not kind.startswith(_MARK) or "compact_layers" not in config:
+    kind = str(values.get("model_type", ""))
+    if not kind.startswith(_MARK) or "compact_layers" not in values:
         return None
     from spex_mech.models.modeling_compact import FAMILIES
 
@@ -38,3 +33,12 @@ def compact_class(path: str | Path, **hub_options: Any) -> Any | None:
             "modelling file with trust_remote_code=True if you trust it"
         )
     return classes[kind]
+
+
+def own_class(config: Any) -> Any | None:
+    """This package's class for a config of a compact checkpoint; None for any other config."""
+    if not hasattr(config, "compact_layers"):
+        return None
+    from spex_mech.models.modeling_compact import FAMILIES
+
+    return next((cls for cls in FAMILIES.values() if cls.config_class is type(config)), None)

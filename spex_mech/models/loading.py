@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 from transformers.utils import logging as hf_logging
 
 from spex_mech.core.errors import MissingFileError
-from spex_mech.models.compact_loading import compact_class
+from spex_mech.models.checkpoints import hub_options, read_config, read_tokenizer, read_weights
+from spex_mech.models.compact_loading import own_class
 from spex_mech.models.model import Model, check_causal
 
 EMBEDDED = "embedded"
@@ -54,7 +55,7 @@ def load_model(
     """
     if isinstance(source, nn.Module):
         if isinstance(tokenizer, (str, Path)):
-            tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+            tokenizer = read_tokenizer(tokenizer, trust_remote_code=trust_remote_code)
         return Model(
             source.eval(), tokenizer, getattr(source.config, "_name_or_path", "") or "model object"
         )
@@ -87,26 +88,25 @@ def _load(
     trust_remote_code: bool,
     hf_options: dict[str, Any],
 ) -> Model:
-    compact = None if trust_remote_code else compact_class(path)
-    config_class, model_class = (
-        (AutoConfig, AutoModelForCausalLM) if compact is None else (compact.config_class, compact)
-    )
-    config = config_class.from_pretrained(path, trust_remote_code=trust_remote_code)
+    where = hub_options(hf_options)
+    config = read_config(path, trust_remote_code=trust_remote_code, **where)
     check_causal((config.architectures or [""])[0], config, name)
-    hf = model_class.from_pretrained(
+    compact = own_class(config)
+    hf = read_weights(
+        AutoModelForCausalLM if compact is None else compact,
         path,
-        dtype=dtype or "auto",
-        use_safetensors=True,
         trust_remote_code=trust_remote_code,
+        dtype=dtype or "auto",
         **hf_options,
-    ).eval()
+    )
     if "device_map" not in hf_options:
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         nn.Module.to(hf, target)
     if tokenizer is None or isinstance(tokenizer, (str, Path)):
-        # Given the config, Transformers does not ask whether to run a compact checkpoint's code.
-        options = {} if compact is None or tokenizer else {"config": config}
-        tokenizer = AutoTokenizer.from_pretrained(
+        options = where if tokenizer is None else {}
+        if tokenizer is None and compact is not None:
+            options = {**where, "config": config}
+        tokenizer = read_tokenizer(
             tokenizer or path, trust_remote_code=trust_remote_code, **options
         )
     return Model(hf, tokenizer, name)

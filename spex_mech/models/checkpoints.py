@@ -1,0 +1,92 @@
+"""Reading a checkpoint's config, weights and tokenizer with Transformers; its code runs only when asked for.
+
+Transformers asks on stdin whether to run a folder's code where it is not told. Every call that takes a
+class of Transformers therefore stands here, and says it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig
+
+from spex_mech.models.compact_loading import compact_class
+from spex_mech.models.settings import check_settings
+
+_HUB_OPTIONS = {
+    "cache_dir",
+    "code_revision",
+    "force_download",
+    "local_files_only",
+    "proxies",
+    "revision",
+    "subfolder",
+    "token",
+}
+
+
+def hub_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Those of Transformers' options that say where files come from, such as ``revision``."""
+    return {name: value for name, value in options.items() if name in _HUB_OPTIONS}
+
+
+def read_config(path: str, *, trust_remote_code: bool = False, **options: Any) -> Any:
+    """A checkpoint's config, that of a compact checkpoint with this package's own class.
+
+    Args:
+        path: a local folder or a hub id.
+        trust_remote_code: run code that came with the checkpoint.
+        options: see `hub_options`.
+
+    Raises:
+        InputError: settings that no model can have, or that ask for code from elsewhere.
+    """
+    values, _ = PreTrainedConfig.get_config_dict(path, **options)
+    check_settings(values, path)
+    compact = None if trust_remote_code else compact_class(values, path)
+    config_class = AutoConfig if compact is None else compact.config_class
+    return config_class.from_pretrained(path, trust_remote_code=trust_remote_code, **options)
+
+
+def read_weights(
+    model_class: Any, path: str, *, trust_remote_code: bool = False, **options: Any
+) -> Any:
+    """A model in evaluation mode; weights are read from safetensors only.
+
+    Args:
+        model_class: a class of Transformers, such as ``AutoModel``.
+        path: a local folder or a hub id whose config was read.
+        trust_remote_code: run code that came with the checkpoint.
+        options: passed on to ``from_pretrained``.
+    """
+    return model_class.from_pretrained(
+        path, use_safetensors=True, trust_remote_code=trust_remote_code, **options
+    ).eval()
+
+
+def read_tokenizer(path: str | Path, *, trust_remote_code: bool = False, **options: Any) -> Any:
+    """A tokenizer, also that of a compact checkpoint.
+
+    Args:
+        path: a local folder or a hub id.
+        trust_remote_code: run code that came with the tokenizer.
+        options: see `hub_options`; and ``config``, the config of a model that stands there.
+    """
+    if "config" not in options and not trust_remote_code and Path(path, "config.json").is_file():
+        # Given the config, Transformers does not ask whether to run a compact checkpoint's code.
+        values, _ = PreTrainedConfig.get_config_dict(str(path))
+        compact = compact_class(values, path)
+        if compact is not None:
+            options["config"] = compact.config_class.from_dict(values)
+    return AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code, **options)
+
+
+def read_processor(processor_class: Any, path: str | Path) -> Any:
+    """What prepares a model's inputs; code that came with it never runs.
+
+    Args:
+        processor_class: ``AutoProcessor`` or ``AutoImageProcessor``.
+        path: a local folder or a hub id.
+    """
+    return processor_class.from_pretrained(path, trust_remote_code=False)

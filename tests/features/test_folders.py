@@ -1,0 +1,103 @@
+"""Models, tokenizers and processors that features load from folders: whose code runs, what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import transformers
+
+import spex_mech as sm
+from spex_mech import features
+from spex_mech.features.readers.images import load_classifier, load_pair_model
+from spex_mech.features.readers.model import load_text_model
+
+TEXT = "The trolley runs down the track."
+
+
+def change(path, **values) -> None:
+    found = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**found, **values}))
+
+
+@pytest.fixture
+def hostile(tmp_path, monkeypatch):
+    """A folder with code that leaves a mark; whoever is asked on stdin says yes."""
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    folder = tmp_path / "m"
+    folder.mkdir()
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    yield folder
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture
+def classifier(make, hostile):
+    make.bert().save_pretrained(hostile)
+    make.word_piece().save_pretrained(hostile)
+    return hostile
+
+
+@pytest.fixture
+def vit(make, hostile):
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1}
+    config = transformers.ViTConfig(**sizes, num_attention_heads=4, image_size=24, patch_size=8)
+    make.seeded(lambda: transformers.ViTForImageClassification(config)).save_pretrained(hostile)
+    transformers.ViTImageProcessorPil(size={"height": 24, "width": 24}).save_pretrained(hostile)
+    return hostile
+
+
+@pytest.mark.parametrize("load", [load_classifier, load_pair_model, load_text_model])
+def test_a_models_code_does_not_run(hostile, load):
+    names = {"AutoModel", "AutoModelForCausalLM", "AutoModelForImageClassification", "AutoConfig"}
+    auto = {name: f"evil.{name}" for name in names}
+    change(
+        hostile / "config.json", model_type="evil", architectures=["EvilForCausalLM"], auto_map=auto
+    )
+    (hostile / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        load(str(hostile), None)
+
+
+def test_a_tokenizers_code_does_not_run(make, classifier):
+    assert load_text_model(str(classifier), None).kind == "classifier"
+    alone = classifier / "tokenizer"
+    make.word_piece().save_pretrained(alone)
+    (alone / "evil.py").write_text((classifier / "evil.py").read_text())
+    change(
+        alone / "tokenizer_config.json",
+        tokenizer_class="EvilTokenizer",
+        auto_map={"AutoTokenizer": ["evil.EvilTokenizer", None]},
+    )
+    for model in (str(classifier), make.bert()):
+        with pytest.raises(ValueError, match="trust_remote_code"):
+            load_text_model(model, str(alone))
+
+
+def test_a_processors_code_does_not_run(vit):
+    assert load_classifier(vit, None)[1] is not None
+    change(
+        vit / "preprocessor_config.json",
+        image_processor_type="EvilProcessor",
+        auto_map={
+            "AutoImageProcessor": "evil.EvilProcessor",
+            "AutoProcessor": "evil.EvilProcessor",
+        },
+    )
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        load_classifier(vit, None)
+    hf = transformers.ViTForImageClassification.from_pretrained(vit)
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        load_pair_model(hf, vit)
+
+
+def test_a_compact_checkpoint_is_read_with_the_packages_own_class(make, hostile):
+    model = sm.load_model(make.gpt2(), tokenizer=make.byte_bpe())
+    players = sm.select_players(model, "heads mlps")
+    mask = [i not in (0, 5) for i in range(players.n)]
+    folder = sm.export(model, players, mask, hostile / "compact", mode="compact")
+    (folder / "modeling_compact.py").write_text((hostile / "evil.py").read_text())
+    game = features.text(str(folder), TEXT, target=" not")
+    assert game([[True] * game.players.n]).shape == (1,)
+    reader = load_text_model(str(folder), None)
+    assert type(reader.hf).__module__ == "spex_mech.models.modeling_compact"
