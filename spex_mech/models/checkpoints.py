@@ -6,12 +6,14 @@ class of Transformers therefore stands here, and says it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig
 
 from spex_mech.models.compact_loading import compact_class
+from spex_mech.models.loaded import check_loaded, without_report
 from spex_mech.models.settings import check_settings
 
 _HUB_OPTIONS = {
@@ -50,19 +52,32 @@ def read_config(path: str, *, trust_remote_code: bool = False, **options: Any) -
 
 
 def read_weights(
-    model_class: Any, path: str, *, trust_remote_code: bool = False, **options: Any
+    model_class: Any,
+    path: str,
+    *,
+    spare: Sequence[str] = (),
+    trust_remote_code: bool = False,
+    **options: Any,
 ) -> Any:
-    """A model in evaluation mode; weights are read from safetensors only.
+    """A model in evaluation mode, all of whose weights were read, from safetensors only.
 
     Args:
         model_class: a class of Transformers, such as ``AutoModel``.
         path: a local folder or a hub id whose config was read.
+        spare: modules that may be missing, since no output of theirs is used.
         trust_remote_code: run code that came with the checkpoint.
         options: passed on to ``from_pretrained``.
+
+    Raises:
+        InputError: weights that are missing, left over, or of another size.
     """
-    return model_class.from_pretrained(
-        path, use_safetensors=True, trust_remote_code=trust_remote_code, **options
-    ).eval()
+    told = {"ignore_mismatched_sizes": True, "output_loading_info": True}
+    with without_report():
+        hf, info = model_class.from_pretrained(
+            path, use_safetensors=True, trust_remote_code=trust_remote_code, **{**options, **told}
+        )
+    check_loaded(hf, info, path, spare)
+    return hf.eval()
 
 
 def read_tokenizer(path: str | Path, *, trust_remote_code: bool = False, **options: Any) -> Any:

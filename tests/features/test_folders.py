@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+import safetensors.torch
+import torch
 import transformers
 
 import spex_mech as sm
 from spex_mech import features
+from spex_mech.core.errors import InputError
 from spex_mech.features.readers.images import load_classifier, load_pair_model
 from spex_mech.features.readers.model import load_text_model
 
@@ -101,3 +104,62 @@ def test_a_compact_checkpoint_is_read_with_the_packages_own_class(make, hostile)
     assert game([[True] * game.players.n]).shape == (1,)
     reader = load_text_model(str(folder), None)
     assert type(reader.hf).__module__ == "spex_mech.models.modeling_compact"
+
+
+def reweigh(folder, change) -> None:
+    path = folder / "model.safetensors"
+    found = change(safetensors.torch.load_file(path))
+    safetensors.torch.save_file(found, path, metadata={"format": "pt"})
+
+
+def without(part):
+    return lambda found: {k: v for k, v in found.items() if part not in k}
+
+
+@pytest.mark.parametrize("part", ["classifier.", "layer.1.output.dense.weight"])
+def test_a_classifier_without_a_part(classifier, part):
+    reweigh(classifier, without(part))
+    with pytest.raises(InputError, match=rf"lacks .*{part}.* of BertForSequenceClassification"):
+        load_text_model(str(classifier), None)
+
+
+def test_an_image_classifier_without_its_head(vit):
+    reweigh(vit, without("classifier."))
+    with pytest.raises(InputError, match=r"lacks 2 weights \(classifier\.bias, classifier\.weight"):
+        load_classifier(vit, None)
+
+
+def test_an_encoder_decoder_without_a_layer(make, hostile):
+    make.t5().save_pretrained(hostile)
+    make.closed_bpe().save_pretrained(hostile)
+    assert load_text_model(str(hostile), None).kind == "seq2seq"
+    reweigh(hostile, without("decoder.block.1.layer.2.DenseReluDense.wo"))
+    with pytest.raises(InputError, match=r"lacks 1 weight .* of T5ForConditionalGeneration"):
+        load_text_model(str(hostile), None)
+
+
+def test_a_contrastive_model_without_a_projection(make, hostile):
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1}
+    config = transformers.CLIPConfig(
+        text_config={**sizes, "num_attention_heads": 4, "vocab_size": 120},
+        vision_config={**sizes, "num_attention_heads": 4, "image_size": 24, "patch_size": 8},
+        projection_dim=16,
+    )
+    make.seeded(lambda: transformers.CLIPModel(config)).save_pretrained(hostile)
+    reweigh(hostile, without("text_projection"))
+    with pytest.raises(
+        InputError, match=r"lacks 1 weight \(text_projection\.weight\) of CLIPModel"
+    ):
+        load_pair_model(str(hostile), None)
+
+
+def test_a_pooler_that_nothing_reads_may_be_missing_or_left_over(make, classifier):
+    pooler = {"bert.pooler.dense.extra": torch.ones(1)}
+    reweigh(classifier, lambda found: {**found, **pooler})
+    hf = load_text_model(str(classifier), None).hf
+    hf.bert.save_pretrained(classifier)
+    reweigh(classifier, without("pooler"))
+    reader = load_text_model(str(classifier), None)
+    assert reader.kind == "encoder" and reader.hf.pooler is None
+    assert reader.key == load_text_model(str(classifier), None).key
+    assert features.text(str(classifier), TEXT).source is not None

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ast
-import json
 from pathlib import Path
 
 import pytest
-import tokenizers
 import transformers
 
 import spex_mech as sm
@@ -16,27 +14,16 @@ from spex_mech.core.errors import InputError
 PACKAGE = Path(sm.__file__).parent
 
 
-def change(path, **values) -> None:
-    found = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({**found, **values}))
-
-
-@pytest.fixture
-def folder(tiny_llama, tmp_path, monkeypatch):
-    """A checkpoint; whoever is asked on stdin says yes."""
+@pytest.fixture(autouse=True)
+def answers(monkeypatch):
+    """Whoever is asked on stdin says yes."""
     monkeypatch.setattr("builtins.input", lambda *_: "y")
-    tiny_llama.hf.save_pretrained(tmp_path / "m")
-    level = tokenizers.models.WordLevel({"[UNK]": 0, "A": 1}, unk_token="[UNK]")
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizers.Tokenizer(level), unk_token="[UNK]"
-    ).save_pretrained(tmp_path / "m")
-    return tmp_path / "m"
 
 
 @pytest.fixture
 def marker(folder):
     """The file that exists once a folder's code ran."""
-    ran = folder.parent / "ran"
+    ran = folder.path.parent / "ran"
     for name in ("evil.py", "modeling_compact.py"):
         (folder / name).write_text(f"open({str(ran)!r}, 'w').close()\n")
     return ran
@@ -63,29 +50,28 @@ def test_every_call_says_whether_code_may_run():
 
 def test_a_models_code_does_not_run(folder, marker):
     for kind in ("evil", "llama"):
-        change(
-            folder / "config.json",
+        folder.set(
             model_type=kind,
             auto_map={"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"},
         )
         if kind == "evil":
             with pytest.raises(ValueError, match="trust_remote_code"):
-                sm.load_model(folder)
+                sm.load_model(folder.path)
         else:
-            assert type(sm.load_model(folder).hf) is transformers.LlamaForCausalLM
+            assert type(sm.load_model(folder.path).hf) is transformers.LlamaForCausalLM
     assert not marker.exists()
 
 
 def test_a_tokenizers_code_does_not_run(tiny_llama, folder, marker):
-    change(
-        folder / "tokenizer_config.json",
+    folder.set(
+        "tokenizer_config.json",
         tokenizer_class="EvilTokenizer",
         auto_map={"AutoTokenizer": ["evil.EvilTokenizer", None]},
     )
     for load in (
-        lambda: sm.load_model(tiny_llama.hf, tokenizer=folder),
-        lambda: sm.load_model(tiny_llama.hf, tokenizer=str(folder)),
-        lambda: sm.load_model(folder),
+        lambda: sm.load_model(tiny_llama.hf, tokenizer=folder.path),
+        lambda: sm.load_model(tiny_llama.hf, tokenizer=str(folder.path)),
+        lambda: sm.load_model(folder.path),
     ):
         with pytest.raises(ValueError, match="trust_remote_code"):
             load()
@@ -95,8 +81,8 @@ def test_a_tokenizers_code_does_not_run(tiny_llama, folder, marker):
 def test_a_compact_checkpoints_code_does_not_run_for_its_tokenizer(tiny_llama, folder, marker):
     players = sm.select_players(tiny_llama, "heads mlps")
     mask = [i not in (0, 5) for i in range(players.n)]
-    model = sm.load_model(tiny_llama.hf, tokenizer=folder)
-    compact = sm.export(model, players, mask, folder.parent / "compact", mode="compact")
+    model = sm.load_model(tiny_llama.hf, tokenizer=folder.path)
+    compact = sm.export(model, players, mask, folder.path.parent / "compact", mode="compact")
     (compact / "modeling_compact.py").write_text((folder / "evil.py").read_text())
     assert sm.load_model(tiny_llama.hf, tokenizer=compact).tokenizer("A")["input_ids"] == [1]
     assert sm.load_model(compact).tokenizer("A")["input_ids"] == [1]
@@ -114,6 +100,6 @@ def test_a_compact_checkpoints_code_does_not_run_for_its_tokenizer(tiny_llama, f
     ],
 )
 def test_kernels_are_not_fetched(folder, settings, named):
-    change(folder / "config.json", **settings)
+    folder.set(**settings)
     with pytest.raises(InputError, match=rf"'.*m' sets .*{named}.* package of kernels .*'sdpa'"):
-        sm.load_model(folder)
+        sm.load_model(folder.path)

@@ -178,7 +178,8 @@ def _from_folder(source: str, tokenizer: Any | None) -> TextModel:
         "encoder": AutoModel,
     }
     with bars_on_terminals_only():
-        hf = read_weights(classes[kind], source)
+        # An encoder is read for its last states: a pooler that was not saved is not needed.
+        hf = read_weights(classes[kind], source, spare=("pooler",) if kind == "encoder" else ())
     return load_text_model(hf, tokenizer if tokenizer is not None else source)
 
 
