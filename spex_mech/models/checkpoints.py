@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig
+from transformers.utils.peft_utils import find_adapter_config_file
 
+from spex_mech.core.errors import InputError
+from spex_mech.models.broken import reading
 from spex_mech.models.compact_loading import compact_class
+from spex_mech.models.folders import exists
 from spex_mech.models.loaded import check_loaded, without_report
 from spex_mech.models.settings import check_settings
 
@@ -42,13 +46,14 @@ def read_config(path: str, *, trust_remote_code: bool = False, **options: Any) -
         options: see `hub_options`.
 
     Raises:
-        InputError: settings that no model can have, or that ask for code from elsewhere.
+        InputError: settings that no model can have, or that ask for code from elsewhere; a broken file.
     """
-    values, _ = PreTrainedConfig.get_config_dict(path, **options)
-    check_settings(values, path)
-    compact = None if trust_remote_code else compact_class(values, path)
-    config_class = AutoConfig if compact is None else compact.config_class
-    return config_class.from_pretrained(path, trust_remote_code=trust_remote_code, **options)
+    with reading("config", path):
+        values, _ = PreTrainedConfig.get_config_dict(path, **options)
+        check_settings(values, path)
+        compact = None if trust_remote_code else compact_class(path, **options)
+        config_class = AutoConfig if compact is None else compact.config_class
+        return config_class.from_pretrained(path, trust_remote_code=trust_remote_code, **options)
 
 
 def read_weights(
@@ -69,10 +74,11 @@ def read_weights(
         options: passed on to ``from_pretrained``.
 
     Raises:
-        InputError: weights that are missing, left over, or of another size.
+        InputError: weights that are missing, left over, or of another size; or broken files.
     """
+    _refuse_adapter(path, options)
     told = {"ignore_mismatched_sizes": True, "output_loading_info": True}
-    with without_report():
+    with without_report(), reading("weights", path, options):
         hf, info = model_class.from_pretrained(
             path, use_safetensors=True, trust_remote_code=trust_remote_code, **{**options, **told}
         )
@@ -88,13 +94,16 @@ def read_tokenizer(path: str | Path, *, trust_remote_code: bool = False, **optio
         trust_remote_code: run code that came with the tokenizer.
         options: see `hub_options`; and ``config``, the config of a model that stands there.
     """
-    if "config" not in options and not trust_remote_code and Path(path, "config.json").is_file():
-        # Given the config, Transformers does not ask whether to run a compact checkpoint's code.
-        values, _ = PreTrainedConfig.get_config_dict(str(path))
-        compact = compact_class(values, path)
-        if compact is not None:
-            options["config"] = compact.config_class.from_dict(values)
-    return AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code, **options)
+    exists(str(path))
+    with reading("tokenizer", path):
+        trusted = trust_remote_code or "config" in options
+        if not trusted and Path(path, "config.json").is_file():
+            # Given the config, Transformers does not ask whether to run a compact checkpoint's code.
+            compact = compact_class(path)
+            if compact is not None:
+                config_class = compact.config_class
+                options["config"] = config_class.from_pretrained(path, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code, **options)
 
 
 def read_processor(processor_class: Any, path: str | Path) -> Any:
@@ -104,4 +113,18 @@ def read_processor(processor_class: Any, path: str | Path) -> Any:
         processor_class: ``AutoProcessor`` or ``AutoImageProcessor``.
         path: a local folder or a hub id.
     """
-    return processor_class.from_pretrained(path, trust_remote_code=False)
+    exists(str(path))
+    with reading("processor", path):
+        return processor_class.from_pretrained(path, trust_remote_code=False)
+
+
+def _refuse_adapter(path: str, options: dict[str, Any]) -> None:
+    """Transformers would load what may be pickled, and tell of the adapter's weights only."""
+    where = {k: v for k, v in hub_options(options).items() if k != "code_revision"}
+    with reading("weights", path, options):
+        adapter = find_adapter_config_file(path, **where)
+    if adapter is not None:
+        raise InputError(
+            f"{path!r} has an adapter_config.json: it is an adapter of another model, expected a whole "
+            "one. Merge it with peft's merge_and_unload(), and save that with save_pretrained(folder)"
+        )

@@ -5,23 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedConfig
+
 from spex_mech.core.errors import InputError
 
 _MARK = "compact_"
 
 
-def compact_class(values: dict[str, Any], path: str | Path) -> Any | None:
+def compact_class(path: str | Path, **hub_options: Any) -> Any | None:
     """This package's class for a checkpoint; None where the checkpoint is not a compact one.
 
+    Only ``config.json`` is read.
+
     Args:
-        values: what stands in the checkpoint's ``config.json``.
-        path: what an error calls the checkpoint.
+        path: a local folder or a hub id.
+        hub_options: passed on to Transformers, such as ``revision``.
 
     Raises:
         InputError: a compact checkpoint of an architecture that this version does not know.
     """
-    kind = str(values.get("model_type", ""))
-    if not kind.startswith(_MARK) or "compact_layers" not in values:
+    config, _ = PreTrainedConfig.get_config_dict(str(path), **hub_options)
+    kind = str(config.get("model_type", ""))
+    if not kind.startswith(_MARK) or "compact_layers" not in config:
         return None
     from spex_mech.models.modeling_compact import FAMILIES
 

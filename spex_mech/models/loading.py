@@ -14,9 +14,9 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as hf_logging
 
-from spex_mech.core.errors import MissingFileError
 from spex_mech.models.checkpoints import hub_options, read_config, read_tokenizer, read_weights
 from spex_mech.models.compact_loading import own_class
+from spex_mech.models.folders import check_folder
 from spex_mech.models.model import Model, check_causal
 
 EMBEDDED = "embedded"
@@ -51,7 +51,8 @@ def load_model(
 
     Raises:
         MissingFileError: a folder that is not there, or has no config, weights or tokenizer.
-        InputError: a model that is not a decoder-only language model.
+        InputError: a model that is not a decoder-only language model, or a checkpoint that cannot be
+            read or does not belong to its config.
     """
     if isinstance(source, nn.Module):
         if isinstance(tokenizer, (str, Path)):
@@ -61,7 +62,7 @@ def load_model(
         )
     name = str(source)
     path = str(_embedded_folder()) if name == EMBEDDED else name
-    _check_folder(path, needs_tokenizer=tokenizer is None)
+    check_folder(path, needs_tokenizer=tokenizer is None)
     with bars_on_terminals_only():
         return _load(path, name, tokenizer, device, dtype, trust_remote_code, hf_options)
 
@@ -114,36 +115,3 @@ def _load(
 
 def _embedded_folder() -> Path:
     return Path(str(resources.files("spex_mech").joinpath(EMBEDDED)))
-
-
-def _check_folder(path: str, *, needs_tokenizer: bool) -> None:
-    folder = Path(path)
-    if not folder.exists():
-        if folder.is_absolute() or path.startswith(".") or path.count("/") > 1:
-            raise MissingFileError(
-                f"model folder {path!r} does not exist; give a local folder, a hub id such as "
-                "'org/name', or 'embedded'"
-            )
-        return  # a hub id
-    if not (folder / "config.json").is_file():
-        raise MissingFileError(
-            f"{path!r} has no config.json; expected a model folder as save_pretrained writes it"
-        )
-    if not any(folder.glob("*.safetensors")):
-        raise MissingFileError(
-            f"{path!r} has no weights (*.safetensors); save them with "
-            "model.save_pretrained(folder), pickled .bin files are not read"
-        )
-    names = (
-        "tokenizer.json",
-        "tokenizer.model",
-        "vocab.json",
-        "vocab.txt",
-        "tokenizer_config.json",
-    )
-    if needs_tokenizer and not any((folder / name).is_file() for name in names):
-        raise MissingFileError(
-            f"{path!r} has no tokenizer; save one there with tokenizer.save_pretrained(folder), or "
-            "pass tokenizer= a folder or hub id (for token ids without text, load the model with "
-            "AutoModelForCausalLM and pass the object)"
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import safetensors.torch
@@ -58,6 +59,7 @@ def test_a_models_code_does_not_run(hostile, load):
         hostile / "config.json", model_type="evil", architectures=["EvilForCausalLM"], auto_map=auto
     )
     (hostile / "model.safetensors").write_bytes(b"")
+    (hostile / "tokenizer.json").write_bytes(b"")
     with pytest.raises(ValueError, match="trust_remote_code"):
         load(str(hostile), None)
 
@@ -163,3 +165,40 @@ def test_a_pooler_that_nothing_reads_may_be_missing_or_left_over(make, classifie
     assert reader.kind == "encoder" and reader.hf.pooler is None
     assert reader.key == load_text_model(str(classifier), None).key
     assert features.text(str(classifier), TEXT).source is not None
+
+
+SPOILT = {
+    "weights": (
+        "model.safetensors",
+        b"junk" * 20,
+        r"model\.safetensors is not a whole safetensors",
+    ),
+    "config": ("config.json", b"null", r"config\.json holds null"),
+    "pickled": ("model.safetensors", None, r"only pytorch_model\.bin: pickled .* convert it to"),
+    "processor": ("preprocessor_config.json", b"{", r"preprocessor_config\.json is not JSON"),
+    "tokenizer": ("tokenizer.json", b"{}", r"tokenizer\.json is not a tokenizer"),
+}
+
+
+def spoil(folder, case):
+    name, content, message = SPOILT[case]
+    if content is None:
+        (folder / name).rename(folder / "pytorch_model.bin")
+    else:
+        (folder / name).write_bytes(content)
+    return pytest.raises(InputError, match=rf"{re.escape(repr(str(folder)))}.*{message}")
+
+
+@pytest.mark.parametrize("case", ["weights", "config", "pickled", "tokenizer"])
+def test_broken_classifiers_give_one_error(classifier, case):
+    with spoil(classifier, case):
+        load_text_model(str(classifier), None)
+
+
+@pytest.mark.parametrize("case", ["weights", "config", "pickled", "processor"])
+@pytest.mark.parametrize("load", [load_classifier, load_pair_model])
+def test_broken_image_models_give_one_error(vit, load, case):
+    hf = transformers.ViTForImageClassification.from_pretrained(vit)
+    paired = load is load_pair_model and case == "processor"
+    with spoil(vit, case):
+        load(hf if paired else vit, vit)

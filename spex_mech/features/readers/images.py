@@ -25,6 +25,7 @@ from spex_mech.features.readers.model import context_of, pad_of, read_packed, we
 from spex_mech.features.tokenizing import check_fast
 from spex_mech.features.tokens import TOKENS, TokenLayout, TokenRow, check_length, padded
 from spex_mech.models.checkpoints import read_config, read_processor, read_weights
+from spex_mech.models.folders import check_folder
 from spex_mech.models.loading import bars_on_terminals_only
 
 _ENTRIES = 1 << 23  # pixel values of a batch
@@ -88,6 +89,7 @@ def load_classifier(model: Any, processor: Any | None) -> tuple[Any, Any]:
     if isinstance(model, (str, Path)):
         processor = model if processor is None else processor
         with bars_on_terminals_only():
+            check_folder(str(model))
             read_config(str(model))
             model = read_weights(AutoModelForImageClassification, str(model))
     elif not hasattr(model, "config") or "ImageClassification" not in type(model).__name__:
@@ -213,6 +215,7 @@ def load_pair_model(model: Any, processor: Any | None) -> tuple[Any, Any, Any]:
     if isinstance(model, (str, Path)):
         processor = model if processor is None else processor
         with bars_on_terminals_only():
+            check_folder(str(model))
             read_config(str(model))
             model = read_weights(AutoModel, str(model))
     if isinstance(processor, (str, Path)):
