@@ -38,3 +38,12 @@ def compact_class(path: str | Path, **hub_options: Any) -> Any | None:
             "modelling file with trust_remote_code=True if you trust it"
         )
     return classes[kind]
+
+
+def own_class(config: Any) -> Any | None:
+    """This package's class for a config of a compact checkpoint; None for any other config."""
+    if not hasattr(config, "compact_layers"):
+        return None
+    from spex_mech.models.modeling_compact import FAMILIES
+
+    return next((cls for cls in FAMILIES.values() if cls.config_class is type(config)), None)

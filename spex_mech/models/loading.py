@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 from transformers.utils import logging as hf_logging
 
-from spex_mech.core.errors import MissingFileError
-from spex_mech.models.compact_loading import compact_class
+from spex_mech.models.checkpoints import hub_options, read_config, read_tokenizer, read_weights
+from spex_mech.models.compact_loading import own_class
+from spex_mech.models.folders import check_folder
 from spex_mech.models.model import Model, check_causal
 
 EMBEDDED = "embedded"
@@ -50,17 +51,18 @@ def load_model(
 
     Raises:
         MissingFileError: a folder that is not there, or has no config, weights or tokenizer.
-        InputError: a model that is not a decoder-only language model.
+        InputError: a model that is not a decoder-only language model, or a checkpoint that cannot be
+            read or does not belong to its config.
     """
     if isinstance(source, nn.Module):
         if isinstance(tokenizer, (str, Path)):
-            tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+            tokenizer = read_tokenizer(tokenizer, trust_remote_code=trust_remote_code)
         return Model(
             source.eval(), tokenizer, getattr(source.config, "_name_or_path", "") or "model object"
         )
     name = str(source)
     path = str(_embedded_folder()) if name == EMBEDDED else name
-    _check_folder(path, needs_tokenizer=tokenizer is None)
+    check_folder(path, needs_tokenizer=tokenizer is None)
     with bars_on_terminals_only():
         return _load(path, name, tokenizer, device, dtype, trust_remote_code, hf_options)
 
@@ -87,26 +89,25 @@ def _load(
     trust_remote_code: bool,
     hf_options: dict[str, Any],
 ) -> Model:
-    compact = None if trust_remote_code else compact_class(path)
-    config_class, model_class = (
-        (AutoConfig, AutoModelForCausalLM) if compact is None else (compact.config_class, compact)
-    )
-    config = config_class.from_pretrained(path, trust_remote_code=trust_remote_code)
+    where = hub_options(hf_options)
+    config = read_config(path, trust_remote_code=trust_remote_code, **where)
     check_causal((config.architectures or [""])[0], config, name)
-    hf = model_class.from_pretrained(
+    compact = own_class(config)
+    hf = read_weights(
+        AutoModelForCausalLM if compact is None else compact,
         path,
-        dtype=dtype or "auto",
-        use_safetensors=True,
         trust_remote_code=trust_remote_code,
+        dtype=dtype or "auto",
         **hf_options,
-    ).eval()
+    )
     if "device_map" not in hf_options:
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         nn.Module.to(hf, target)
     if tokenizer is None or isinstance(tokenizer, (str, Path)):
-        # Given the config, Transformers does not ask whether to run a compact checkpoint's code.
-        options = {} if compact is None or tokenizer else {"config": config}
-        tokenizer = AutoTokenizer.from_pretrained(
+        options = where if tokenizer is None else {}
+        if tokenizer is None and compact is not None:
+            options = {**where, "config": config}
+        tokenizer = read_tokenizer(
             tokenizer or path, trust_remote_code=trust_remote_code, **options
         )
     return Model(hf, tokenizer, name)
@@ -114,36 +115,3 @@ def _load(
 
 def _embedded_folder() -> Path:
     return Path(str(resources.files("spex_mech").joinpath(EMBEDDED)))
-
-
-def _check_folder(path: str, *, needs_tokenizer: bool) -> None:
-    folder = Path(path)
-    if not folder.exists():
-        if folder.is_absolute() or path.startswith(".") or path.count("/") > 1:
-            raise MissingFileError(
-                f"model folder {path!r} does not exist; give a local folder, a hub id such as "
-                "'org/name', or 'embedded'"
-            )
-        return  # a hub id
-    if not (folder / "config.json").is_file():
-        raise MissingFileError(
-            f"{path!r} has no config.json; expected a model folder as save_pretrained writes it"
-        )
-    if not any(folder.glob("*.safetensors")):
-        raise MissingFileError(
-            f"{path!r} has no weights (*.safetensors); save them with "
-            "model.save_pretrained(folder), pickled .bin files are not read"
-        )
-    names = (
-        "tokenizer.json",
-        "tokenizer.model",
-        "vocab.json",
-        "vocab.txt",
-        "tokenizer_config.json",
-    )
-    if needs_tokenizer and not any((folder / name).is_file() for name in names):
-        raise MissingFileError(
-            f"{path!r} has no tokenizer; save one there with tokenizer.save_pretrained(folder), or "
-            "pass tokenizer= a folder or hub id (for token ids without text, load the model with "
-            "AutoModelForCausalLM and pass the object)"
-        )

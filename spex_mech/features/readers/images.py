@@ -24,6 +24,8 @@ from spex_mech.features.canvas import Canvas
 from spex_mech.features.readers.model import context_of, pad_of, read_packed, weights_key
 from spex_mech.features.tokenizing import check_fast
 from spex_mech.features.tokens import TOKENS, TokenLayout, TokenRow, check_length, padded
+from spex_mech.models.checkpoints import read_config, read_processor, read_weights
+from spex_mech.models.folders import check_folder
 from spex_mech.models.loading import bars_on_terminals_only
 
 _ENTRIES = 1 << 23  # pixel values of a batch
@@ -87,14 +89,16 @@ def load_classifier(model: Any, processor: Any | None) -> tuple[Any, Any]:
     if isinstance(model, (str, Path)):
         processor = model if processor is None else processor
         with bars_on_terminals_only():
-            model = AutoModelForImageClassification.from_pretrained(model, use_safetensors=True)
+            check_folder(str(model))
+            read_config(str(model))
+            model = read_weights(AutoModelForImageClassification, str(model))
     elif not hasattr(model, "config") or "ImageClassification" not in type(model).__name__:
         raise InputError(
             f"model is {type(model).__name__}, expected a ...ForImageClassification, its name or its "
             "folder; for models such as CLIP use image_text"
         )
     if isinstance(processor, (str, Path)):
-        processor = AutoImageProcessor.from_pretrained(processor)
+        processor = read_processor(AutoImageProcessor, processor)
     return model.eval(), processor
 
 
@@ -211,9 +215,11 @@ def load_pair_model(model: Any, processor: Any | None) -> tuple[Any, Any, Any]:
     if isinstance(model, (str, Path)):
         processor = model if processor is None else processor
         with bars_on_terminals_only():
-            model = AutoModel.from_pretrained(model, use_safetensors=True)
+            check_folder(str(model))
+            read_config(str(model))
+            model = read_weights(AutoModel, str(model))
     if isinstance(processor, (str, Path)):
-        processor = AutoProcessor.from_pretrained(processor)
+        processor = read_processor(AutoProcessor, processor)
     if not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
         raise InputError(
             f"model is {type(model).__name__}, expected one with image and text embeddings, such as "

@@ -14,17 +14,17 @@ import torch
 from jaxtyping import Float64
 from jinja2.exceptions import TemplateError
 from transformers import (
-    AutoConfig,
     AutoModel,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
 )
 
 from spex_mech.core.errors import InputError
 from spex_mech.features.tokenizing import check_fast
 from spex_mech.features.tokens import TOKENS, TokenRow, pack_rows
+from spex_mech.models.checkpoints import read_config, read_tokenizer, read_weights
 from spex_mech.models.fingerprint import weights_fingerprint
+from spex_mech.models.folders import check_folder
 from spex_mech.models.loading import EMBEDDED, bars_on_terminals_only, load_model
 from spex_mech.tasks.chats import render
 from spex_mech.tasks.task import Turn
@@ -123,7 +123,7 @@ def load_text_model(model: Any, tokenizer: Any | None) -> TextModel:
         )
     tokenizer = tokenizer if tokenizer is not None else getattr(model, "tokenizer", None)
     if isinstance(tokenizer, (str, Path)):
-        tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+        tokenizer = read_tokenizer(tokenizer)
     if tokenizer is None:
         raise InputError("a model given as an object needs tokenizer=, a tokenizer or its folder")
     check_fast(tokenizer)
@@ -169,7 +169,8 @@ def put_into_chat(
 def _from_folder(source: str, tokenizer: Any | None) -> TextModel:
     if source == EMBEDDED:
         return load_text_model(load_model(source), tokenizer)
-    config = AutoConfig.from_pretrained(source)
+    check_folder(source, needs_tokenizer=tokenizer is None)
+    config = read_config(source)
     kind = _kind((config.architectures or [""])[0], config)
     if kind == "causal":
         return load_text_model(load_model(source, tokenizer=tokenizer), None)
@@ -179,7 +180,8 @@ def _from_folder(source: str, tokenizer: Any | None) -> TextModel:
         "encoder": AutoModel,
     }
     with bars_on_terminals_only():
-        hf = classes[kind].from_pretrained(source, use_safetensors=True)
+        # An encoder is read for its last states: a pooler that was not saved is not needed.
+        hf = read_weights(classes[kind], source, spare=("pooler",) if kind == "encoder" else ())
     return load_text_model(hf, tokenizer if tokenizer is not None else source)
 
 
