@@ -68,8 +68,10 @@ class Interactions:
         terms that were read out: it counts the posterior's variance and what the readout left out.
         Computed when first asked for, in time m^2 for each of the sets, m being the masks decoded.
         """
-        found = None if self.deviations is None else self.deviations()
-        return None if found is None else dict(zip(self.values, found.tolist(), strict=True))
+        deviations = None if self.deviations is None else self.deviations()
+        if deviations is None:
+            return None
+        return dict(zip(self.values, deviations.tolist(), strict=True))
 
     def joint(self, k: int) -> list[tuple[tuple[int, ...], float]]:
         """The ``k`` sets of two or more players of largest absolute value, largest first."""

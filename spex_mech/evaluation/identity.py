@@ -52,16 +52,16 @@ def _hash_or_unknown(value: Any) -> str:
 def _variables(function: types.FunctionType) -> dict[str, Any]:
     """Everything outside its own body that a function reads: cells, globals, defaults."""
     cells = function.__closure__ or ()
-    found = {
+    variables = {
         name: cell.cell_contents
         for name, cell in zip(function.__code__.co_freevars, cells, strict=True)
         if _is_filled(cell)
     }
     for name in _names(function.__code__):
         if name in function.__globals__:
-            found[name] = function.__globals__[name]
+            variables[name] = function.__globals__[name]
     defaults = (function.__defaults__, function.__kwdefaults__)
-    return found if defaults == (None, None) else {**found, "defaults": defaults}
+    return variables if defaults == (None, None) else {**variables, "defaults": defaults}
 
 
 def _names(code: types.CodeType) -> set[str]:

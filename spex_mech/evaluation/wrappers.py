@@ -90,7 +90,7 @@ class Metered(Wrapper):
         if budget < 0:
             raise InputError(f"the budget is {budget} ablations, expected 0 or more")
         self.game, self.budget, self.spent = game, budget, 0
-        self._asked: set[bytes] = set()
+        self._counted: set[bytes] = set()
 
     @property
     def left(self) -> int:
@@ -104,9 +104,9 @@ class Metered(Wrapper):
             InputError: more new masks than the budget has left; none is evaluated then.
         """
         masks = check_masks(masks, self.players.n)
-        new = set(_keys(masks)) - self._asked
+        new = set(_keys(masks)) - self._counted
         self.spend(len(new))
-        self._asked |= new
+        self._counted |= new
         return np.asarray(self.game(masks.copy()), dtype=np.float64)
 
     def spend(self, ablations: int) -> None:

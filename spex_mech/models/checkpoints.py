@@ -77,10 +77,10 @@ def read_weights(
         InputError: weights that are missing, left over, or of another size; or broken files.
     """
     _refuse_adapter(path, options)
-    told = {"ignore_mismatched_sizes": True, "output_loading_info": True}
+    report = {"ignore_mismatched_sizes": True, "output_loading_info": True}
     with without_report(), reading("weights", path, options):
         hf, info = model_class.from_pretrained(
-            path, use_safetensors=True, trust_remote_code=trust_remote_code, **{**options, **told}
+            path, use_safetensors=True, trust_remote_code=trust_remote_code, **{**options, **report}
         )
     check_loaded(hf, info, path, spare)
     return hf.eval()

@@ -40,9 +40,9 @@ def check_folder(path: str, *, needs_tokenizer: bool = False) -> None:
         )
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.safetensors.index.json")):
         pickled = sorted(file.name for ending in _PICKLED for file in folder.glob(ending))
-        found = f", only {pickled[0]}: pickled .bin files are not read" if pickled else ""
+        pickles = f", only {pickled[0]}: pickled .bin files are not read" if pickled else ""
         raise MissingFileError(
-            f"{path!r} has no weights (*.safetensors){found}. "
+            f"{path!r} has no weights (*.safetensors){pickles}. "
             + (
                 "Unpickling can run code: if you trust it, load it elsewhere with Transformers, and "
                 "convert it to safetensors with model.save_pretrained(folder)"
@@ -100,11 +100,11 @@ def _fault_of_weights(file: Path) -> str | None:
 
 def _fault_of_json(file: Path) -> str | None:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, OSError) as error:
         return f"is not JSON ({error})"
-    if not isinstance(found, dict):
-        return f"holds {json.dumps(found)[:40]}, expected an object of settings"
+    if not isinstance(content, dict):
+        return f"holds {json.dumps(content)[:40]}, expected an object of settings"
     if file.name == "tokenizer.json":
         from tokenizers import Tokenizer
 

@@ -133,7 +133,9 @@ def _decisive_part(
     kept = mask & ~parts
     fewer = kept.copy()
     fewer[:, player] = False
-    return parts[np.abs(terms(kept) - terms(fewer)).argmax()]
+    effects = np.abs(terms(kept) - terms(fewer))
+    # Parts without a term of the player's have equal effects up to rounding; of those the first is taken.
+    return parts[np.argmax(effects >= effects.max() * (1 - 1e-9))]
 
 
 def random_parts(

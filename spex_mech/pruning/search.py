@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -49,6 +49,19 @@ class Evaluated(Protocol):
         ...
 
 
+@runtime_checkable
+class ScoresExamples(Protocol):
+    """A game that has its scores, and any metric of every example."""
+
+    def scores(self, masks: Bool[np.ndarray, "m n"], /) -> Any:
+        """Raw scores of every mask and example."""
+        ...
+
+    def per_example(self, scores: Any, /, *, metric: str | None = None) -> Any:
+        """The game's metric, or another, of every mask and example."""
+        ...
+
+
 class SearchState:
     """All ablations of a search, of sets of any size, and the surrogate that they correct.
 
@@ -68,7 +81,7 @@ class SearchState:
     ) -> None:
         self._game: Any = game
         self._claim = claim
-        if claim is not None and not hasattr(game, "per_example"):
+        if claim is not None and not isinstance(game, ScoresExamples):
             raise InputError(
                 f"claim={claim!r} needs the scores of single questions, and this game has values only; "
                 "give a TaskGame, or leave claim out"

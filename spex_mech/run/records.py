@@ -100,14 +100,14 @@ def spectrum_from_json(content: Any, players: PlayerSet) -> Spectrum:
     return Spectrum.from_supports(supports, values, players.n, content.get("info", {}))
 
 
-def interactions_to_json(found: Interactions, players: PlayerSet) -> dict[str, Any]:
+def interactions_to_json(values: Interactions, players: PlayerSet) -> dict[str, Any]:
     """Values of an index, largest first, with standard deviations where they are known."""
-    ordered = sorted(found.values.items(), key=lambda item: -abs(item[1]))
-    std = found.std
+    ordered = sorted(values.values.items(), key=lambda item: -abs(item[1]))
+    std = values.std
     return {
-        "index": found.index,
-        "order": found.order,
-        "baseline": found.baseline,
+        "index": values.index,
+        "order": values.order,
+        "baseline": values.baseline,
         "values": [[_names(s, players), v] for s, v in ordered],
         "std": None if std is None else [std[s] for s, _ in ordered],
     }

@@ -47,17 +47,17 @@ def score_folder(folder: RunFolder, metrics: Sequence[str] | None = None) -> Sco
         )
     points = []
     for row, one in enumerate(kept, 1):
-        mine = ours[one.keep]
-        rival = row != mine
+        ours_at = ours[one.keep]
+        rival = row != ours_at
         points.append(
             ScoredSet(
                 kept=one,
                 metrics={k: _mean(k, t[row], seed) for k, t in tables.items()},
                 change={k: _difference(k, t[row], t[0], seed) for k, t in tables.items()},
-                gains={k: _difference(k, t[mine], t[row], seed) for k, t in tables.items()}
+                gains={k: _difference(k, t[ours_at], t[row], seed) for k, t in tables.items()}
                 if rival
                 else {},
-                p=mcnemar(tables["accuracy"][mine], tables["accuracy"][row]).p
+                p=mcnemar(tables["accuracy"][ours_at], tables["accuracy"][row]).p
                 if rival and "accuracy" in tables
                 else None,
             )

@@ -268,10 +268,10 @@ class TrainingGame(SentWhole):
 
 
 def _measure(name: str) -> Metric:
-    own = {"logit": Metric("logit", lambda scores, right, full: _right(scores, right))}
-    own["loss"] = CHOICE_METRICS["logprob"]
+    measured_here = {"logit": Metric("logit", lambda scores, right, full: _right(scores, right))}
+    measured_here["loss"] = CHOICE_METRICS["logprob"]
     shared = ("margin", "accuracy", "brier", "logprob")
-    measures = {**own, **{measure: CHOICE_METRICS[measure] for measure in shared}}
+    measures = {**measured_here, **{measure: CHOICE_METRICS[measure] for measure in shared}}
     if name not in measures:
         raise InputError(f"value is {name!r}, expected one of {', '.join(measures)}")
     return measures[name]

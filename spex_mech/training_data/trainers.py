@@ -196,13 +196,13 @@ class SklearnTrainer:
 
 
 @contextmanager
-def _named(what: str, rows: npt.NDArray[np.int64], seed: int) -> Iterator[None]:
+def _named(step: str, rows: npt.NDArray[np.int64], seed: int) -> Iterator[None]:
     """Say which subset a failure is about; interruptions pass."""
     try:
         yield
     except Exception as error:
         first = f", first rows {rows[:6].tolist()}" if len(rows) else ""
         raise InputError(
-            f"{what} failed on a subset of {len(rows)} examples{first}, seed {seed}: "
+            f"{step} failed on a subset of {len(rows)} examples{first}, seed {seed}: "
             f"{type(error).__name__}: {error}; make it take any subset, or use masks that keep more"
         ) from error

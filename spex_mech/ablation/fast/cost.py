@@ -52,7 +52,7 @@ def memory_to_keep(device: torch.device) -> int:
     return int(torch.cuda.mem_get_info(device)[0] * _GPU_SHARE)
 
 
-def bytes_a_token(decoder: Decoder, shape: ModelShape, filled_sites: int) -> int:
+def bytes_per_token(decoder: Decoder, shape: ModelShape, filled_sites: int) -> int:
     """Upper bound of the bytes kept per token: stream, heads, MLP output, and fills of its own."""
     block, hidden = decoder.blocks[0], decoder.head.shape[1]
     heads = shape.n_heads * block.q.weight.shape[1]

@@ -126,7 +126,7 @@ class FastEngine:
 
     def _within_memory(self) -> list[list[PromptBatch]]:
         """Group the batches into parts whose entries and fills fit into the memory that may be used."""
-        size = cost.bytes_a_token(
+        size = cost.bytes_per_token(
             self._decoder, self._model.shape, len(self._removable.sites) if self._own_fill else 0
         )
         parts, held = [[]], 0

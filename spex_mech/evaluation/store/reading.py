@@ -123,5 +123,5 @@ def _is_header(content: Mapping[str, Any]) -> bool:
 
 
 def _checksum(content: Mapping[str, Any]) -> str:
-    said = {k: v for k, v in content.items() if k != "sha256"}
-    return digest(json.dumps(said, sort_keys=True, separators=(",", ":")).encode())
+    signed_part = {k: v for k, v in content.items() if k != "sha256"}
+    return digest(json.dumps(signed_part, sort_keys=True, separators=(",", ":")).encode())
