@@ -14,7 +14,8 @@ from typer.core import TyperGroup
 
 from spex_mech.cli.options import Settings, SpecFile, as_settings
 from spex_mech.cli.printing import print_decoded
-from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.core.errors import MissingFileError
+from spex_mech.core.text_files import read_text
 
 
 class _ExplainGroup(TyperGroup):
@@ -166,10 +167,7 @@ def read_source(source: str) -> str:
     path = Path(source[1:])
     if not path.is_file():
         raise MissingFileError(f"text file {str(path)!r} does not exist; write --text @FILE")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error.reason}); convert it") from error
+    return read_text(path)
 
 
 def _command(context: typer.Context) -> str:

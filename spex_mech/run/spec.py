@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.core.quoting import quoted
+from spex_mech.core.text_files import MOST_BYTES, parse_toml, parse_yaml, read_text
 
 
 class _Section(BaseModel):
@@ -187,18 +187,14 @@ def with_settings(raw: dict[str, Any], settings: Sequence[str]) -> RunSpec:
 def _parse(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise MissingFileError(f"spec {str(file)!r} does not exist; give a .toml or .yaml file")
-    try:
-        text = file.read_text(encoding="utf-8")
-        if file.suffix == ".toml":
-            return tomllib.loads(text)
-        if file.suffix in (".yaml", ".yml"):
-            raw = yaml.safe_load(text) or {}
-        else:
-            raise InputError(
-                f"spec {str(file)!r} ends in {file.suffix!r}; expected .toml, .yaml or .yml"
-            )
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read spec {str(file)!r}: {error}") from None
+    if file.suffix not in _PARSERS:
+        raise InputError(
+            f"spec {str(file)!r} ends in {file.suffix!r}; expected .toml, .yaml or .yml"
+        )
+    text = read_text(file, most=MOST_BYTES)
+    raw = _PARSERS[file.suffix](text, f"cannot read spec {str(file)!r}: it")
+    if raw is None:  # an empty file of YAML
+        return {}
     if not isinstance(raw, dict):
         raise InputError(
             f"spec {str(file)!r} holds a {type(raw).__name__}, expected keys and values"
@@ -206,11 +202,17 @@ def _parse(file: Path) -> dict[str, Any]:
     return raw
 
 
+_PARSERS = {".toml": parse_toml, ".yaml": parse_yaml, ".yml": parse_yaml}
+
+
 def _value(text: str) -> Any:
+    if text in ("none", "null"):
+        return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return None if text in ("none", "null") else text
+        parsed = parse_toml(f"value = {text}", "the setting")
+    except InputError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
 
 
 def _put(raw: dict[str, Any], path: list[str], value: Any, setting: str) -> None:
@@ -226,7 +228,7 @@ def _message(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] != "extra_forbidden":
-        return f"{'.'.join(path)!r} is {first['input']!r}: {first['msg'].lower()}"
+        return f"{'.'.join(path)!r} is {quoted(first['input'])}: {first['msg'].lower()}"
     keys: Any = RunSpec.model_fields
     for part in path[:-1]:
         keys = keys[part].annotation.model_fields

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.core.quoting import quoted
+from spex_mech.core.text_files import MOST_BYTES, parse_toml, read_text
 from spex_mech.tasks.sources import SOURCES
 from spex_mech.tasks.sources.source import Source
 from spex_mech.tasks.task import FORMS
@@ -26,11 +27,8 @@ def read_card(path: Path) -> tuple[str, dict[str, Any]]:
         raise MissingFileError(
             f"task card {str(path)!r} does not exist; give a card file or a task name"
         )
-    text = path.read_text(encoding="utf-8")
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"task card {path} is not TOML: {error}") from None
+    text = read_text(path, most=MOST_BYTES)
+    values = parse_toml(text, f"task card {path}")
     source = next((s for s in SOURCES if s.sign in values), None)
     if source is None:
         raise InputError(
@@ -41,7 +39,7 @@ def read_card(path: Path) -> tuple[str, dict[str, Any]]:
     form = values.get("form", "letters")
     if form not in FORMS:
         raise InputError(
-            f"{_at(path, text, 'form')}: unknown form {form!r}; expected one of {', '.join(FORMS)}"
+            f"{_at(path, text, 'form')}: unknown form {quoted(form)}; expected one of {', '.join(FORMS)}"
         )
     return source.name, values
 
@@ -50,14 +48,14 @@ def _check_keys(path: Path, text: str, values: dict[str, Any], source: Source) -
     known = {**source.required, **source.optional}
     for key, value in values.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+            near = difflib.get_close_matches(key[:100], known, n=1, cutoff=0.0)[0]
             raise InputError(
-                f"{_at(path, text, key)}: unknown key {key!r}; did you mean {near!r}? A card with "
+                f"{_at(path, text, key)}: unknown key {quoted(key)}; did you mean {near!r}? A card with "
                 f"{source.sign!r} has {', '.join(known)}"
             )
         if not isinstance(value, known[key]) or (known[key] is int and isinstance(value, bool)):
             raise InputError(
-                f"{_at(path, text, key)}: {key} is {value!r}, expected {_WORDS[known[key]]}"
+                f"{_at(path, text, key)}: {key} is {quoted(value)}, expected {_WORDS[known[key]]}"
             )
     missing = [key for key in source.required if key not in values]
     if missing:
