@@ -346,11 +346,11 @@ def test_explaining_stops_at_its_target_and_others_go_on_from_there(tmp_path):
         (["circuit", "{run}", "--questions", "1"], "circuit.questions 1; expected"),
         (["decode", "{run}/masks", "--out", "{run}"], "holds a run or a spectrum"),
         (["evaluate", "--set", "design.check=1", "--out", "new"], "design.check is 1, expected 0"),
-        (["run", "--set", "circuit.subsets=-1", "--out", "new"], "circuit.subsets is -1"),
+        (["run", "--set", "circuit.subsets=-1", "--out", "new"], "'circuit.subsets' is -1"),
         (["run", "--set", "design.keep_rate=often", "--out", "new"], "design.keep_rate is 'often'"),
         (
             ["run", "--set", "prune.keep=[1.5]", "--set", "prune.export=none", "--out", "new"],
-            "or shares",
+            "or a share of them",
         ),
         (["circuit", "{run}", "--set", "prune.keep=[3]"], "circuit can change circuit"),
         (["report", "nothing"], "'nothing' holds no run"),
