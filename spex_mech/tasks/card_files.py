@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from spex_mech.core.errors import InputError, MissingFileError
 from spex_mech.core.quoting import quoted
@@ -53,7 +53,7 @@ def _check_keys(path: Path, text: str, values: dict[str, Any], source: Source) -
                 f"{_at(path, text, key)}: unknown key {quoted(key)}; did you mean {near!r}? A card with "
                 f"{source.sign!r} has {', '.join(known)}"
             )
-        if not isinstance(value, known[key]) or (known[key] is int and isinstance(value, bool)):
+        if not _fits(value, known[key]):
             raise InputError(
                 f"{_at(path, text, key)}: {key} is {quoted(value)}, expected {_WORDS[known[key]]}"
             )
@@ -62,11 +62,28 @@ def _check_keys(path: Path, text: str, values: dict[str, Any], source: Source) -
         last = len(text.splitlines())
         raise InputError(
             f"task card {path} (lines 1 to {last}) lacks {', '.join(map(repr, missing))}; add a line "
-            f"such as: {missing[0]} = {_EXAMPLES[source.required[missing[0]]]}"
+            f"such as: {missing[0]} = {_EXAMPLES[_kind(source.required[missing[0]])]}"
         )
 
 
-_WORDS = {
+def _kind(wanted: Any) -> type:
+    """``list`` of ``list[str]``; any plain type as it is."""
+    return get_origin(wanted) or wanted
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a value is of a type such as ``int``, ``list[str]`` or ``dict[str, list[str]]``."""
+    if not isinstance(value, _kind(wanted)) or (wanted is int and isinstance(value, bool)):
+        return False
+    inner = get_args(wanted)
+    items = value.values() if isinstance(value, dict) else value
+    return not inner or all(_fits(item, inner[-1]) for item in items)
+
+
+_WORDS: dict[Any, str] = {
+    list[str]: "a list of texts",
+    list[int]: "a list of whole numbers",
+    dict[str, list[str]]: "a table of lists of texts",
     int: "a whole number",
     str: "text",
     list: "a list",
