@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any, NoReturn
 
 import typer
 
@@ -11,6 +12,7 @@ from spex_mech.cli.options import ExecutorCommand
 from spex_mech.cli.run import plan, run, status
 from spex_mech.cli.tasks import players, tasks
 from spex_mech.core.errors import InputError
+from spex_mech.core.quoting import quoted
 
 app = typer.Typer(
     name="spex-mech",
@@ -35,19 +37,51 @@ app.command()(tasks)
 app.command()(players)
 
 
+_UsageError: Any = typer.BadParameter.__base__  # of the click that this Typer brings along
+_MOST_CHARACTERS = 600
+
+
 def main() -> None:
     """Run the command line; bad input ends it with a message and exit code 2."""
+    arguments = sys.argv[1:]
     try:
-        app()
+        _check_arguments(arguments)
+        # Typer's own messages quote values whole, so they are written here; without arguments it is help.
+        code = app(prog_name="spex-mech", standalone_mode=not arguments)
+    except _UsageError as error:
+        where = getattr(error.ctx, "command_path", "spex-mech")
+        _end(f"{error.format_message()} (see {where} --help)", 2)
     except InputError as error:
         _end(str(error), 2)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _end(f"{where}{error.strerror or error}; what was finished is kept, run again to go on", 2)
-    except KeyboardInterrupt:
-        _end("stopped; finished ablations are kept, run again to go on", 130)
+    except MemoryError:
+        _end("too little memory; ask for fewer masks, players or examples", 2)
+    except RecursionError:
+        _end("a file or a setting is nested too deeply; expected a few levels", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _STOPPED
+    if code == _STOPPED:
+        _end("stopped; finished ablations are kept, run again to go on", _STOPPED)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _end(message: str, code: int) -> None:
-    print(f"spex-mech: {message}", file=sys.stderr)
+_STOPPED = 130
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    for argument in arguments:
+        if "\0" in argument or any("\ud800" <= c <= "\udfff" for c in argument):
+            raise InputError(
+                f"{quoted(argument)} is not UTF-8 text without null characters; write or name it so"
+            )
+
+
+def _end(message: str, code: int) -> NoReturn:
+    """Print one message, without what a terminal would obey and of what length a screen holds, and stop."""
+    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in message)
+    if len(shown) > _MOST_CHARACTERS:
+        shown = f"{shown[: _MOST_CHARACTERS - 205]} ... {shown[-200:]}"
+    print(f"spex-mech: {shown}", file=sys.stderr)
     sys.exit(code)
