@@ -137,7 +137,7 @@ class TaskGame:
         """Answer scores of every mask and example; equal masks are evaluated once.
 
         Args:
-            masks: bool (m, n), True = present.
+            masks: bool (m, n), True = present; no masks (0, n) have no scores (0, examples, ...).
 
         Returns:
             float32 (m, examples, answers): logits, or summed log-probabilities of answers of several
@@ -152,6 +152,8 @@ class TaskGame:
         checked = check_masks(masks, self._players.n)
         first, inverse = unique(checked)
         todo = checked[first]
+        if not len(checked):
+            return np.empty((0, *self.prompts.shape), dtype=np.float32)
         scores = self.prompts.arrange(self._engine.scores(todo))
         bad = ~np.isfinite(scores.reshape(*scores.shape[:2], -1)).all(axis=2)
         if bad.any():

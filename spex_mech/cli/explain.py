@@ -12,9 +12,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from spex_mech.cli.options import Settings, SpecFile, as_settings
+from spex_mech.cli.options import Settings, SpecFile, as_settings, finite, seed_option
 from spex_mech.cli.printing import print_decoded
-from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.core.errors import MissingFileError
+from spex_mech.core.text_files import read_text
 
 
 class _ExplainGroup(TyperGroup):
@@ -35,11 +36,14 @@ app = typer.Typer(
 
 TargetR2 = Annotated[
     float | None,
-    typer.Option(help="Stop at this cross-validated R²; by default spend the whole budget."),
+    typer.Option(
+        callback=finite,
+        help="Stop at this cross-validated R²; by default spend the whole budget.",
+    ),
 ]
 BudgetOption = Annotated[int | None, typer.Option(min=2, help="Most masks to spend.")]
 MethodOption = Annotated[str | None, typer.Option(help="Decoder, as in decode.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of masks and decoder.")]
+Seed = Annotated[int | None, seed_option("masks and decoder")]
 Top = Annotated[int, typer.Option(min=1, help="Interactions to print.")]
 
 
@@ -115,7 +119,7 @@ def text(
     method: MethodOption = None,
     check: Annotated[
         int | None,
-        typer.Option(help="Masks held out on top, to measure R²; 40 by default."),
+        typer.Option(min=0, help="Masks held out on top, to measure R²; 40 by default."),
     ] = None,
     seed: Seed = None,
     top: Top = 8,
@@ -172,10 +176,7 @@ def read_source(source: str) -> str:
     path = Path(source[1:])
     if not path.is_file():
         raise MissingFileError(f"text file {str(path)!r} does not exist; write --text @FILE")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error.reason}); convert it") from error
+    return read_text(path)
 
 
 def _command(context: typer.Context) -> str:

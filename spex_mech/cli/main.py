@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -15,6 +15,7 @@ from spex_mech.cli.options import ExecutorCommand
 from spex_mech.cli.run import plan, run, status
 from spex_mech.cli.tasks import players, tasks
 from spex_mech.core.errors import DamagedStoreWarning, InputError
+from spex_mech.core.quoting import quoted
 
 app = typer.Typer(
     name="spex-mech",
@@ -39,18 +40,36 @@ app.command()(tasks)
 app.command()(players)
 
 
+_STOPPED = 130
+_UsageError: Any = typer.BadParameter.__base__  # of the click that this Typer brings along
+_MOST_CHARACTERS = 600
+
+
 def main() -> None:
     """Run the command line; bad input ends it with a message and exit code 2."""
     warnings.showwarning = partial(_show_warning, warnings.showwarning)
+    arguments = sys.argv[1:]
     try:
-        app()
+        _check_arguments(arguments)
+        # Typer's own messages quote values whole, so they are written here; without arguments it is help.
+        code = app(prog_name="spex-mech", standalone_mode=not arguments)
+    except _UsageError as error:
+        where = getattr(error.ctx, "command_path", "spex-mech")
+        _end(f"{error.format_message()} (see {where} --help)", 2)
     except InputError as error:
         _end(str(error), 2)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _end(f"{where}{error.strerror or error}{_kept(sys.argv[1:])}", 2)
-    except KeyboardInterrupt:
-        _end(f"stopped{_kept(sys.argv[1:])}", 130)
+        _end(f"{where}{error.strerror or error}{_kept(arguments)}", 2)
+    except MemoryError:
+        _end(f"too little memory; ask for fewer masks, players or examples{_kept(arguments)}", 2)
+    except RecursionError:
+        _end("a file or a setting is nested too deeply; expected a few levels", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _STOPPED
+    if code == _STOPPED:
+        _end(f"stopped{_kept(arguments)}", _STOPPED)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _kept(arguments: list[str]) -> str:
@@ -65,11 +84,28 @@ def _show_warning(
 ) -> None:
     """Say what is damaged as a sentence; other warnings look as usual."""
     if issubclass(category, DamagedStoreWarning):
-        print(f"spex-mech: warning: {message}", file=sys.stderr)
+        print(f"spex-mech: warning: {_shown(str(message))}", file=sys.stderr)
     else:
         usual(message, category, *where)
 
 
-def _end(message: str, code: int) -> None:
-    print(f"spex-mech: {message}", file=sys.stderr)
+def _check_arguments(arguments: list[str]) -> None:
+    for argument in arguments:
+        if "\0" in argument or any("\ud800" <= c <= "\udfff" for c in argument):
+            raise InputError(
+                f"{quoted(argument)} is not UTF-8 text without null characters; write or name it so"
+            )
+
+
+def _end(message: str, code: int) -> NoReturn:
+    """Print one message and stop."""
+    print(f"spex-mech: {_shown(message)}", file=sys.stderr)
     sys.exit(code)
+
+
+def _shown(message: str) -> str:
+    """A message without what a terminal would obey, and of a length that a screen holds."""
+    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in message)
+    if len(shown) <= _MOST_CHARACTERS:
+        return shown
+    return f"{shown[: _MOST_CHARACTERS - 205]} ... {shown[-200:]}"

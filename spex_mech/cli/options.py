@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +12,43 @@ import typer
 from typer.core import TyperCommand
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.quoting import quoted
+
+MOST_SEED = (1 << 32) - 1  # as in a spec; its module would be slow to import here
+
+
+def finite(value: float | None) -> float | None:
+    """Refuse NaN and infinity, which Typer reads as numbers."""
+    if value is not None and not isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value
+
+
+def seed_option(of: str) -> Any:
+    """The option of a seed of something."""
+    return typer.Option(min=0, max=MOST_SEED, help=f"Seed of {of}.")
+
+
+def _positions(questions: str | None) -> str | None:
+    """Refuse digits of other scripts, and positions that no store has, before they are counted up."""
+    if questions and (not questions.isascii() or re.search(r"[0-9]{8}", questions)):
+        raise InputError(
+            f"cannot read questions {quoted(questions)}; write positions below 10 million, as in '0-29,40'"
+        )
+    return questions
+
+
+def _devices(value: str | None) -> str | None:
+    """Refuse what names no GPUs."""
+    wrong = [x for x in (value or "").replace(",", " ").split() if not _DEVICE.fullmatch(x)]
+    if wrong:
+        raise typer.BadParameter(
+            f"{quoted(wrong[0])} is no GPU; write their numbers, as in '0 1' or '0,1 2,3'."
+        )
+    return value
+
+
+_DEVICE = re.compile(r"[0-9]{1,4}|(GPU|MIG)-[0-9A-Za-z/-]+")
 
 SpecFile = Annotated[
     Path | None,
@@ -20,6 +59,10 @@ Settings = Annotated[
     typer.Option(
         "--set", metavar="KEY=VALUE", help="Change a key of the spec, as in design.budget=500."
     ),
+]
+Positions = Annotated[
+    str | None,
+    typer.Option(callback=_positions, help="Of a store: only these questions, as in '0-29,40'."),
 ]
 RunPath = Annotated[
     Path, typer.Argument(help="The folder that spex-mech evaluate or run wrote.", show_default=True)
@@ -35,13 +78,16 @@ def executor_of(
         int | None,
         typer.Option(
             min=1,
+            max=4096,
             help="Number of workers; by default 1, or one per entry of --devices; with Ray, all that "
             "the cluster has room for.",
         ),
     ] = None,
     devices: Annotated[
         str | None,
-        typer.Option(help="local: the GPUs of each worker, as in '0 1' or '0,1 2,3'."),
+        typer.Option(
+            callback=_devices, help="local: the GPUs of each worker, as in '0 1' or '0,1 2,3'."
+        ),
     ] = None,
     device_map: Annotated[
         str | None, typer.Option(help="'auto': spread the model over a worker's GPUs.")
@@ -49,10 +95,14 @@ def executor_of(
     ray_address: Annotated[
         str | None, typer.Option(help="ray: the cluster, as in 'auto' or HEAD:6379.")
     ] = None,
-    cpus: Annotated[float, typer.Option(help="ray: CPUs per worker.")] = 1,
+    cpus: Annotated[float, typer.Option(min=0, callback=finite, help="ray: CPUs per worker.")] = 1,
     gpus: Annotated[
         float | None,
-        typer.Option(help="ray: GPUs per worker; by default 1 where the cluster has any."),
+        typer.Option(
+            min=0,
+            callback=finite,
+            help="ray: GPUs per worker; by default 1 where the cluster has any.",
+        ),
     ] = None,
 ) -> Any:  # an `Executor`; Typer evaluates annotations, and that import is slow
     """The executor that these options describe; see `ExecutorCommand`.
@@ -67,7 +117,7 @@ def executor_of(
         "ray": lambda: RayExecutor(ray_address, workers, cpus, gpus, device_map=device_map),
     }
     if executor not in kinds:
-        raise InputError(f"unknown executor {executor!r}; expected one of {', '.join(kinds)}")
+        raise InputError(f"unknown executor {quoted(executor)}; expected one of {', '.join(kinds)}")
     return kinds[executor]()
 
 

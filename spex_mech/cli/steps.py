@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spex_mech.cli.options import OutFolder, RunPath, Settings, SpecFile, as_settings
+from spex_mech.cli.options import (
+    OutFolder,
+    Positions,
+    RunPath,
+    Settings,
+    SpecFile,
+    as_settings,
+    finite,
+    seed_option,
+)
 from spex_mech.cli.printing import print_decoded, print_kept, print_scores, print_size_choice
 from spex_mech.core.errors import InputError, OutputExistsError
 
@@ -62,13 +71,11 @@ def decode(
     method: Annotated[
         str | None, typer.Option(help="auto, stack, walsh_gp, proxyspex, spex, lasso or exact.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the decoder.")] = None,
+    seed: Annotated[int | None, seed_option("the decoder")] = None,
     metric: Annotated[
         str | None, typer.Option(help="Another metric of the stored scores, such as 'accuracy'.")
     ] = None,
-    questions: Annotated[
-        str | None, typer.Option(help="Of a store: only these questions, as in '0-29,40'.")
-    ] = None,
+    questions: Positions = None,
     index: Annotated[str | None, typer.Option(help="Interaction index, such as FSII.")] = None,
     order: Annotated[
         int | None, typer.Option(min=1, help="Most players in one interaction.")
@@ -130,9 +137,10 @@ def prune(
     per_layer: Annotated[int | None, typer.Option(min=0, help="Most players of a layer.")] = None,
     kv_groups: Annotated[int | None, typer.Option(min=0, help="Most key/value groups.")] = None,
     parameters: Annotated[
-        float | None, typer.Option(help="Most parameters of the kept players, or their share.")
+        float | None,
+        typer.Option(callback=finite, help="Most parameters of the kept players, or their share."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of search and intervals.")] = None,
+    seed: Annotated[int | None, seed_option("search and intervals")] = None,
     test: Annotated[bool, typer.Option(help="Score the kept sets on the test questions.")] = True,
 ) -> None:
     """Choose players to keep by spectrum and true ablations, one option per setting, and test the choice."""
@@ -201,7 +209,7 @@ def circuit(
         str | None,
         typer.Option(help="How many test questions, spread over all of them; 'none' for all."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of knock-outs and intervals.")] = None,
+    seed: Annotated[int | None, seed_option("knock-outs and intervals")] = None,
 ) -> None:
     """Test a kept set as a circuit: faithfulness, completeness, and which parts are needed."""
     from spex_mech.run.circuit import circuit_step

@@ -23,7 +23,7 @@ def tasks(
     ] = False,
     model: Annotated[str, typer.Option(help="'embedded', a folder or a hub id.")] = "embedded",
     data: Annotated[Path | None, typer.Option(help="Folder with the task's data.")] = None,
-    shots: Annotated[int, typer.Option(help="Worked examples before each question.")] = 0,
+    shots: Annotated[int, typer.Option(min=0, help="Worked examples before each question.")] = 0,
     chat: Annotated[bool, typer.Option("--chat", help="Use the chat template.")] = False,
 ) -> None:
     """List the task cards, or show one task: its splits, a prompt, and its noise."""

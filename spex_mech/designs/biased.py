@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.quoting import quoted
 from spex_mech.designs.design import MaskDesign, check_size, rates
 
 
@@ -20,24 +21,30 @@ def biased(
     Args:
         n: number of players.
         budget: number of masks.
-        keep_rate: probability that a player is present: one number; a tuple ``(low, high)`` from
-            which every mask draws its own rate uniformly; or an array (n,), one rate per player.
+        keep_rate: probability that a player is present: one number between 0 and 1; a tuple
+            ``(low, high)`` from 0 to 1, low below high, from which every mask draws its own rate
+            uniformly; or an array (n,), one rate per player, between 0 and 1.
         seed: seed of the draw.
 
     Raises:
-        InputError: a rate outside the open interval (0, 1), or of the wrong shape.
+        InputError: a rate that is not between 0 and 1, a range that is not within 0 to 1, or the wrong
+            shape.
     """
-    check_size(n, budget)
+    check_size(n, budget, seed)
     rng = np.random.default_rng(seed)
     spread = isinstance(keep_rate, tuple) and len(keep_rate) == 2
     given = np.asarray(keep_rate, dtype=float)
-    if not (given.size and np.all((given > 0) & (given < 1))):
-        raise InputError(f"keep_rate is {keep_rate!r}, expected probabilities between 0 and 1")
     if spread:
         low, high = given
-        if low > high:
-            raise InputError(f"keep_rate range is {keep_rate!r}, expected (low, high)")
+        if not (0 <= low <= high <= 1) or low == high in (0, 1):
+            raise InputError(
+                f"keep_rate range is {keep_rate!r}, expected (low, high) from 0 to 1, low below high"
+            )
         row_rates, player_rates = rng.uniform(low, high, (budget, 1)), rates(n, (low + high) / 2)
+    elif not (given.size and np.all((given > 0) & (given < 1))):
+        raise InputError(
+            f"keep_rate is {quoted(keep_rate)}, expected probabilities between 0 and 1"
+        )
     elif given.ndim == 0 or given.shape == (n,):
         row_rates = player_rates = rates(n, given)
     else:

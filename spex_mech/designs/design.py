@@ -11,6 +11,9 @@ from jaxtyping import Bool, Float64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import check_masks
+from spex_mech.core.quoting import quoted
+
+_MOST_CELLS = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,16 +63,24 @@ class MaskDesign:
         return self.masks.shape[1]
 
 
-def check_size(n: int, budget: int) -> None:
-    """Refuse a design of no players or no masks.
+def check_size(n: int, budget: int, seed: int = 0) -> None:
+    """Refuse a design of no players or no masks, one that no memory holds, or a negative seed.
 
     Raises:
-        InputError: ``n`` or ``budget`` below 1.
+        InputError: ``n`` or ``budget`` below 1, more than 2^30 players in all masks together, or a seed
+            below 0.
     """
+    if seed < 0:
+        raise InputError(f"seed is {seed}, expected 0 or more")
     if n < 1:
         raise InputError(f"a design needs at least one player, got n={n}")
     if budget < 1:
         raise InputError(f"a design needs a budget of at least one mask, got {budget}")
+    if n * budget > _MOST_CELLS:
+        raise InputError(
+            f"a design of {quoted(budget)} masks of {n} players does not fit in memory; at most "
+            f"{_MOST_CELLS // n} masks are supported"
+        )
 
 
 def rates(n: int, rate: npt.ArrayLike) -> Float64[np.ndarray, " n"]:

@@ -23,7 +23,7 @@ def paired(n: int, budget: int, *, seed: int = 0) -> MaskDesign:
     Raises:
         InputError: an odd budget, or one above 2^n.
     """
-    check_size(n, budget)
+    check_size(n, budget, seed)
     if budget % 2:
         raise InputError(f"a paired design needs an even budget, got {budget}; use {budget + 1}")
     # One mask of each pair has player 0 absent, so that no pair is drawn twice.

@@ -97,7 +97,7 @@ def spex(n: int, budget: int, max_degree: int = 5, seed: int = 0) -> MaskDesign:
     Raises:
         InputError: a budget too small for three subsamplings of two bins, or sizes that no code has.
     """
-    check_size(n, budget)
+    check_size(n, min(budget, 1 << min(n, 62)), seed)
     if max_degree < 1:
         raise InputError(f"max_degree is {max_degree}, expected at least 1")
     code = source_code(n, max_degree)

@@ -23,7 +23,7 @@ def stratified(n: int, budget: int, *, seed: int = 0) -> MaskDesign:
     Raises:
         InputError: a budget below 2.
     """
-    check_size(n, budget)
+    check_size(n, budget, seed)
     if budget < 2:
         raise InputError(
             f"a stratified design holds the empty and the full mask, got budget {budget}; use at least 2"

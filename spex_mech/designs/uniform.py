@@ -22,7 +22,7 @@ def uniform(n: int, budget: int, *, seed: int = 0) -> MaskDesign:
     Raises:
         InputError: a budget below 1 or above 2^n.
     """
-    check_size(n, budget)
+    check_size(n, budget, seed)
     if n < 63 and budget > 1 << n:
         raise InputError(
             f"a budget of {budget} exceeds the 2^{n} = {1 << n} masks of {n} players; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -104,10 +105,7 @@ def tokens_per_mask(game: TaskGame) -> int:
 
 def bytes_per_mask(game: TaskGame) -> int:
     """Bytes per mask in a store: one bit per player, a float64 value, float32 scores."""
-    prompts = game.prompts
-    per_example = prompts.answers if prompts.options is None else prompts.options
-    columns = 1 if per_example is None else per_example.shape[1]
-    return -(-game.players.n // 8) + 8 + 4 * len(prompts.ids) * columns
+    return -(-game.players.n // 8) + 8 + 4 * prod(game.prompts.shape)
 
 
 def _exported(setup: Setup) -> int:

@@ -113,6 +113,7 @@ def check_pruning(setup: Setup) -> None:
         best_set(
             constant, keep=size, limits=limits, seconds=FEASIBLE_SECONDS
         )  # refuses limits that no set keeps
+    _check_mode(setup)
     check_circuit(setup)
     setup.task.select("test")
     if auto:
@@ -160,14 +161,19 @@ def check_export(setup: Setup) -> None:
             f"a model pruned by {ablation} ablation cannot be exported, only zero ablation can; set "
             "prune.export=none"
         )
-    if prune.mode not in ("dense", "compact"):
-        raise InputError(f"prune.mode is {prune.mode!r}, expected 'dense' or 'compact'")
+    _check_mode(setup)
     for key in ("even", "measure"):
         if getattr(prune, key) and prune.mode == "dense":
             raise InputError(
                 f"prune.{key} goes with prune.mode='compact'; a dense export has the size and speed of "
                 "the model that was pruned"
             )
+
+
+def _check_mode(setup: Setup) -> None:
+    mode = setup.spec.prune.mode
+    if mode not in ("dense", "compact"):
+        raise InputError(f"prune.mode is {mode!r}, expected 'dense' or 'compact'")
 
 
 def circuit_game(setup: Setup) -> TaskGame:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.core.quoting import quoted
+from spex_mech.core.text_files import MOST_BYTES, parse_toml, parse_yaml, read_text
+from spex_mech.run.spec_values import (
+    Count,
+    Finite,
+    Parameters,
+    Positive,
+    Rate,
+    Seed,
+    Size,
+    Text,
+)
 
 
 class _Section(BaseModel):
@@ -29,21 +39,21 @@ class GameSpec(_Section):
             questions, whatever this says.
     """
 
-    metric: str | None = None
-    ablation: str = "zero"
+    metric: Text | None = None
+    ablation: Text = "zero"
     rescale: bool = False
-    examples: int | None = 60
+    examples: Positive | None = 60
 
 
 class AskingSpec(_Section):
     """How the task is asked; see `load_task`."""
 
-    data: str | None = None
-    shots: int = 0
-    seed: int = 0
-    cut: str = "seeded"
-    chat: bool | str | None = None
-    form: str | None = None
+    data: Text | None = None
+    shots: Count = 0
+    seed: Seed = 0
+    cut: Text = "seeded"
+    chat: bool | Text | None = None
+    form: Text | None = None
 
 
 class DesignSpec(_Section):
@@ -53,32 +63,32 @@ class DesignSpec(_Section):
         kind: ``biased``, ``uniform``, ``paired``, ``stratified`` or ``spex``.
         budget: number of masks.
         first: number of masks to use, the first ones; None for all. `explain` sets it to what it spent.
-        keep_rate: for ``biased``: one rate, ``[low, high]`` drawn for every mask, or ``auto``: the range
-            that serves the sizes of ``prune.keep``.
+        keep_rate: for ``biased``: one rate above 0 and below 1; ``[low, high]`` from 0 to 1, drawn for
+            every mask; or ``auto``: the range that serves the sizes of ``prune.keep``.
         check: masks of the same kind evaluated on top and held out, to measure faithfulness.
         seed: seed of the masks.
     """
 
-    kind: str = "biased"
-    budget: int = 240
-    first: int | None = None
-    keep_rate: float | list[float] | str = [0.3, 0.9]
-    check: int = 40
-    seed: int = 0
+    kind: Text = "biased"
+    budget: Positive = 240
+    first: Positive | None = None
+    keep_rate: Rate = [0.3, 0.9]
+    check: Count = 40
+    seed: Seed = 0
 
 
 class DecodeSpec(_Section):
     """How the spectrum is found; see `decode`."""
 
-    method: str = "auto"
-    seed: int = 0
+    method: Text = "auto"
+    seed: Seed = 0
 
 
 class InteractionsSpec(_Section):
     """Which interactions are reported; see `interactions`."""
 
-    index: str = "FBII"
-    order: int = 2
+    index: Text = "FBII"
+    order: Positive = 2
 
 
 class PruneSpec(_Section):
@@ -103,19 +113,19 @@ class PruneSpec(_Section):
         seed: seed of the search and of the bootstrap.
     """
 
-    keep: list[int | float] = [16, 10]
-    ablations: int = 40
-    baselines: list[str] = ["lasso ranking", "best of random"]
-    per_layer: int | None = None
-    kv_groups: int | None = None
-    parameters: int | float | None = None
-    export: int | float | str | None = 16
-    tolerance: float = 0.0
-    errors: float = 1.0
-    mode: str = "dense"
+    keep: list[Size] = [16, 10]
+    ablations: Count = 40
+    baselines: list[Text] = ["lasso ranking", "best of random"]
+    per_layer: Count | None = None
+    kv_groups: Count | None = None
+    parameters: Parameters | None = None
+    export: Size | Text | None = 16
+    tolerance: Finite = 0.0
+    errors: Finite = 1.0
+    mode: Text = "dense"
     even: bool = False
     measure: bool = False
-    seed: int = 0
+    seed: Seed = 0
 
 
 class CircuitSpec(_Section):
@@ -127,17 +137,17 @@ class CircuitSpec(_Section):
         seed: seed of the knock-outs and of the bootstrap.
     """
 
-    subsets: int = 6
-    questions: int | None = 120
-    seed: int = 0
+    subsets: Count = 6
+    questions: Positive | None = 120
+    seed: Seed = 0
 
 
 class RunSpec(_Section):
     """One run, from model to report."""
 
-    model: str = "embedded"
-    task: str = "embedded/people"
-    players: str = "heads"
+    model: Text = "embedded"
+    task: Text = "embedded/people"
+    players: Text = "heads"
     asking: AskingSpec = AskingSpec()
     game: GameSpec = GameSpec()
     design: DesignSpec = DesignSpec()
@@ -171,11 +181,13 @@ def with_settings(raw: dict[str, Any], settings: Sequence[str]) -> RunSpec:
     Raises:
         InputError: an unknown key or a value of the wrong type.
     """
+    if not isinstance(raw, dict):
+        raise InputError(f"a spec is {quoted(raw)}, expected keys and values")
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not equals:
             raise InputError(
-                f"cannot read setting {setting!r}; write key=value, as in design.budget=500"
+                f"cannot read setting {quoted(setting)}; write key=value, as in design.budget=500"
             )
         _put(raw, path.strip().split("."), _value(text.strip()), setting)
     try:
@@ -187,18 +199,14 @@ def with_settings(raw: dict[str, Any], settings: Sequence[str]) -> RunSpec:
 def _parse(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise MissingFileError(f"spec {str(file)!r} does not exist; give a .toml or .yaml file")
-    try:
-        text = file.read_text(encoding="utf-8")
-        if file.suffix == ".toml":
-            return tomllib.loads(text)
-        if file.suffix in (".yaml", ".yml"):
-            raw = yaml.safe_load(text) or {}
-        else:
-            raise InputError(
-                f"spec {str(file)!r} ends in {file.suffix!r}; expected .toml, .yaml or .yml"
-            )
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read spec {str(file)!r}: {error}") from None
+    if file.suffix not in _PARSERS:
+        raise InputError(
+            f"spec {str(file)!r} ends in {file.suffix!r}; expected .toml, .yaml or .yml"
+        )
+    text = read_text(file, most=MOST_BYTES)
+    raw = _PARSERS[file.suffix](text, f"cannot read spec {str(file)!r}: it")
+    if raw is None:  # an empty file of YAML
+        return {}
     if not isinstance(raw, dict):
         raise InputError(
             f"spec {str(file)!r} holds a {type(raw).__name__}, expected keys and values"
@@ -206,32 +214,66 @@ def _parse(file: Path) -> dict[str, Any]:
     return raw
 
 
+_PARSERS = {".toml": parse_toml, ".yaml": parse_yaml, ".yml": parse_yaml}
+
+
 def _value(text: str) -> Any:
+    if text in ("none", "null"):
+        return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return None if text in ("none", "null") else text
+        parsed = parse_toml(f"value = {text}", "the setting")
+    except InputError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
 
 
 def _put(raw: dict[str, Any], path: list[str], value: Any, setting: str) -> None:
     for key in path[:-1]:
         raw = raw.setdefault(key, {})
         if not isinstance(raw, dict):
-            raise InputError(f"setting {setting!r} goes through {key!r}, which is not a section")
+            raise InputError(
+                f"setting {quoted(setting)} goes through {quoted(key)}, which is not a section"
+            )
     raw[path[-1]] = value
 
 
 def _message(error: ValidationError) -> str:
-    """The first mistake in a spec, as a sentence."""
-    first = error.errors(include_url=False)[0]
-    path = [str(part) for part in first["loc"]]
-    if first["type"] != "extra_forbidden":
-        return f"{'.'.join(path)!r} is {first['input']!r}: {first['msg'].lower()}"
+    """The first mistake in a spec, as a sentence; what other types a key may have is said with it."""
+    errors = error.errors(include_url=False)
+    first, path = errors[0], _path(errors[0]["loc"])
+    if first["type"] == "extra_forbidden":
+        return _unknown_key(path)
+    if first["type"] == "invalid_key":
+        return f"key {quoted('.'.join(path))} is not text; expected the keys of a spec"
+    messages = [_EXPECTED.get(e["type"], e["msg"]) for e in errors if _path(e["loc"]) == path]
+    words = (m.removeprefix("Value error, ").removeprefix("Input should be ") for m in messages)
+    expected = " or ".join(dict.fromkeys(words)).lower()
+    return f"{quoted('.'.join(path))} is {quoted(first['input'])}: input should be {expected}"
+
+
+_EXPECTED = {"model_type": "keys and values"}
+
+
+def _path(loc: Sequence[str | int]) -> list[str]:
+    """Where a mistake is: keys and places in lists, without the types that pydantic has tried."""
+    path: list[str] = []
+    fields: Any = RunSpec.model_fields
+    for part in loc:
+        if fields is not None:
+            path.append(str(part))
+            fields = getattr(getattr(fields.get(part), "annotation", None), "model_fields", None)
+        elif isinstance(part, int):
+            path.append(str(part))
+    return path
+
+
+def _unknown_key(path: Sequence[str]) -> str:
+    """What to say of a key that there is not."""
     keys: Any = RunSpec.model_fields
     for part in path[:-1]:
         keys = keys[part].annotation.model_fields
-    near = difflib.get_close_matches(path[-1], keys, n=1, cutoff=0.0)[0]
+    near = difflib.get_close_matches(path[-1][:100], keys, n=1, cutoff=0.0)[0]
     return (
-        f"unknown key {'.'.join(path)!r}; did you mean {'.'.join([*path[:-1], near])!r}? "
+        f"unknown key {quoted('.'.join(path))}; did you mean {'.'.join([*path[:-1], near])!r}? "
         f"Keys there: {', '.join(keys)}"
     )

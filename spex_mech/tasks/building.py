@@ -7,13 +7,14 @@ answer and a blank line. These are the prompts of lm-evaluation-harness byte for
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spex_mech.core.errors import InputError
 from spex_mech.tasks.questions import Pool, Question
 from spex_mech.tasks.splits import assign
 from spex_mech.tasks.task import ChoiceTask, Example, Split, Turn
+from spex_mech.tasks.templates import fill
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _examples(asking: Asking, pool: Pool) -> list[Example]:
             f"{pool.name!r} has {len(pool.shots)} questions to show as worked examples, cannot give "
             f"{asking.shots} shots; ask for 0 to {len(pool.shots)}"
         )
-    intro = _fill(asking.name, asking.intro, {"subject": pool.title})
+    intro = fill(asking.intro, {"subject": pool.title}, f"task {asking.name!r}")
     before = [Turn("system", intro)] if intro else []
     for shot in pool.shots[: asking.shots]:
         text = shot.contexts[shot.answer] if shot.contexts else _text(asking, shot)
@@ -101,14 +102,4 @@ def _examples(asking: Asking, pool: Pool) -> list[Example]:
 
 
 def _text(asking: Asking, question: Question) -> str:
-    return _fill(asking.name, asking.template, question.fields)
-
-
-def _fill(name: str, template: str, fields: Mapping[str, str]) -> str:
-    try:
-        return template.format(**fields)
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"the template of task {name!r} cannot be filled ({type(error).__name__}: {error}); its "
-            f"fields are {', '.join('{' + f + '}' for f in fields)}, and braces are written twice"
-        ) from None
+    return fill(asking.template, question.fields, f"task {asking.name!r}")

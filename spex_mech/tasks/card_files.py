@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.core.quoting import quoted
+from spex_mech.core.text_files import MOST_BYTES, parse_toml, read_text
 from spex_mech.tasks.sources import SOURCES
 from spex_mech.tasks.sources.source import Source
 from spex_mech.tasks.task import FORMS
@@ -26,11 +27,8 @@ def read_card(path: Path) -> tuple[str, dict[str, Any]]:
         raise MissingFileError(
             f"task card {str(path)!r} does not exist; give a card file or a task name"
         )
-    text = path.read_text(encoding="utf-8")
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"task card {path} is not TOML: {error}") from None
+    text = read_text(path, most=MOST_BYTES)
+    values = parse_toml(text, f"task card {path}")
     source = next((s for s in SOURCES if s.sign in values), None)
     if source is None:
         raise InputError(
@@ -41,7 +39,7 @@ def read_card(path: Path) -> tuple[str, dict[str, Any]]:
     form = values.get("form", "letters")
     if form not in FORMS:
         raise InputError(
-            f"{_at(path, text, 'form')}: unknown form {form!r}; expected one of {', '.join(FORMS)}"
+            f"{_at(path, text, 'form')}: unknown form {quoted(form)}; expected one of {', '.join(FORMS)}"
         )
     return source.name, values
 
@@ -50,25 +48,42 @@ def _check_keys(path: Path, text: str, values: dict[str, Any], source: Source) -
     known = {**source.required, **source.optional}
     for key, value in values.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+            near = difflib.get_close_matches(key[:100], known, n=1, cutoff=0.0)[0]
             raise InputError(
-                f"{_at(path, text, key)}: unknown key {key!r}; did you mean {near!r}? A card with "
+                f"{_at(path, text, key)}: unknown key {quoted(key)}; did you mean {near!r}? A card with "
                 f"{source.sign!r} has {', '.join(known)}"
             )
-        if not isinstance(value, known[key]) or (known[key] is int and isinstance(value, bool)):
+        if not _fits(value, known[key]):
             raise InputError(
-                f"{_at(path, text, key)}: {key} is {value!r}, expected {_WORDS[known[key]]}"
+                f"{_at(path, text, key)}: {key} is {quoted(value)}, expected {_WORDS[known[key]]}"
             )
     missing = [key for key in source.required if key not in values]
     if missing:
         last = len(text.splitlines())
         raise InputError(
             f"task card {path} (lines 1 to {last}) lacks {', '.join(map(repr, missing))}; add a line "
-            f"such as: {missing[0]} = {_EXAMPLES[source.required[missing[0]]]}"
+            f"such as: {missing[0]} = {_EXAMPLES[_kind(source.required[missing[0]])]}"
         )
 
 
-_WORDS = {
+def _kind(wanted: Any) -> type:
+    """``list`` of ``list[str]``; any plain type as it is."""
+    return get_origin(wanted) or wanted
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a value is of a type such as ``int``, ``list[str]`` or ``dict[str, list[str]]``."""
+    if not isinstance(value, _kind(wanted)) or (wanted is int and isinstance(value, bool)):
+        return False
+    inner = get_args(wanted)
+    items = value.values() if isinstance(value, dict) else value
+    return not inner or all(_fits(item, inner[-1]) for item in items)
+
+
+_WORDS: dict[Any, str] = {
+    list[str]: "a list of texts",
+    list[int]: "a list of whole numbers",
+    dict[str, list[str]]: "a table of lists of texts",
     int: "a whole number",
     str: "text",
     list: "a list",

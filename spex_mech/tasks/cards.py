@@ -6,6 +6,7 @@ import difflib
 from pathlib import Path
 
 from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.core.quoting import quoted
 from spex_mech.tasks.building import Asking, build
 from spex_mech.tasks.card_files import read_card
 from spex_mech.tasks.sources import SOURCES
@@ -58,7 +59,7 @@ def load_task(
             f"{card.name!r} is a synthetic game and has no questions; load it with load_game"
         )
     if cut not in _CUTS:
-        raise InputError(f"unknown cut {cut!r}; expected one of {', '.join(_CUTS)}")
+        raise InputError(f"unknown cut {quoted(cut)}; expected one of {', '.join(_CUTS)}")
     request = TaskRequest(
         data=None if data is None else Path(data),
         shots=shots,
@@ -139,8 +140,8 @@ def _find(name: str) -> tuple[TaskCard, str]:
     path = Path(name)
     if path.suffix == ".toml":
         return _read(path, path.stem), ""
-    with_ending = path.with_name(path.name + ".toml")
-    if with_ending.is_file():
+    with_ending = path.parent / f"{path.name}.toml"
+    if path.name and with_ending.is_file():
         return _read(with_ending, path.name), ""
     for card in cards():
         if name == card.name:
@@ -148,9 +149,9 @@ def _find(name: str) -> tuple[TaskCard, str]:
         member = name.removeprefix(card.name + "/")
         if member != name and member in card.members:
             return card, member
-    near = difflib.get_close_matches(name, task_names(), n=3, cutoff=0.3)
+    near = difflib.get_close_matches(name[:100], task_names(), n=3, cutoff=0.3)
     raise InputError(
-        f"unknown task {name!r}; did you mean {' or '.join(near or [c.name for c in cards()])}?"
+        f"unknown task {quoted(name)}; did you mean {' or '.join(near or [c.name for c in cards()])}?"
     )
 
 

@@ -11,7 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.quoting import quoted
 from spex_mech.tasks.questions import Question
+from spex_mech.tasks.templates import fill
+
+MOST_QUESTIONS = 100_000
+"""Most questions of a card."""
+_PAIRS = ("nouns", "verbs")  # given as [singular, plural]
+_DRAWN_TWICE = ("names", "nouns")
 
 T = TypeVar("T")
 Words = Mapping[str, Sequence[Any]]
@@ -30,14 +37,21 @@ def generate(
         seed: seed of the draws.
 
     Raises:
-        InputError: an unknown kind, words that it lacks, or fewer questions than asked for.
+        InputError: an unknown kind, words that it lacks or that are no words, a count that no card
+            needs, or fewer questions than asked for.
     """
+    if not 1 <= count <= MOST_QUESTIONS or not templates:
+        raise InputError(
+            f"a generator has count {quoted(count)} and {len(templates)} templates, expected a count from "
+            f"1 to {MOST_QUESTIONS} and at least one template"
+        )
     if kind not in _KINDS:
         raise InputError(f"unknown generator {kind!r}; expected one of {', '.join(_KINDS)}")
     make, needs = _KINDS[kind]
     lacking = [name for name in needs if not words.get(name)]
     if lacking:
         raise InputError(f"generator {kind!r} lacks words {lacking}; it needs {list(needs)}")
+    _check_words(kind, words, _PAIRS, [name for name in needs if name in _DRAWN_TWICE])
     draw = _Draw(seed)
     questions: dict[str, Question] = {}
     for _ in range(50 * count):
@@ -91,7 +105,7 @@ def _ioi(template: str, words: Words, draw: _Draw, odd: bool) -> tuple[str, tupl
     giver, receiver = draw.two(words["names"])
     first, second = (giver, receiver) if odd else (receiver, giver)
     fields = _others(template, words, draw, ["names"])
-    text = template.format(first=first, second=second, giver=giver, **fields)
+    text = _fill(template, {**fields, "first": first, "second": second, "giver": giver})
     return text, (f" {receiver}", f" {giver}")
 
 
@@ -106,7 +120,8 @@ def _greater_than(
     year = draw.number(2, 98)
     later, earlier = draw.number(year + 1, 99), draw.number(1, year - 1)
     fields = _others(template, words, draw, ["century"])
-    text = template.format(century=draw.one(words["century"]), year=f"{year:02d}", **fields)
+    century = draw.one(words["century"])
+    text = _fill(template, {**fields, "century": century, "year": f"{year:02d}"})
     return text, (f"{later:02d}", f"{earlier:02d}")
 
 
@@ -120,7 +135,8 @@ def _agreement(template: str, words: Words, draw: _Draw, odd: bool) -> tuple[str
     subject, attractor = draw.two(words["nouns"])
     verb = draw.one(words["verbs"])
     fields = _others(template, words, draw, ["nouns", "verbs"])
-    text = template.format(subject=subject[plural], attractor=attractor[1 - plural], **fields)
+    nouns = {"subject": subject[plural], "attractor": attractor[1 - plural]}
+    text = _fill(template, {**fields, **nouns})
     return text, (f" {verb[plural]}", f" {verb[1 - plural]}")
 
 
@@ -128,7 +144,31 @@ def _pronouns(template: str, words: Words, draw: _Draw, odd: bool) -> tuple[str,
     """Gendered pronouns (after Mathwin et al. 2023): a first name, then "he" or "she"."""
     right, wrong = ("he", "she") if odd else ("she", "he")
     fields = _others(template, words, draw, ["he", "she"])
-    return template.format(name=draw.one(words[right]), **fields), (f" {right}", f" {wrong}")
+    text = _fill(template, {**fields, "name": draw.one(words[right])})
+    return text, (f" {right}", f" {wrong}")
+
+
+def _fill(template: str, fields: Mapping[str, str]) -> str:
+    return fill(template, fields, "a generator")
+
+
+def _check_words(kind: str, words: Words, pairs: Sequence[str], two: Sequence[str]) -> None:
+    """Refuse words of a wrong type, and lists of which two words are drawn with only one."""
+    for name, items in words.items():
+        if not isinstance(items, list) or not items:
+            raise InputError(f"words.{quoted(name)} is {quoted(items)}, expected a list of words")
+        for item in items:
+            pair = (
+                isinstance(item, list) and len(item) == 2 and all(isinstance(x, str) for x in item)
+            )
+            if not (pair if name in pairs else isinstance(item, str)):
+                wanted = "[singular, plural]" if name in pairs else "text"
+                raise InputError(f"words.{name} has {quoted(item)}, expected {wanted}")
+    for name in two:
+        if len(words[name]) < 2:
+            raise InputError(
+                f"words.{name} of generator {kind!r} has one entry, expected two or more"
+            )
 
 
 _Make = Callable[[str, Words, _Draw, bool], tuple[str, tuple[str, str]]]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.quoting import quoted
 from spex_mech.tasks.questions import Question
 from spex_mech.tasks.tables import TableRow
 from spex_mech.tasks.task import SPLITS, Split
@@ -45,7 +46,7 @@ def _rows(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     name = _text(row, "id") if values.get("id") is not None else name
     if "text" in values:
         return Question(name, {"text": _text(row, "text")}, (), 0, split)
-    passage = values.get("passage") or ""
+    passage = _text(row, "passage") if values.get("passage") else ""
     fields = {
         "passage": passage + "\n" if passage else "",
         "question": _text(row, "question"),
@@ -56,7 +57,8 @@ def _rows(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     choices = values.get("choices") or [
         values[x] for x in LETTERS if values.get(x) not in (None, "")
     ]
-    return _choice(row, name, fields, choices, _index(row, row["answer"], choices), options, split)
+    right = _index(row, row["answer"], _texts(row, choices))
+    return _choice(row, name, fields, choices, right, options, split)
 
 
 _OWN = {"id", "split", "passage", "question", "choices", "answer"}
@@ -67,17 +69,21 @@ def _mmlu(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     """The hub's question, choices and answer 0–3, or the archive's columns A to D and a letter."""
     choices = row["choices"] if "choices" in row.values else [row[x] for x in "ABCD"]
     answer = row["answer"]
-    right = _index(row, answer, choices)
+    right = _index(row, answer, _texts(row, choices))
     fields = {"question": _text(row, "question").strip()}
     return _choice(row, name, fields, choices, right, options)
 
 
 def _arc(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     choices = row["choices"]
-    labels, texts = list(choices["label"]), list(choices["text"])
+    if not isinstance(choices, dict) or not {"label", "text"} <= choices.keys():
+        raise InputError(f"{row.where} has choices {quoted(choices)}, expected label and text")
+    labels, texts = _texts(row, choices["label"]), _texts(row, choices["text"])
     answer = row["answerKey"]
     if answer not in labels or len(labels) != len(texts):
-        raise InputError(f"{row.where} has answerKey {answer!r}, expected one of {labels}")
+        raise InputError(
+            f"{row.where} has answerKey {quoted(answer)}, expected one of {quoted(labels)}"
+        )
     fields = {"question": _text(row, "question")}
     return _choice(row, _text(row, "id"), fields, texts, labels.index(answer), options)
 
@@ -85,7 +91,7 @@ def _arc(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
 def _hellaswag(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     context = f"{_text(row, 'ctx_a')} {_text(row, 'ctx_b').capitalize()}"
     fields = {"query": _without_brackets(f"{_text(row, 'activity_label')}: {context}")}
-    endings = [_without_brackets(x) for x in row["endings"]]
+    endings = [_without_brackets(x) for x in _texts(row, row["endings"])]
     return _choice(row, name, fields, endings, _number(row, row["label"], endings), options)
 
 
@@ -100,8 +106,8 @@ def _winogrande(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     sentence, answer = _text(row, "sentence"), row["answer"]
     if sentence.count("_") < 1 or answer not in ("1", "2"):
         raise InputError(
-            f"{row.where} has sentence {sentence!r} and answer {answer!r}; expected a blank '_' and "
-            "an answer '1' or '2'"
+            f"{row.where} has sentence {quoted(sentence)} and answer {quoted(answer)}; expected a blank "
+            "'_' and an answer '1' or '2'"
         )
     start, _, rest = sentence.partition("_")
     contexts = tuple(start + _text(row, column) for column in ("option1", "option2"))
@@ -127,8 +133,7 @@ def _choice(
     split: Split | None = None,
 ) -> Question:
     """A question whose template may name its choices by letter."""
-    if not isinstance(choices, (list, tuple)) or not all(isinstance(c, str) for c in choices):
-        raise InputError(f"{row.where} has choices {choices!r}, expected a list of texts")
+    _texts(row, choices)
     if options and len(choices) != len(options):
         raise InputError(
             f"{row.where} has {len(choices)} choices and answer {right!r}; expected {len(options)} "
@@ -138,10 +143,16 @@ def _choice(
     return Question(name, {**lettered, **fields}, options or tuple(choices), right, split)
 
 
+def _texts(row: TableRow, choices: Any) -> list[str]:
+    if not isinstance(choices, (list, tuple)) or not all(isinstance(c, str) for c in choices):
+        raise InputError(f"{row.where} has choices {quoted(choices)}, expected a list of texts")
+    return list(choices)
+
+
 def _text(row: TableRow, column: str) -> str:
     value = row[column]
     if not isinstance(value, str):
-        raise InputError(f"{row.where} has {column} {value!r}, expected text")
+        raise InputError(f"{row.where} has {column} {quoted(value)}, expected text")
     return value
 
 
@@ -158,7 +169,7 @@ def _number(row: TableRow, answer: Any, choices: Sequence[Any]) -> int:
     if text not in [str(i) for i in range(len(choices))]:
         letters = LETTERS[: len(choices)]
         raise InputError(
-            f"{row.where} has {len(choices)} choices and answer {answer!r}; expected an answer from 0 "
+            f"{row.where} has {len(choices)} choices and answer {quoted(answer)}; expected an answer from 0 "
             f"to {len(choices) - 1} or a letter from {letters[:1]} to {letters[-1:]}"
         )
     return int(text)
@@ -167,7 +178,7 @@ def _number(row: TableRow, answer: Any, choices: Sequence[Any]) -> int:
 def _split(row: TableRow) -> Split | None:
     split = row.values.get("split")
     if split is not None and split not in SPLITS:
-        raise InputError(f"{row.where} has split {split!r}; expected one of {list(SPLITS)}")
+        raise InputError(f"{row.where} has split {quoted(split)}; expected one of {list(SPLITS)}")
     return split
 
 

@@ -54,6 +54,12 @@ class Prompts:
         """Whether an example has one score per answer, rather than a single score."""
         return self.answers is not None or self.options is not None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the scores of one mask: (e, k), or (e,) where an example has a single score."""
+        columns = self.answers if self.options is None else self.options
+        return (len(self.ids),) if columns is None else (len(self.ids), columns.shape[1])
+
     def arrange(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Scores of rows (m, rows, ...) as scores of examples (m, e, ...); missing options get −1e30."""
         if self.options is None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.core.text_files import parse_json, read_text
 
 
 @dataclass(frozen=True)
@@ -57,35 +58,31 @@ def read_table(file: Path, columns: Sequence[str] | None = None) -> list[TableRo
 
 def _csv(file: Path, columns: Sequence[str] | None) -> Iterator[TableRow]:
     row = 0
-    with file.open(newline="", encoding="utf-8") as lines:
-        # Strict: a stray quote is an error, where the default swallows the rows after it.
-        reader = csv.reader(lines, strict=True)
-        try:
-            names = list(columns or next(reader, []))
-            for row, cells in enumerate(reader, 1):
-                where = f"{file.name}, row {row} (line {reader.line_num})"
-                if len(cells) != len(names):
-                    raise InputError(
-                        f"{where} has {len(cells)} columns, expected {len(names)}: "
-                        f"{', '.join(names)}; mend the row in {file}"
-                    )
-                yield TableRow(where, dict(zip(names, cells, strict=True)))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{file.name}, row {row + 1} (line {reader.line_num}) cannot be read: {error}; "
-                f"mend the row in {file} (UTF-8, quotes doubled inside quotes)"
-            ) from None
+    # Strict: a stray quote is an error, where the default swallows the rows after it.
+    reader = csv.reader(io.StringIO(read_text(file, exact=True), newline=""), strict=True)
+    try:
+        names = list(columns or next(reader, []))
+        for row, cells in enumerate(reader, 1):
+            where = f"{file.name}, row {row} (line {reader.line_num})"
+            if len(cells) != len(names):
+                raise InputError(
+                    f"{where} has {len(cells)} columns, expected {len(names)}: "
+                    f"{', '.join(names)}; mend the row in {file}"
+                )
+            yield TableRow(where, dict(zip(names, cells, strict=True)))
+    except csv.Error as error:
+        raise InputError(
+            f"{file.name}, row {row + 1} (line {reader.line_num}) cannot be read: {error}; "
+            f"mend the row in {file} (quotes doubled inside quotes)"
+        ) from None
 
 
 def _json_lines(file: Path, columns: Sequence[str] | None) -> Iterator[TableRow]:
-    for row, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    # Only these end a line: a text may hold the other characters that `splitlines` cuts at.
+    text = read_text(file).removesuffix("\n")
+    for row, line in enumerate(text.split("\n") if text else [], 1):
         where = f"{file.name}, row {row}"
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(
-                f"{where} is not JSON ({error}); expected one object per line"
-            ) from None
+        values = parse_json(line, where)
         if not isinstance(values, dict):
             raise InputError(f"{where} is not an object; expected one object per line")
         yield TableRow(where, values)

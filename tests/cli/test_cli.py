@@ -351,11 +351,11 @@ def test_explaining_stops_at_its_target_and_others_go_on_from_there(tmp_path):
         (["circuit", "{run}", "--questions", "1"], "circuit.questions 1; expected"),
         (["decode", "{run}/masks", "--out", "{run}"], "holds a run or a spectrum"),
         (["evaluate", "--set", "design.check=1", "--out", "new"], "design.check is 1, expected 0"),
-        (["run", "--set", "circuit.subsets=-1", "--out", "new"], "circuit.subsets is -1"),
+        (["run", "--set", "circuit.subsets=-1", "--out", "new"], "'circuit.subsets' is -1"),
         (["run", "--set", "design.keep_rate=often", "--out", "new"], "design.keep_rate is 'often'"),
         (
             ["run", "--set", "prune.keep=[1.5]", "--set", "prune.export=none", "--out", "new"],
-            "or shares",
+            "or a share of them",
         ),
         (["circuit", "{run}", "--set", "prune.keep=[3]"], "circuit can change circuit"),
         (["report", "nothing"], "'nothing' holds no run"),
@@ -489,7 +489,7 @@ def test_a_received_folder_with_a_link_in_it_is_refused(copy, tmp_path, where, c
 def test_only_a_command_that_stores_says_that_something_is_kept(
     arguments, kept, monkeypatch, capsys
 ):
-    def stopped():
+    def stopped(**options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sys.modules["spex_mech.cli.main"], "app", stopped)

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from spex_mech import cli
+from spex_mech.cli.explain import read_source
 from spex_mech.tasks.cards import load_card, task_names
 
 CARD = """
@@ -56,6 +57,11 @@ def test_a_folder_of_ones_own(ask, tmp_path):
     )
     code, out, _ = ask("tasks", str(tmp_path / "sub" / "mine"))
     assert code == 0 and "'test': 1" in out and out.endswith("Which?\n\n")
+
+
+def test_a_text_file_of_another_editor(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo")
+    assert read_source(f"@{tmp_path / 'a.txt'}") == "one\ntwo"
 
 
 def test_the_subjects_of_a_card(ask):

@@ -7,6 +7,9 @@ import pytest
 
 from spex_mech import designs
 from spex_mech.core.masks import all_masks, unique
+from spex_mech.core.spectrum import Spectrum
+from spex_mech.decoders.decode import decode
+from spex_mech.evaluation.evaluate import evaluate
 
 
 def distinct(design) -> int:
@@ -78,6 +81,18 @@ def test_masks_are_read_only_copies():
         (lambda: designs.biased(5, 7, keep_rate=1.0), "between 0 and 1"),
         (lambda: designs.biased(5, 7, keep_rate=[0.5, 0.4]), r"shape \(2,\)"),
         (lambda: designs.biased(5, 7, keep_rate=(0.9, 0.4)), r"expected \(low, high\)"),
+        (lambda: designs.biased(5, 7, keep_rate=(1.0, 1.0)), r"expected \(low, high\)"),
+        (lambda: designs.biased(5, 7, keep_rate=(0.0, 0.0)), r"expected \(low, high\)"),
+        (lambda: designs.biased(5, 7, keep_rate=(0.3, float("nan"))), r"from 0 to 1, low below"),
+        (lambda: designs.biased(5, 7, keep_rate=0.0), "between 0 and 1"),
+        (lambda: designs.biased(5, 7, keep_rate=float("nan")), "between 0 and 1"),
+        (lambda: designs.biased(5, 7, keep_rate=0.5, seed=-1), "seed is -1, expected 0 or more"),
+        (lambda: designs.uniform(5, 7, seed=-1), "seed is -1, expected 0 or more"),
+        (lambda: designs.spex(5, 32, seed=-1), "seed is -1, expected 0 or more"),
+        (
+            lambda: designs.biased(64, 10**9, keep_rate=0.5),
+            "1000000000 masks of 64 players does not fit in memory; at most 16777216",
+        ),
         (lambda: designs.stratified(5, 1), "use at least 2"),
         (lambda: designs.exhaustive(25), r"2\^25 masks"),
         (lambda: designs.MaskDesign(masks=np.ones((2, 2)), seed=0), "expected bool"),
@@ -90,3 +105,15 @@ def test_masks_are_read_only_copies():
 def test_bad_designs(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("keep_rate", [(0.3, 1.0), (0.0, 1.0), (0.0, 0.6)])
+def test_a_range_may_reach_0_and_1(keep_rate):
+    design = designs.biased(8, 200, keep_rate=keep_rate, seed=0)
+    assert design.keep_rates is not None and 0 < design.keep_rates[0] < 1
+    truth = Spectrum.from_supports([(), (0,), (1, 2)], [1.0, 0.5, -0.7], 8)
+    values = evaluate(truth, design).values
+    for method in ("walsh_gp", "lasso", "auto"):
+        spectrum = decode(design, values, method=method, seed=0)
+        assert spectrum[(1, 2)] == pytest.approx(-0.7, abs=0.1)
+        assert spectrum[(0,)] == pytest.approx(0.5, abs=0.1)

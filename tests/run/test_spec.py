@@ -62,8 +62,51 @@ def test_mistakes_in_files(tmp_path):
 
 def test_a_file_in_another_encoding(tmp_path):
     (tmp_path / "a.toml").write_bytes('task = "é"'.encode("latin-1"))
-    with pytest.raises(ValueError, match=r"cannot read spec .*a\.toml"):
+    with pytest.raises(ValueError, match=r"a\.toml is not UTF-8 text: byte 8 \(0xe9, in line 1\)"):
         read_spec(tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize("name", ["a.toml", "a.yaml"])
+def test_a_mark_at_the_start_of_a_file_is_no_part_of_it(tmp_path, name):
+    text = 'task = "é"\n' if name == "a.toml" else "task: é\n"
+    (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    assert read_spec(tmp_path / name).task == "é"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.toml", "task = " + "[" * 9999, "it is nested too deeply"),
+        ("a.yaml", "task: " + "[" * 9999 + "]" * 9999, "it is nested too deeply"),
+        ("a.toml", "[design]\nbudget = " + "9" * 5000, "it is not TOML"),
+        ("a.yaml", "task: 2020-13-45", "it is not YAML: month must be"),
+        ("a.toml", "#" * (1 << 21), "has 2097152 bytes, expected at most 1048576"),
+    ],
+)
+def test_files_that_parsers_choke_on(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_spec(tmp_path / name)
+    assert len(str(caught.value)) < 400 + len(str(tmp_path))
+
+
+def test_a_few_lines_of_yaml_cannot_stand_for_billions_of_values(tmp_path):
+    lines = ["a: &l0 [x, x, x, x, x, x, x, x, x]"]
+    for i in range(1, 10):
+        lines.append(f"b{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]")
+    (tmp_path / "a.yaml").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=r"it has 81 aliases .*, expected at most 20"):
+        read_spec(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text("\n".join([lines[0], *lines[1:3], "task: *l2"]))
+    with pytest.raises(ValueError, match=r"'(task|a)'") as caught:
+        read_spec(tmp_path / "a.yaml")
+    assert len(str(caught.value)) < 400
+
+
+def test_a_setting_is_one_value():
+    assert read_spec(None, ["model=a\nb"]).model == "a\nb"
+    with pytest.raises(ValueError, match=r"'design\.budget' is \"3\\ntask"):
+        read_spec(None, ["design.budget=3\ntask = 'x'"])
 
 
 def test_settings_through_a_value_that_is_no_section(tmp_path):

@@ -268,3 +268,11 @@ def test_real_subjects_in_both_layouts(subject):
     hub = sm.load_task(f"mmlu/{subject}", data=SHARED / "hf", shots=5)
     assert archive == hub
     assert len(hub.examples) == {US: 204, EU: 165}[subject]
+
+
+def test_a_mark_at_the_start_of_a_file_is_no_part_of_the_first_prompt(tmp_path):
+    folder = write_archive(tmp_path, {"test": QUESTIONS})
+    before = sm.load_task(f"mmlu/{US}", data=folder)
+    file = folder / "test" / f"{US}_test.csv"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert sm.load_task(f"mmlu/{US}", data=folder) == before

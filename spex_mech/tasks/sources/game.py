@@ -7,7 +7,7 @@ from spex_mech.tasks.sources.source import EVERY_CARD, Source
 SOURCE = Source(
     "game",
     "players",
-    {**EVERY_CARD, "players": int, "sets": int, "degrees": list},
+    {**EVERY_CARD, "players": int, "sets": int, "degrees": list[int]},
     {"hierarchy": bool, "seed": int},
     None,
 )

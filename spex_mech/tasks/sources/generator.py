@@ -24,7 +24,14 @@ def pools(card: TaskCard, member: str, request: TaskRequest) -> list[Pool]:
 SOURCE = Source(
     "generator",
     "generator",
-    {**EVERY_CARD, "metric": str, "generator": str, "templates": list, "count": int, "words": dict},
+    {
+        **EVERY_CARD,
+        "metric": str,
+        "generator": str,
+        "templates": list[str],
+        "count": int,
+        "words": dict,
+    },
     {"form": str, "seed": int},
     pools,
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from spex_mech.core.errors import InputError
+from spex_mech.core.quoting import quoted
 from spex_mech.tasks.hub import Dataset
 from spex_mech.tasks.layouts import read_questions
 from spex_mech.tasks.questions import Pool
@@ -24,7 +27,7 @@ def pools(card: TaskCard, member: str, request: TaskRequest) -> list[Pool]:
     parts, search = [values["part"]], None
     if request.cut == "published":
         refuse(card, cut="published" not in values)
-        parts, search = values["published"]["parts"], values["published"]["search"]
+        parts, search = _published(values["published"])
     shots_from = values.get("shots_from")
     refuse(card, shots=request.shots and shots_from is None)
     if request.shots and shots_from in parts:
@@ -49,10 +52,28 @@ def pools(card: TaskCard, member: str, request: TaskRequest) -> list[Pool]:
     ]
 
 
+def _published(values: dict[str, Any]) -> tuple[list[str], int]:
+    """The parts and the number of search questions of a published cut."""
+    parts, search = values.get("parts"), values.get("search")
+    texts = isinstance(parts, list) and all(isinstance(part, str) for part in parts)
+    if not texts or not parts or type(search) is not int or search < 1:
+        raise InputError(
+            f'a card\'s published is {quoted(values)}, expected parts = ["..."] and search = a number of '
+            "questions"
+        )
+    return parts, search
+
+
 SOURCE = Source(
     "hub",
     "hub",
     {**QUESTIONS, "hub": str, "revision": str, "layout": str, "part": str},
-    {**OPTIONAL, "config": str, "shots_from": str, "published": dict, "groups": dict},
+    {
+        **OPTIONAL,
+        "config": str,
+        "shots_from": str,
+        "published": dict,
+        "groups": dict[str, list[str]],
+    },
     pools,
 )

@@ -10,9 +10,9 @@ from typing import Any
 from spex_mech.core.errors import InputError
 from spex_mech.tasks.questions import Pool
 
-EVERY_CARD: Mapping[str, type] = {"version": int, "description": str}
-QUESTIONS: Mapping[str, type] = {**EVERY_CARD, "template": str, "metric": str}
-OPTIONAL: Mapping[str, type] = {"form": str, "intro": str, "options": list}
+EVERY_CARD: Mapping[str, Any] = {"version": int, "description": str}
+QUESTIONS: Mapping[str, Any] = {**EVERY_CARD, "template": str, "metric": str}
+OPTIONAL: Mapping[str, Any] = {"form": str, "intro": str, "options": list[str]}
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,15 @@ class Source:
     Attributes:
         name: the card's ``kind``.
         sign: the key that only cards of this source have.
-        required: keys that must be there, with their types.
+        required: keys that must be there, with their types, such as ``str`` or ``list[str]``.
         optional: keys that may be there.
         pools: (card, group or subject, request) to pools of questions; None where there are no questions.
     """
 
     name: str
     sign: str
-    required: Mapping[str, type]
-    optional: Mapping[str, type]
+    required: Mapping[str, Any]
+    optional: Mapping[str, Any]
     pools: Callable[[TaskCard, str, TaskRequest], list[Pool]] | None
 
 

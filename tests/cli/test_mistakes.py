@@ -1,0 +1,63 @@
+"""How mistakes on a command line end: one short message, nothing that a terminal would obey."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from spex_mech import cli
+from spex_mech.cli.options import MOST_SEED
+from spex_mech.run import spec_values
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--devices", "foo"], "'foo' is no GPU; write their numbers, as in '0 1'"),
+        (["run", "--devices", "0,-1"], "'-1' is no GPU"),
+        (["run", "--executor", "ray", "--cpus", "nan"], "'--cpus'"),
+        (["run", "--executor", "ray", "--gpus", "inf"], "inf is not a finite number"),
+        (["run", "--workers", "9" * 9], "less than or equal to 4096"),
+        (["prune", "x", "--parameters", "nan"], "nan is not a finite number"),
+        (["explain", "--target-r2", "inf"], "inf is not a finite number"),
+        *(
+            ([*command.split(), "--seed", seed], "'--seed'")
+            for command in ("decode x", "prune x", "circuit x", "explain", "explain text --text a")
+            for seed in ("-1", str(MOST_SEED + 1))
+        ),
+        (["decode", "x", "--questions", "0-99999999999"], "positions below 10 million"),
+        (["decode", "x", "--questions", "²"], "positions below 10 million"),
+        (["tasks", "embedded/people", "--shots", "-1"], "'--shots'"),
+        (["plan", "--set", "prune.errors=-1.0"], "'prune.errors' is -1.0"),
+        (["tasks", "a\x1b[31mb"], r"unknown task 'a\x1b[31mb'"),
+        (["tasks", "a\0b"], "without null characters"),
+        (["tasks", "a\udcff"], "is not UTF-8 text"),
+        (["report", "x" * 5000], "File name too long"),
+        (["plan", "--workers", "x" * 5000], "see spex-mech plan --help"),
+        (["report", "a\x1b[31mb"], r"a\x1b[31mb"),
+    ],
+)
+def test_one_short_message(monkeypatch, capsys, arguments, message):
+    monkeypatch.setattr(sys, "argv", ["spex-mech", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    err = capsys.readouterr().err
+    assert stop.value.code == 2 and message in err
+    assert err.startswith("spex-mech: ") and len(err) < 630 and "\x1b" not in err
+
+
+def test_stopping_says_what_is_kept(monkeypatch, capsys):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spex_mech.tasks.cards.cards", stop)
+    monkeypatch.setattr(sys, "argv", ["spex-mech", "tasks"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 130
+    assert "finished ablations are kept" in capsys.readouterr().err
+
+
+def test_seeds_of_options_are_those_of_a_spec():
+    assert MOST_SEED == spec_values.MOST_SEED
