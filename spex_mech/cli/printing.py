@@ -74,7 +74,9 @@ def print_size_choice(folder: RunFolder) -> None:
     """Print each size's loss on validation questions and the size chosen; nothing where none was chosen."""
     if not folder.has("size.json"):
         return
-    choice = folder.load("size.json")
+    from spex_mech.run.records import size_from_json
+
+    choice = folder.read("size.json", size_from_json)
     typer.echo(f"loss on {choice['full']['n']} validation questions, in {choice['metric']}:")
     for row in choice["sizes"]:
         loss = row["full minus this"]

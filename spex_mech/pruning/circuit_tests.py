@@ -134,8 +134,8 @@ def _decisive_part(
     fewer = kept.copy()
     fewer[:, player] = False
     effects = np.abs(terms(kept) - terms(fewer))
-    # Parts without a term of the player's have equal effects up to rounding; of those the first is taken.
-    return parts[np.argmax(effects >= effects.max() * (1 - 1e-9))]
+    # Parts that differ only by players without a term with this one have equal effects up to rounding.
+    return parts[np.flatnonzero(effects >= effects.max() * (1 - 1e-9))[-1]]
 
 
 def random_parts(

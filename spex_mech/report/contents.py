@@ -24,8 +24,9 @@ from spex_mech.run.records import (
     ScoreTable,
     held_out_from_json,
     interactions_from_json,
-    kept_from_json,
+    kept_sets_from_json,
     scores_from_json,
+    size_from_json,
     spectrum_from_json,
 )
 from spex_mech.run.scores import score_folder
@@ -122,8 +123,8 @@ def read_contents(folder: RunFolder, metrics: Sequence[str] | None = None) -> Co
         settings={} if spectrum is None else folder.load("spectrum.json").get("settings", {}),
         interactions=read("interactions.json", interactions_from_json),
         held_out=read("check.json", lambda content, _: held_out_from_json(content)),
-        kept=read("kept.json", lambda rows, p: [kept_from_json(row, p) for row in rows]) or [],
-        size=folder.load("size.json") if folder.has("size.json") else None,
+        kept=read("kept.json", kept_sets_from_json) or [],
+        size=read("size.json", lambda content, _: size_from_json(content)),
         scores=scores,
         circuit=read("circuit.json", circuit_from_json),
         exported=(folder.path / "pruned") if (folder.path / "pruned").is_dir() else None,

@@ -24,6 +24,8 @@ from spex_mech.run.folder import RunFolder
 from spex_mech.run.records import HeldOut, held_out_to_json, interactions_to_json, spectrum_to_json
 from spex_mech.run.spec import DecodeSpec, InteractionsSpec
 
+_MOST_DIGITS = 7  # of a question's position; a longer range would take gigabytes
+
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
@@ -179,12 +181,16 @@ def _values(stored: StoredRun, design: MaskDesign, folder: RunFolder) -> np.ndar
     return values[rows]
 
 
+def _is_position(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+
+
 def _positions(text: str) -> np.ndarray:
     """Positions written as in ``0-29,40``."""
     positions: list[int] = []
     for piece in text.split(","):
         first, dash, last = piece.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        if not _is_position(first) or (dash and not _is_position(last)):
             raise InputError(
                 f"cannot read questions {text!r}; write positions from 0, as in '0-29,40'"
             )

@@ -14,7 +14,7 @@ from spex_mech.pruning.prune import OURS, Pruned, size_of
 from spex_mech.pruning.size import SizeChoice, choose_size
 from spex_mech.run.decode import Decoded
 from spex_mech.run.folder import RunFolder
-from spex_mech.run.records import kept_from_json
+from spex_mech.run.records import kept_sets_from_json
 from spex_mech.run.setup import Setup, limits_of
 
 
@@ -68,7 +68,7 @@ def kept_of(folder: RunFolder, players: PlayerSet, keep: int | None = None) -> P
         MissingFileError: nothing was pruned.
         InputError: a size that was not pruned to.
     """
-    every = folder.read("kept.json", lambda rows: [kept_from_json(row, players) for row in rows])
+    every = folder.read("kept.json", lambda rows: kept_sets_from_json(rows, players))
     ours = {kept.keep: kept for kept in every if kept.method == OURS}
     wanted = keep if keep is not None else exported_size(folder, players.n)
     if wanted is None and ours:

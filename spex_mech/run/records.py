@@ -155,6 +155,41 @@ def kept_to_json(kept: Pruned, players: PlayerSet) -> dict[str, Any]:
     }
 
 
+def kept_sets_from_json(content: Any, players: PlayerSet) -> list[Pruned]:
+    """Kept sets, one or more.
+
+    Raises:
+        InputError: not a list of kept sets, or a player that is not among ``players``.
+    """
+    if not isinstance(content, list) or not content:
+        raise InputError("expected a list of kept sets")
+    return [kept_from_json(row, players) for row in content]
+
+
+def size_from_json(content: Any) -> dict[str, Any]:
+    """How the exported size was chosen, checked; see `size_to_json`."""
+    return {
+        "keep": int(content["keep"]),
+        "metric": str(content["metric"]),
+        "full": _estimate(content["full"]),
+        "sizes": [
+            {
+                "keep": int(row["keep"]),
+                "full minus this": _estimate(row["full minus this"]),
+                "standard error": float(row["standard error"]),
+                "passed": bool(row["passed"]),
+            }
+            for row in content["sizes"]
+        ],
+    }
+
+
+def _estimate(content: Any) -> dict[str, float]:
+    """The fields of an estimate, all of them numbers."""
+    fields = vars(Estimate(**content))
+    return {name: type(number)(float(number)) for name, number in fields.items()}
+
+
 def kept_from_json(content: Any, players: PlayerSet) -> Pruned:
     """Undo `kept_to_json`.
 

@@ -13,7 +13,7 @@ from spex_mech.core.significance import mcnemar
 from spex_mech.evaluation.stored_run import StoredRun, open_run
 from spex_mech.pruning.prune import OURS, Pruned
 from spex_mech.run.folder import RunFolder
-from spex_mech.run.records import ScoredSet, ScoreTable, kept_from_json, scores_from_json
+from spex_mech.run.records import ScoredSet, ScoreTable, kept_sets_from_json, scores_from_json
 from spex_mech.tasks.metrics import metric_for
 from spex_mech.tasks.noise import accuracy_noise
 
@@ -34,7 +34,7 @@ def score_folder(folder: RunFolder, metrics: Sequence[str] | None = None) -> Sco
     """
     stored = open_run(folder.test)
     players = stored.players
-    kept = folder.read("kept.json", lambda rows: [kept_from_json(row, players) for row in rows])
+    kept = folder.read("kept.json", lambda rows: kept_sets_from_json(rows, players))
     masks = np.stack([np.ones(stored.players.n, dtype=bool), *[k.mask for k in kept]])
     names = list(dict.fromkeys(metrics)) if metrics else _default(stored, folder)
     tables = {name: stored.with_metric(name).per_example(masks) for name in names}

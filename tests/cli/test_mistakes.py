@@ -51,8 +51,8 @@ def test_stopping_says_what_is_kept(monkeypatch, capsys):
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("spex_mech.tasks.cards.cards", stop)
-    monkeypatch.setattr(sys, "argv", ["spex-mech", "tasks"])
+    monkeypatch.setattr("spex_mech.run.spec.read_spec", stop)
+    monkeypatch.setattr(sys, "argv", ["spex-mech", "evaluate"])
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     assert stopped.value.code == 130

@@ -14,6 +14,7 @@ from spex_mech.core.masks import all_masks
 from spex_mech.core.players import ModelShape, select_players
 from spex_mech.pruning.circuit import circuit
 from spex_mech.pruning.circuit_files import circuit_from_json, circuit_to_graphml, circuit_to_json
+from spex_mech.pruning.circuit_tests import _decisive_part
 from spex_mech.report import plots
 
 
@@ -276,3 +277,21 @@ def test_all_parts_of_a_small_set_are_taken():
     found = circuit(game, keep(3, 0, 1, 2), subsets=50, seed=0)
     names = {k.names for k in found.knock_outs}
     assert names == {c for k in (1, 2, 3) for c in combinations(("p0", "p1", "p2"), k)}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_does_not_choose_the_second_test(seed):
+    """Players without a term in common with the one that is tested may be in the part or not."""
+    rng = np.random.default_rng(0)
+    supports = [(0,), (1,), (2,), (0, 1), (1, 2, 3), (4,), (5, 6)]
+    exact = sm.Spectrum.from_supports(supports, rng.normal(size=7), n=8)
+    noise = 1 + 1e-12 * np.random.default_rng(seed).normal(size=7)
+    values = [c * e for (_, c), e in zip(exact.top(7), noise, strict=True)]
+    shaken = sm.Spectrum.from_supports([s for s, _ in exact.top(7)], values, n=8)
+    mask = np.ones(8, dtype=bool)
+    for player in range(8):
+        chosen = [
+            _decisive_part(spectrum, mask, player, np.random.default_rng(1))
+            for spectrum in (exact, shaken)
+        ]
+        np.testing.assert_array_equal(*chosen)

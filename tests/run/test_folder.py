@@ -6,6 +6,7 @@ import pytest
 
 import spex_mech as sm
 from spex_mech.run.folder import changed, claim, open_folder, save_spec, write_file
+from spex_mech.run.records import kept_sets_from_json, size_from_json
 from spex_mech.run.spec import RunSpec, with_settings
 
 
@@ -94,3 +95,23 @@ def test_what_is_missing_or_strange_is_said(tmp_path):
         folder.read("kept.json", lambda content: content["b"])
     with pytest.raises(FileNotFoundError, match="holds no run"):
         open_folder(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "3", "{", '{"a": "b"}', "[" * 100_000])
+def test_seconds_that_are_damaged_count_as_none(tmp_path, content):
+    folder = claim(tmp_path / "run", RunSpec())
+    (folder.path / "seconds.json").write_text(content)
+    with folder.timed("evaluate"):
+        pass
+    assert set(folder.load("seconds.json")) == {"evaluate"}
+
+
+@pytest.mark.parametrize("content", [3, None, [], {}, {"keep": 8}, {"a": float("nan")}])
+@pytest.mark.parametrize("name", ["size.json", "kept.json"])
+def test_files_of_pruning_that_hold_something_else_are_named(tmp_path, name, content):
+    folder = claim(tmp_path / "run", RunSpec())
+    folder.save(name, content)
+    players = sm.PlayerSet.from_names("abc")
+    parse = {"size.json": size_from_json, "kept.json": lambda c: kept_sets_from_json(c, players)}
+    with pytest.raises(sm.InputError, match=rf"{name} is not what this version writes"):
+        folder.read(name, parse[name])
