@@ -12,11 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from spex_mech.decoders.samples import Samples
 
 _LATENT_RANGE = 4.0
+_ROUNDING = 1e-9  # of the range of the values: what is closer counts as equal
 _PENALTY = 1e-3  # on the link's coefficients, for each mask
 _OVERSHOOT = 0.5  # standard deviations by which a prediction may leave the range of the values
 _MARGIN = 0.05  # of the range of the values, to where the logistic function saturates
@@ -27,10 +28,20 @@ def rank_gaussian(data: Samples) -> Samples:
     """Replace values by the normal quantiles of their ranks; equal values keep equal latents."""
     from scipy.special import ndtri
 
-    levels, inverse = np.unique(data.values, return_inverse=True)
-    mass = np.bincount(inverse, weights=data.counts, minlength=len(levels))
+    inverse = levels_of(data.values)
+    mass = np.bincount(inverse, weights=data.counts)
     middle = (np.cumsum(mass) - 0.5 * mass) / mass.sum()
     return Samples(data.masks, ndtri(middle)[inverse], data.counts)
+
+
+def levels_of(values: Float64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+    """The level of each value (m,), from 0 for the smallest; values that differ by rounding share one."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    apart = np.diff(ordered) > _ROUNDING * (ordered[-1] - ordered[0])
+    levels = np.empty(len(values), dtype=np.int64)
+    levels[order] = np.concatenate([[0], np.cumsum(apart)])
+    return levels
 
 
 def logistic(data: Samples) -> Samples:

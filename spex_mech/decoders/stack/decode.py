@@ -15,7 +15,7 @@ from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
 from spex_mech.decoders.gp.decode import product_rates
 from spex_mech.decoders.gp.readout import Readout
-from spex_mech.decoders.gp.warp import logistic, rank_gaussian
+from spex_mech.decoders.gp.warp import levels_of, logistic, rank_gaussian
 from spex_mech.decoders.samples import Samples
 from spex_mech.decoders.stack.gp import Process
 from spex_mech.decoders.stack.members import Fitted, Lasso, Member, Trees
@@ -128,7 +128,7 @@ def default_members(data: Samples, *, nthread: int = 1) -> tuple[Member, ...]:
     m, n = data.masks.shape
     most_masks, most_players = _ALL_PROCESSES
     affordable, many = m <= most_masks and n <= most_players, n > most_players
-    levels = len(np.unique(data.values[: 100 * _LEVELS])) >= _LEVELS
+    levels = levels_of(data.values[: 100 * _LEVELS]).max() + 1 >= _LEVELS
     members: list[Member] = [Process("gp", 0.5 if affordable else 2.0)]
     if affordable or many:
         members.append(Process("tied", 32.0 if many else 8.0))
