@@ -69,7 +69,7 @@ def die_at_step(which: int) -> None:
         return step
 
     os.fsync = counted(os.fsync)
-    Path.replace = counted(Path.replace)
+    os.replace = counted(os.replace)
     Path.mkdir = counted(Path.mkdir)
 
 
