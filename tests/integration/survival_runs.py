@@ -26,7 +26,9 @@ WEIGHTS = np.random.default_rng(1).normal(size=16)
 
 
 class Slow:
-    """Sums of weights, some time a mask; writes down every mask that it is asked."""
+    """Sums of weights, some time per mask; writes down every mask that it is asked."""
+
+    fingerprint = "sums of weights"
 
     def __init__(self, log: Path, seconds: float) -> None:
         self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
