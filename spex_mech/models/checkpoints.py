@@ -51,7 +51,7 @@ def read_config(path: str, *, trust_remote_code: bool = False, **options: Any) -
     with reading("config", path):
         values, _ = PreTrainedConfig.get_config_dict(path, **options)
         check_settings(values, path)
-        compact = None if trust_remote_code else compact_class(path, **options)
+        compact = compact_class(path, trust_remote_code=trust_remote_code, **options)
         config_class = AutoConfig if compact is None else compact.config_class
         return config_class.from_pretrained(path, trust_remote_code=trust_remote_code, **options)
 

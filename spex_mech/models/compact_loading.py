@@ -12,13 +12,16 @@ from spex_mech.core.errors import InputError
 _MARK = "compact_"
 
 
-def compact_class(path: str | Path, **hub_options: Any) -> Any | None:
+def compact_class(
+    path: str | Path, *, trust_remote_code: bool = False, **hub_options: Any
+) -> Any | None:
     """This package's class for a checkpoint; None where the checkpoint is not a compact one.
 
-    Only ``config.json`` is read.
+    Only ``config.json`` is read. A kind that this version knows is never loaded with the folder's file.
 
     Args:
         path: a local folder or a hub id.
+        trust_remote_code: leave a kind that this version does not know to the folder's file: None.
         hub_options: passed on to Transformers, such as ``revision``.
 
     Raises:
@@ -31,6 +34,8 @@ def compact_class(path: str | Path, **hub_options: Any) -> Any | None:
     from spex_mech.models.modeling_compact import FAMILIES
 
     classes = {cls.config_class.model_type: cls for cls in FAMILIES.values()}
+    if kind not in classes and trust_remote_code:
+        return None
     if kind not in classes:
         raise InputError(
             f"{str(path)!r} is a compact checkpoint of kind {kind!r}; this version of spex_mech "

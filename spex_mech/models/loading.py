@@ -33,8 +33,8 @@ def load_model(
 ) -> Model:
     """Load a decoder-only model.
 
-    A compact checkpoint that `export` wrote is loaded with this package's own class; the modelling
-    file in its folder runs only with ``trust_remote_code=True``.
+    A compact checkpoint that `export` wrote is loaded with this package's own class, never with the
+    modelling file in its folder.
 
     Args:
         source: ``"embedded"`` for the model in the package, a local folder, a hub id, or a Hugging

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -84,8 +85,19 @@ def test_the_folders_code_runs_only_when_trusted(tiny, tmp_path, remote):
     assert (tmp_path / "again" / "modeling_compact.py").is_file()
 
     code.write_text("raise RuntimeError('the folder was run')\n")
-    ours(folder)
-    with pytest.raises(RuntimeError, match="the folder was run"):
+    for trust_remote_code in (False, True):
+        assert (
+            type(ours(folder, trust_remote_code=trust_remote_code)).__module__
+            == modeling_compact.__name__
+        )
+    config = json.loads((folder / "config.json").read_text())
+    newer = {**config, "model_type": "compact_newer"}
+    (folder / "config.json").write_text(json.dumps(newer))
+    with pytest.raises(
+        ValueError, match="of kind 'compact_newer'; this version of spex_mech loads"
+    ):
+        ours(folder)
+    with pytest.raises(RuntimeError, match="the folder was run"):  # which the user asks for
         ours(folder, trust_remote_code=True)
 
 

@@ -335,8 +335,7 @@ def test_a_compact_checkpoint_is_loaded_without_its_code(copy):
     wanted = torch.tensor(expected["logits"])
     torch.testing.assert_close(logits, wanted, rtol=0, atol=1e-5)
     assert wanted.std() > 0.1
-    with pytest.raises(RuntimeError, match="the folder was run"):
-        sm.load_model(str(folder), trust_remote_code=True)
+    sm.load_model(str(folder), trust_remote_code=True)  # of a kind that is known, all the same
 
 
 def _both(folder: Path) -> tuple[Path, Path]:
