@@ -60,7 +60,8 @@ def main() -> None:
         _end(str(error), 2)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _end(f"{where}{error.strerror or error}{_kept(arguments)}", 2)
+        remedy = "; check that path" if where else ""
+        _end(f"{where}{error.strerror or error}{remedy}{_kept(arguments)}", 2)
     except MemoryError:
         _end(f"too little memory; ask for fewer masks, players or examples{_kept(arguments)}", 2)
     except RecursionError:

@@ -83,7 +83,7 @@ def parse_json(text: str, where: str) -> Any:
             "remove it"
         ) from None
     except ValueError as error:
-        raise InputError(f"{where} is not JSON ({quoted(error)})") from None
+        raise InputError(f"{where} is not JSON ({quoted(error)}); correct it") from None
     except RecursionError:
         raise InputError(_nested(where)) from None
     return content
@@ -108,7 +108,7 @@ def parse_yaml(text: str, where: str) -> Any:
     except InputError:
         raise
     except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{where} is not YAML: {quoted(error)}") from None
+        raise InputError(f"{where} is not YAML ({quoted(error)}); correct it") from None
     except RecursionError:
         raise InputError(_nested(where)) from None
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import gcd, prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.core.errors import InputError
+from spex_mech.models.broken import reading
+from spex_mech.models.loaded import check_loaded, without_report
 
-_GROUP = 8  # channels a group, where they divide
+_GROUP = 8  # channels per group, where they divide
 
 
 def multilayer(shape: Sequence[int], classes: int, hidden: Sequence[int] = (32,)) -> nn.Module:
@@ -79,7 +82,8 @@ def hugging_face_resnet(
         batch_norm: keep batch normalisation; models are then trained one at a time.
 
     Raises:
-        MissingFileError: the checkpoint is not there.
+        MissingFileError: the checkpoint is not there, or has no weights in safetensors.
+        InputError: a checkpoint that lacks weights other than the head's, or cannot be read.
     """
     from transformers import ResNetConfig, ResNetForImageClassification
 
@@ -94,16 +98,28 @@ def hugging_face_resnet(
         )
         model: nn.Module = ResNetForImageClassification(config)
     else:
-        try:
-            model = ResNetForImageClassification.from_pretrained(
-                name, num_labels=classes, ignore_mismatched_sizes=True
+        with without_report(), reading("weights", name):
+            loaded: Any = ResNetForImageClassification.from_pretrained(
+                name,
+                num_labels=classes,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                use_safetensors=True,
             )
-        except OSError as error:
-            raise MissingFileError(
-                f"cannot load {name!r}: {error}; give a hub id that can be reached or a folder with "
-                "config.json and model.safetensors"
-            ) from error
+        model, info = loaded
+        check_loaded(model, _without_head(info), name)
     return model if batch_norm else group_norms(model)
+
+
+def _without_head(info: dict[str, Any]) -> dict[str, Any]:
+    """What loading told of all weights but those of the head, which is a new one."""
+    of_head = lambda key: key.startswith("classifier.")  # noqa: E731
+    return {
+        **info,
+        "missing_keys": [key for key in info["missing_keys"] if not of_head(key)],
+        "unexpected_keys": [key for key in info["unexpected_keys"] if not of_head(key)],
+        "mismatched_keys": [entry for entry in info["mismatched_keys"] if not of_head(entry[0])],
+    }
 
 
 def text_classifier(
