@@ -7,18 +7,15 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from statistics import median
+from math import inf
 from typing import Protocol, TypeAlias
 
 from spex_mech.core.errors import InputError
 from spex_mech.evaluation.executors.executor import Batch, Chunk, ScoredBatch, chunk_of
+from spex_mech.evaluation.executors.pace import Pace
 
 _DEATHS = 3  # after which a batch, or the start of a worker, is given up
 _WAIT = 1.0
-_LEAST_SECONDS, _MOST_SECONDS = 2.0, 60.0
-_SHARE = 0.02  # of the time spent so far, which a chunk in flight may cost
-_WAITING = 0.01  # of the time, for which evaluating may stand still while a chunk is stored
-_CHUNKS_PER_SECOND = 4  # that the one writer is asked to take
 
 
 @dataclass(frozen=True)
@@ -78,6 +75,10 @@ class Workers(Protocol):
         """What has happened, as soon as anything has."""
         ...
 
+    def kill(self, worker: int) -> None:
+        """Kill a worker, whatever it does or does not do; no event comes from it any more."""
+        ...
+
     def close(self) -> None:
         """End all workers."""
         ...
@@ -90,6 +91,7 @@ class _Assignment:
     chunk: list[int]
     done: dict[int, ScoredBatch] = field(default_factory=dict)
     seconds: float = 0.0
+    waited: float = 0.0  # for the batch that it is at
 
 
 @dataclass
@@ -119,7 +121,26 @@ class _State:
         return left, [chunk_of(finished, self.batches, [task.done[i] for i in positions])]
 
 
-def dispatch(workers: Workers, batches: Sequence[Batch], key: Mapping[str, str]) -> Iterator[Chunk]:
+def check_batch_seconds(seconds: float | None) -> None:
+    """Refuse a time limit that is none.
+
+    Raises:
+        InputError: a limit that is not a positive number.
+    """
+    if seconds is None:
+        return
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < inf:
+        raise InputError(
+            f"batch_seconds is {seconds!r}, expected a number of seconds above 0, or None for no limit"
+        )
+
+
+def dispatch(
+    workers: Workers,
+    batches: Sequence[Batch],
+    key: Mapping[str, str],
+    batch_seconds: float | None = None,
+) -> Iterator[Chunk]:
     """Have workers evaluate batches; what a dead worker did not finish goes to another.
 
     Each worker has one chunk of batches, and gets the next one when all of them are done: what is
@@ -131,10 +152,13 @@ def dispatch(workers: Workers, batches: Sequence[Batch], key: Mapping[str, str])
         workers: the workers; closed in the end, whatever happens.
         batches: what to evaluate.
         key: what decides the answers; every worker's game must have the same.
+        batch_seconds: after which a worker that has not finished its batch is killed, like one that
+            died; None for no limit. Only the time counts for which this process waits for workers, so
+            that one which was itself stopped, or was storing, kills nobody.
 
     Raises:
-        InputError: workers with another key; batches that killed three workers; workers that do not
-            start.
+        InputError: workers with another key; batches on which three workers died or hung; workers that do
+            not start.
     """
     state, pace = _State(batches, deque(range(len(batches)))), Pace()
     with closing(workers):
@@ -143,12 +167,19 @@ def dispatch(workers: Workers, batches: Sequence[Batch], key: Mapping[str, str])
             for _ in range(missing):
                 state.starting.add(workers.start())
             _assign(workers, state, pace)
+            asked = time.monotonic()
             try:
-                events = workers.wait(_WAIT)
+                events = workers.wait(_patience(state, batch_seconds))
             except KeyboardInterrupt:
                 yield from _finished(workers, state, key, pace)
                 raise
+            for task in state.working.values():
+                task.waited += min(time.monotonic() - asked, 2 * _WAIT)
             chunks, error = _handle(events, state, key, pace)
+            if error is None and batch_seconds is not None:
+                overdue = _kill_overdue(workers, state, batch_seconds)
+                more, error = _handle(overdue, state, key, pace)
+                chunks += more
             if error is None:
                 _assign(workers, state, pace)  # before the caller writes, so that no worker waits
             yield from chunks
@@ -186,11 +217,29 @@ def _handle(
             task = state.working[event.worker]
             task.done[event.position] = event.scored
             task.seconds += event.seconds
+            task.waited = 0.0
             if len(task.done) == len(task.chunk):
                 chunks += state.finish(event.worker)[1]
                 state.idle.append(event.worker)
                 pace.took(len(task.chunk), task.seconds, state.workers)
     return chunks, next((error for error in errors if error is not None), None)
+
+
+def _patience(state: _State, batch_seconds: float | None) -> float:
+    """For how long to wait at once."""
+    if batch_seconds is None:
+        return _WAIT
+    left = (batch_seconds - task.waited for task in state.working.values())
+    return max(0.01, min(_WAIT, *left)) if state.working else _WAIT
+
+
+def _kill_overdue(workers: Workers, state: _State, batch_seconds: float) -> list[Event]:
+    """Kill the workers that are at a batch for too long."""
+    overdue = [w for w, task in state.working.items() if task.waited >= batch_seconds]
+    for worker in overdue:
+        workers.kill(worker)
+    reason = f"had not finished after {batch_seconds:g} seconds (batch_seconds) and was killed"
+    return [Died(worker, f"it {reason}") for worker in overdue]
 
 
 def _finished(
@@ -229,40 +278,11 @@ def _died(state: _State, event: Died) -> tuple[list[Chunk], InputError | None]:
     state.waiting.extendleft(reversed(left))
     state.deaths.update(left[:1])
     if left and state.deaths[left[0]] >= _DEATHS:
+        masks = state.batches[left[0]]
         return chunks, InputError(
-            f"{_DEATHS} workers died on the same masks, the last one: {event.reason}; they may be out "
-            "of memory: give workers more, or take a smaller batch"
+            f"{_DEATHS} workers died on the same masks, the last one: {event.reason}; these are the "
+            f"{len(masks)} masks of batch {left[0] + 1} of {len(state.batches)}, the first is "
+            f"{masks[0].astype(int)}; workers may be out of memory, or a batch may take longer than "
+            "batch_seconds: give them more, or take a smaller batch"
         )
     return chunks, None
-
-
-class Pace:
-    """Sizes of the next chunks, in batches.
-
-    A chunk should take 2 seconds at first, later 2 % of the time spent so far, at most a minute; longer
-    where storing one takes more than a hundredth of that, and with many workers so long that no more
-    than four chunks per second arrive. Its size starts at one batch and at most doubles.
-    """
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._size = 1.0
-        self._waits: deque[float] = deque(maxlen=9)
-
-    def size(self, left: int, workers: int) -> int:
-        """Batches of the next chunk, when ``left`` are left for all workers."""
-        fair = -(-left // max(1, workers))
-        return max(1, min(int(self._size), fair))
-
-    def waited(self, seconds: float) -> None:
-        """Learn for how long evaluating stood still after a chunk, because it was stored."""
-        self._waits.append(seconds)
-
-    def took(self, batches: int, seconds: float, workers: int) -> None:
-        """Learn from a chunk: ``batches`` took one worker so many seconds."""
-        spent = time.monotonic() - self._began
-        waiting = median(self._waits) / _WAITING if self._waits else 0.0
-        target = min(max(_LEAST_SECONDS, _SHARE * spent, waiting), _MOST_SECONDS)
-        target = max(target, workers / _CHUNKS_PER_SECOND)
-        fitting = batches * target / max(seconds, 1e-9)
-        self._size = max(1.0, min(fitting, 2 * max(batches, self._size)))

@@ -10,7 +10,15 @@ from typing import Any
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import Game
-from spex_mech.evaluation.executors.dispatch import Died, Done, Event, Failed, Started, dispatch
+from spex_mech.evaluation.executors.dispatch import (
+    Died,
+    Done,
+    Event,
+    Failed,
+    Started,
+    check_batch_seconds,
+    dispatch,
+)
 from spex_mech.evaluation.executors.executor import Batch, Chunk
 from spex_mech.evaluation.executors.shipping import pack_game
 
@@ -35,6 +43,8 @@ class RayExecutor:
         device_map: have each actor load the model by its name and spread it over its GPUs, as in
             ``RayExecutor(gpus=4, device_map="auto")``.
         runtime_env: Ray's runtime environment of an actor.
+        batch_seconds: time limit of a batch, see `LocalExecutor`; an actor that takes longer, or is
+            stopped, is killed and replaced.
     """
 
     address: str | None = None
@@ -44,8 +54,10 @@ class RayExecutor:
     resources: Mapping[str, float] = field(default_factory=dict)
     device_map: Any = None
     runtime_env: Mapping[str, Any] | None = None
+    batch_seconds: float | None = None
 
     def __post_init__(self) -> None:
+        check_batch_seconds(self.batch_seconds)
         if self.workers is not None and self.workers < 1:
             raise InputError(f"workers is {self.workers}, expected 1 or more, or None")
 
@@ -66,7 +78,7 @@ class RayExecutor:
             device = "cuda" if gpus and self.device_map is None else None
             payload = pack_game(game, device=device, device_map=self.device_map)
             workers = _Actors(ray, payload, self.workers, needs, self.runtime_env)
-            yield from dispatch(workers, batches, game.key)
+            yield from dispatch(workers, batches, game.key, self.batch_seconds)
         finally:
             if connects:
                 ray.shutdown()
@@ -138,6 +150,10 @@ class _Actors:
         ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0) if some else ([], [])
         events = [event for ref in ready if (event := self._event(ref)) is not None]
         return sorted(events, key=lambda event: isinstance(event, Died))  # what it did comes first
+
+    def kill(self, worker: int) -> None:
+        self._ray.kill(self._actors.pop(worker))
+        self._waiting = {r: (w, p) for r, (w, p) in self._waiting.items() if w != worker}
 
     def close(self) -> None:
         for actor in self._actors.values():
