@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
 import sys
@@ -13,6 +14,8 @@ import pytest
 
 import spex_mech as sm
 from spex_mech.evaluation.executors import RayExecutor
+from spex_mech.evaluation.executors.ray_cluster import connect
+from spex_mech.evaluation.games import as_game
 
 ray = pytest.importorskip("ray", reason="needs the extra: pip install 'spex-mech[ray]'")
 pytestmark = [
@@ -76,6 +79,53 @@ class Interrupts(Sums):
             time.sleep(1.0)  # what was done before is on its way
             os.kill(self.home, signal.SIGINT)
         time.sleep(60)
+
+
+def listening() -> list[tuple[str, str]]:
+    """Processes of this test, itself among them, and the addresses on which they listen."""
+    psutil = pytest.importorskip("psutil", reason="says which process listens where")
+    me = psutil.Process()
+    found = []
+    for process in [me, *me.children(recursive=True)]:
+        try:
+            sockets = process.net_connections("inet")
+        except psutil.AccessDenied:
+            pytest.skip("this system does not say which process listens where")
+        except psutil.NoSuchProcess:
+            continue
+        found += [(process.name(), s.laddr.ip) for s in sockets if s.status == psutil.CONN_LISTEN]
+    return found
+
+
+@pytest.mark.skipif(bool(os.environ.get("RAY_ADDRESS")), reason="RAY_ADDRESS names a cluster")
+def test_a_cluster_of_its_own_is_reached_by_this_machine_alone(tmp_path):
+    before, found = listening(), []
+    for _ in RayExecutor(workers=1).map(as_game(Sums(tmp_path)), BATCHES):
+        found = found or listening()  # while it is up
+    new = [pair for pair in found if pair not in before]
+    assert {"gcs_server", "raylet"} <= {name for name, _ in new}
+    outside = [(name, ip) for name, ip in new if not is_loopback(ip)]
+    assert not outside, outside
+    assert not ray.is_initialized()
+
+
+def is_loopback(ip: str) -> bool:
+    address = ipaddress.ip_address(ip)
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def test_an_address_that_is_none_is_refused():
+    with pytest.raises(sm.InputError, match="listen is 'everyone', expected an IP address"):
+        RayExecutor(listen="everyone")
+
+
+def test_a_ray_that_does_not_keep_to_the_loopback_address_is_told(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray._private.utils, "read_ray_address", lambda: None)
+    monkeypatch.setattr(ray, "init", lambda **options: None)
+    monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "192.0.2.7")
+    with pytest.warns(RuntimeWarning, match="listens on 192.0.2.7, not on 127.0.0.1 alone"):
+        connect(ray, None, "127.0.0.1")
 
 
 @pytest.fixture(scope="module")

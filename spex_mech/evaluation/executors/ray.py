@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 from spex_mech.core.errors import InputError
@@ -20,10 +20,11 @@ from spex_mech.evaluation.executors.dispatch import (
     dispatch,
 )
 from spex_mech.evaluation.executors.executor import Batch, Chunk
+from spex_mech.evaluation.executors.ray_cluster import connect
 from spex_mech.evaluation.executors.shipping import pack_game
 
 _LOOK_AGAIN = 2.0
-_PATIENCE = 10.0
+_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class RayExecutor:
 
     Attributes:
         address: of the cluster (``auto``, ``ray://host:10001``); None for the one this process is
-            connected to, else that of ``RAY_ADDRESS``, else one on this machine for this evaluation.
+            connected to, else that of ``RAY_ADDRESS``, else one that ``ray start`` made on this machine,
+            else one on this machine for this evaluation.
         workers: number of actors; None for as many as the cluster has room for, now and later.
         cpus: CPUs of an actor.
         gpus: GPUs of an actor; None for one where the cluster has any.
@@ -45,6 +47,10 @@ class RayExecutor:
         runtime_env: Ray's runtime environment of an actor.
         batch_seconds: time limit of a batch, see `LocalExecutor`; an actor that takes longer, or is
             stopped, is killed and replaced.
+        listen: IP address of a cluster that is made for this evaluation. On the default only processes of
+            this machine can reach it. With any other, Ray binds most of its ports on all addresses of the
+            machine, and whoever reaches them may run code as you. Where your version of Ray does not keep
+            to the default, a warning says so. A cluster that is there already listens where it does.
     """
 
     address: str | None = None
@@ -55,9 +61,16 @@ class RayExecutor:
     device_map: Any = None
     runtime_env: Mapping[str, Any] | None = None
     batch_seconds: float | None = None
+    listen: str = _LOOPBACK
 
     def __post_init__(self) -> None:
         check_batch_seconds(self.batch_seconds)
+        try:
+            ip_address(self.listen)
+        except ValueError:
+            raise InputError(
+                f"listen is {self.listen!r}, expected an IP address of this machine, such as {_LOOPBACK!r}"
+            ) from None
         if self.workers is not None and self.workers < 1:
             raise InputError(f"workers is {self.workers}, expected 1 or more, or None")
 
@@ -70,7 +83,7 @@ class RayExecutor:
         ray = _ray()
         connects = not ray.is_initialized()
         if connects:
-            _connect(ray, self.address)
+            connect(ray, self.address, self.listen)
         try:
             total = ray.cluster_resources()
             gpus = (1.0 if total.get("GPU") else 0.0) if self.gpus is None else self.gpus
@@ -184,21 +197,3 @@ def _ray() -> Any:
             "executor='ray' needs Ray; install it with: pip install 'spex-mech[ray]'"
         ) from None
     return ray
-
-
-def _connect(ray: Any, address: str | None) -> None:
-    try:
-        _check_address(address)
-        ray.init(address=address, include_dashboard=None if address else False, log_to_driver=False)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"no Ray cluster at {address!r} can be reached ({error}); start one with: ray start "
-            "--head, or leave the address out"
-        ) from error
-
-
-def _check_address(address: str | None) -> None:
-    """Fail at once where nothing listens: Ray would try for more than a minute."""
-    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
