@@ -105,20 +105,22 @@ class _State:
     working: dict[int, _Assignment] = field(default_factory=dict)
     deaths: Counter[int] = field(default_factory=Counter)
     failed_starts: int = 0
+    ready: deque[Chunk] = field(default_factory=deque)
 
     @property
     def workers(self) -> int:
         return len(self.starting) + len(self.idle) + len(self.working)
 
-    def finish(self, worker: int) -> tuple[list[int], list[Chunk]]:
-        """Take a worker's chunk from it: the batches that are not done, and a chunk of those that are."""
-        task = self.working.pop(worker, _Assignment([]))
+    def finish(self, worker: int) -> list[int]:
+        """Take a worker's chunk from it: what is done of it is ready, the batches that are not are given."""
+        task = self.working.get(worker, _Assignment([]))
         positions = sorted(task.done)
-        left = [batch for i, batch in enumerate(task.chunk) if i not in task.done]
-        if not positions:
-            return left, []
-        finished = [task.chunk[i] for i in positions]
-        return left, [chunk_of(finished, self.batches, [task.done[i] for i in positions])]
+        if positions:
+            finished = [task.chunk[i] for i in positions]
+            parts = [task.done[i] for i in positions]
+            self.ready.append(chunk_of(finished, self.batches, parts))
+        self.working.pop(worker, None)
+        return [batch for i, batch in enumerate(task.chunk) if i not in task.done]
 
 
 def check_batch_seconds(seconds: float | None) -> None:
@@ -145,8 +147,8 @@ def dispatch(
 
     Each worker has one chunk of batches, and gets the next one when all of them are done: what is
     evaluated and not yet taken by the caller is at most a chunk per worker. Where a worker's game fails,
-    or this process is interrupted while it waits, all batches that are done are yielded first: at most
-    one batch per worker is lost.
+    or this process is interrupted, all batches that are done are yielded first: at most one batch per
+    worker is lost. A caller that is interrupted itself says so by throwing the interrupt in here.
 
     Args:
         workers: the workers; closed in the end, whatever happens.
@@ -162,30 +164,29 @@ def dispatch(
     """
     state, pace = _State(batches, deque(range(len(batches)))), Pace()
     with closing(workers):
-        while state.waiting or state.working:
-            missing = min(workers.wanted(), len(state.waiting) + len(state.working)) - state.workers
-            for _ in range(missing):
-                state.starting.add(workers.start())
-            _assign(workers, state, pace)
-            asked = time.monotonic()
-            try:
-                events = workers.wait(_patience(state, batch_seconds))
-            except KeyboardInterrupt:
-                yield from _finished(workers, state, key, pace)
-                raise
-            for task in state.working.values():
-                task.waited += min(time.monotonic() - asked, 2 * _WAIT)
-            chunks, error = _handle(events, state, key, pace)
-            if error is None and batch_seconds is not None:
-                overdue = _kill_overdue(workers, state, batch_seconds)
-                more, error = _handle(overdue, state, key, pace)
-                chunks += more
-            if error is None:
-                _assign(workers, state, pace)  # before the caller writes, so that no worker waits
-            yield from chunks
-            if error is not None:
-                yield from _finished(workers, state, key, pace)
-                raise error
+        try:
+            while state.waiting or state.working:
+                _start_missing(workers, state)
+                _assign(workers, state, pace)
+                error = _handle(_wait(workers, state, batch_seconds), state, key, pace)
+                if error is None and batch_seconds is not None:
+                    overdue = _kill_overdue(workers, state, batch_seconds)
+                    error = _handle(overdue, state, key, pace)
+                if error is None:
+                    _assign(workers, state, pace)  # before the caller writes: no worker waits
+                yield from _ready(state)
+                if error is not None:
+                    yield from _finished(workers, state, key, pace)
+                    raise error
+        except KeyboardInterrupt:  # here, or thrown in by a caller that was interrupted
+            yield from _finished(workers, state, key, pace)
+            raise
+
+
+def _start_missing(workers: Workers, state: _State) -> None:
+    missing = min(workers.wanted(), len(state.waiting) + len(state.working)) - state.workers
+    for _ in range(missing):
+        state.starting.add(workers.start())
 
 
 def _assign(workers: Workers, state: _State, pace: Pace) -> None:
@@ -199,30 +200,36 @@ def _assign(workers: Workers, state: _State, pace: Pace) -> None:
 
 def _handle(
     events: Sequence[Event], state: _State, key: Mapping[str, str], pace: Pace
-) -> tuple[list[Chunk], BaseException | None]:
-    """Note what happened: the chunks that it finished, and the first error that ends the run."""
-    chunks: list[Chunk] = []
+) -> BaseException | None:
+    """Note what happened: chunks are ready then; the first error that ends the run."""
     errors: list[BaseException | None] = []
     for event in events:
         if isinstance(event, Started):
             errors.append(_started(state, event, key))
         elif isinstance(event, Failed):
             errors.append(event.error)
-            chunks += state.finish(event.worker)[1]
+            state.finish(event.worker)
         elif isinstance(event, Died):
-            chunks_done, error = _died(state, event)
-            chunks += chunks_done
-            errors.append(error)
+            errors.append(_died(state, event))
         elif event.worker in state.working:
             task = state.working[event.worker]
             task.done[event.position] = event.scored
             task.seconds += event.seconds
             task.waited = 0.0
             if len(task.done) == len(task.chunk):
-                chunks += state.finish(event.worker)[1]
+                state.finish(event.worker)
                 state.idle.append(event.worker)
                 pace.took(len(task.chunk), task.seconds, state.workers)
-    return chunks, next((error for error in errors if error is not None), None)
+    return next((error for error in errors if error is not None), None)
+
+
+def _wait(workers: Workers, state: _State, batch_seconds: float | None) -> list[Event]:
+    """What happens next, and how long each batch that is being evaluated was waited for."""
+    asked = time.monotonic()
+    events = workers.wait(_patience(state, batch_seconds))
+    for task in state.working.values():
+        task.waited += min(time.monotonic() - asked, 2 * _WAIT)
+    return events
 
 
 def _patience(state: _State, batch_seconds: float | None) -> float:
@@ -242,13 +249,19 @@ def _kill_overdue(workers: Workers, state: _State, batch_seconds: float) -> list
     return [Died(worker, f"it {reason}") for worker in overdue]
 
 
+def _ready(state: _State) -> Iterator[Chunk]:
+    while state.ready:
+        yield state.ready.popleft()
+
+
 def _finished(
     workers: Workers, state: _State, key: Mapping[str, str], pace: Pace
 ) -> Iterator[Chunk]:
     """All batches that are done and not yet yielded; those still being evaluated are lost."""
-    yield from _handle(workers.wait(0.0), state, key, pace)[0]
+    _handle(workers.wait(0.0), state, key, pace)
     for worker in list(state.working):
-        yield from state.finish(worker)[1]
+        state.finish(worker)
+    yield from _ready(state)
 
 
 def _started(state: _State, event: Started, key: Mapping[str, str]) -> InputError | None:
@@ -264,25 +277,25 @@ def _started(state: _State, event: Started, key: Mapping[str, str]) -> InputErro
     return None
 
 
-def _died(state: _State, event: Died) -> tuple[list[Chunk], InputError | None]:
+def _died(state: _State, event: Died) -> InputError | None:
     """Give a dead worker's batches back; the first that was not done may be the cause."""
     if event.worker in state.starting:
         state.starting.discard(event.worker)
         state.failed_starts += 1
         if state.failed_starts >= _DEATHS:
-            return [], InputError(f"workers do not start: {event.reason}")
-        return [], None
+            return InputError(f"workers do not start: {event.reason}")
+        return None
     if event.worker in state.idle:
         state.idle.remove(event.worker)
-    left, chunks = state.finish(event.worker)
+    left = state.finish(event.worker)
     state.waiting.extendleft(reversed(left))
     state.deaths.update(left[:1])
     if left and state.deaths[left[0]] >= _DEATHS:
         masks = state.batches[left[0]]
-        return chunks, InputError(
+        return InputError(
             f"{_DEATHS} workers died on the same masks, the last one: {event.reason}; these are the "
             f"{len(masks)} masks of batch {left[0] + 1} of {len(state.batches)}, the first is "
             f"{masks[0].astype(int)}; workers may be out of memory, or a batch may take longer than "
             "batch_seconds: give them more, or take a smaller batch"
         )
-    return chunks, None
+    return None

@@ -113,6 +113,7 @@ class _Processes:
         self._limit = None if batch_seconds is None else max(batch_seconds, _GRACE)
         self._children: dict[int, tuple[subprocess.Popen, Connection]] = {}
         self._slots: dict[int, int] = {}
+        self._arrived: list[Event] = []  # kept here, lest an interrupt loses them
         self._started = 0
 
     def wanted(self) -> int:
@@ -148,13 +149,13 @@ class _Processes:
 
     def wait(self, seconds: float) -> list[Event]:
         workers = {pipe: worker for worker, (_, pipe) in self._children.items()}
-        events = []
         for pipe in wait(list(workers), seconds):
             more = True
             while more and pipe in workers:  # all that has arrived
                 event = self._read(workers[pipe], pipe)  # type: ignore[index]
-                events += [] if event is None else [event]
+                self._arrived += [] if event is None else [event]
                 more = workers[pipe] in self._children and pipe.poll()  # type: ignore
+        events, self._arrived = self._arrived, []
         return events
 
     def kill(self, worker: int) -> None:

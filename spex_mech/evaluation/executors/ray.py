@@ -133,6 +133,7 @@ class _Actors:
         self._payload = ray.put(payload)
         self._actors: dict[int, Any] = {}
         self._waiting: dict[Any, tuple[int, int | None]] = {}  # worker, position in its chunk
+        self._arrived: list[Event] = []  # kept here, lest an interrupt loses them
         self._started, self._looked, self._room = 0, float("-inf"), 1
 
     def wanted(self) -> int:
@@ -161,7 +162,11 @@ class _Actors:
         refs = list(self._waiting)
         some, _ = self._ray.wait(refs, num_returns=1, timeout=seconds)
         ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0) if some else ([], [])
-        events = [event for ref in ready if (event := self._event(ref)) is not None]
+        for ref in ready:
+            event = self._event(ref)
+            self._arrived += [] if event is None else [event]
+            del self._waiting[ref]
+        events, self._arrived = self._arrived, []
         return sorted(events, key=lambda event: isinstance(event, Died))  # what it did comes first
 
     def kill(self, worker: int) -> None:
@@ -175,7 +180,7 @@ class _Actors:
 
     def _event(self, ref: Any) -> Event | None:
         """What a finished call says; None for one of several that failed with their actor."""
-        worker, position = self._waiting.pop(ref)
+        worker, position = self._waiting[ref]
         try:
             answer = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
