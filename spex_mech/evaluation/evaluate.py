@@ -198,8 +198,8 @@ class _ValueTable:
 
 
 def _size(batch: int | None, game: Game, kept: RunStore | None) -> int:
-    stored = None if kept is None else int(kept.facts["batch"])
-    if kept is not None and batch is not None and batch != stored:
+    stored = None if kept is None else kept.facts.get("batch")
+    if kept is not None and batch is not None and stored is not None and batch != stored:
         raise InputError(
             f"{kept.folder} was evaluated in batches of {stored} masks, batch is {batch}; leave batch "
             "out, or use another folder"
