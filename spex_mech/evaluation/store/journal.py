@@ -8,6 +8,7 @@ another version has to say: it is left as it is, and nothing is read off it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -67,12 +68,26 @@ def read_journal(path: Path) -> Journal:
 def append_entry(
     path: Path, entry: Mapping[str, Any], *, sync: bool = True, private: bool = False
 ) -> None:
-    """Add a line; when this returns, it is on disk, or with ``sync=False`` on its way there."""
-    with os.fdopen(open_in_place(path, append=True, private=private), "ab") as file:
-        file.write(json.dumps(dict(entry)).encode() + b"\n")
-        file.flush()
-        if sync:
-            os.fsync(file.fileno())
+    """Add a line; when this returns, it is on disk, or with ``sync=False`` on its way there.
+
+    Raises:
+        OSError: it cannot be written; no part of it is left, to which the next line would be added.
+    """
+    handle = open_in_place(path, append=True, private=private)
+    try:
+        size = os.fstat(handle).st_size
+        line = json.dumps(dict(entry)).encode() + b"\n"
+        try:
+            while line:
+                line = line[os.write(handle, line) :]
+            if sync:
+                os.fsync(handle)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, size)
+            raise
+    finally:
+        os.close(handle)
 
 
 def _parse(line: bytes) -> Mapping[str, Any] | None:
