@@ -89,7 +89,7 @@ def test_a_hundred_readers_see_what_is_committed_and_nothing_else(writer):
 
 def test_a_store_is_decoded_while_it_is_written(writer):
     counts = []
-    while len(counts) < 8:
+    while len(counts) < 4:
         if len(sm.open_run(writer).masks) < 60:
             continue
         decoded = decode_store(writer, settings=DecodeSpec(method="lasso"))
