@@ -17,7 +17,7 @@ from spex_mech.run.spec import DecodeSpec
 
 WEIGHTS = np.arange(1.0, 13.0)
 WRITER = """
-import sys, time
+import os, sys, time
 import numpy as np
 import spex_mech as sm
 
@@ -28,8 +28,8 @@ def game(masks):
     return masks @ np.arange(1.0, 13.0)
 
 game.fingerprint = "sums"
-number = 0
-while not __import__("os").path.exists(stop):  # sessions one after the other, as after kills
+number, parent = 0, os.getppid()
+while not os.path.exists(stop) and os.getppid() == parent:  # one session after the other
     design = sm.designs.uniform(12, 300 * (number + 1), seed=0)
     sm.evaluate(game, design, store=sys.argv[1], batch=2, progress=False)
     number += 1
