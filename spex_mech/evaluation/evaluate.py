@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from spex_mech.core.masks import unique
 from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.batches import MaskIndex, batches_of
 from spex_mech.evaluation.executors import Executor, as_executor
-from spex_mech.evaluation.executors.executor import Batch
+from spex_mech.evaluation.executors.executor import Batch, Chunk
 from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.identity import UNKNOWN
 from spex_mech.evaluation.store.metadata import EXAMPLES, examples_file, facts_of, session_of
@@ -128,11 +129,8 @@ def evaluate(
             kept.begin({**session, "noise_floor": noise})
         hidden = None if progress is None else not progress
         with tqdm(total=wanted, desc=label, unit="mask", leave=False, disable=hidden) as bar:
-            for rows in _evaluated(game, executor, [*extra, *batches]):
-                if kept is not None:
-                    kept.append(rows.masks, rows.values, rows.scores)
-                table.fill(rows)
-                bar.update(len(rows))
+            take = partial(_take, kept=kept, table=table, bar=bar)
+            _evaluate_all(game, executor, [*extra, *batches], take)
     values = table.values
     if not np.isfinite(values).all():
         bad = todo[np.flatnonzero(~np.isfinite(values))[0]].astype(int)
@@ -200,8 +198,8 @@ class _ValueTable:
 
 
 def _size(batch: int | None, game: Game, kept: RunStore | None) -> int:
-    stored = None if kept is None else int(kept.facts["batch"])
-    if kept is not None and batch is not None and batch != stored:
+    stored = None if kept is None else kept.facts.get("batch")
+    if kept is not None and batch is not None and stored is not None and batch != stored:
         raise InputError(
             f"{kept.folder} was evaluated in batches of {stored} masks, batch is {batch}; leave batch "
             "out, or use another folder"
@@ -232,8 +230,27 @@ def _noise_floor(game: Game, executor: Executor, masks: Batch) -> float | None:
     return float(np.abs(scores[0].astype(np.float64) - alone).max())
 
 
-def _evaluated(game: Game, executor: Executor, batches: list[Batch]) -> Iterator[Rows]:
+def _take(chunk: Chunk, *, kept: RunStore | None, table: _ValueTable, bar: Any) -> None:
+    if kept is not None:
+        kept.append(chunk.masks, chunk.values, chunk.scores)
+    table.fill(Rows(chunk.masks, chunk.values, chunk.scores))
+    bar.update(len(chunk.masks))
+
+
+def _evaluate_all(
+    game: Game, executor: Executor, batches: list[Batch], take: Callable[[Chunk], None]
+) -> None:
+    """Evaluate batches; where that is interrupted, those that are done are taken first."""
     if not batches:
         return
-    for chunk in executor.map(game, batches):
-        yield Rows(chunk.masks, chunk.values, chunk.scores)
+    chunks = iter(executor.map(game, batches))
+    try:
+        for chunk in chunks:
+            take(chunk)
+    except KeyboardInterrupt as stop:
+        if isinstance(chunks, Generator):  # other workers may have finished batches meanwhile
+            with suppress(KeyboardInterrupt, StopIteration):  # a second interrupt is obeyed
+                take(chunks.throw(stop))
+                for chunk in chunks:
+                    take(chunk)
+        raise

@@ -16,8 +16,9 @@ import spex_mech as sm
 import spex_mech.models.loading
 from spex_mech.ablation.settings import GameSettings
 from spex_mech.evaluation.executors import InProcessExecutor, LocalExecutor, RayExecutor
-from spex_mech.evaluation.executors.dispatch import Died, Done, Failed, Pace, Started, dispatch
+from spex_mech.evaluation.executors.dispatch import Died, Done, Failed, Started, dispatch
 from spex_mech.evaluation.executors.executor import score_batch
+from spex_mech.evaluation.executors.pace import Pace
 from spex_mech.evaluation.executors.shipping import pack_game
 from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.store.store import RunStore

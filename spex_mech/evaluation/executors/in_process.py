@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from spex_mech.core.games import Game
-from spex_mech.evaluation.executors.dispatch import Pace
 from spex_mech.evaluation.executors.executor import (
     Batch,
     Chunk,
@@ -16,6 +15,7 @@ from spex_mech.evaluation.executors.executor import (
     chunk_of,
     score_batch,
 )
+from spex_mech.evaluation.executors.pace import Pace
 
 
 @dataclass(frozen=True)

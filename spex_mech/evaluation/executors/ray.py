@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import Game
-from spex_mech.evaluation.executors.dispatch import Died, Done, Event, Failed, Started, dispatch
+from spex_mech.evaluation.executors.dispatch import (
+    Died,
+    Done,
+    Event,
+    Failed,
+    Started,
+    check_batch_seconds,
+    dispatch,
+)
 from spex_mech.evaluation.executors.executor import Batch, Chunk
+from spex_mech.evaluation.executors.ray_cluster import connect
 from spex_mech.evaluation.executors.shipping import pack_game
 
 _LOOK_AGAIN = 2.0
-_PATIENCE = 10.0
+_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,8 @@ class RayExecutor:
 
     Attributes:
         address: of the cluster (``auto``, ``ray://host:10001``); None for the one this process is
-            connected to, else that of ``RAY_ADDRESS``, else one on this machine for this evaluation.
+            connected to, else that of ``RAY_ADDRESS``, else one that ``ray start`` made on this machine,
+            else one on this machine for this evaluation.
         workers: number of actors; None for as many as the cluster has room for, now and later.
         cpus: CPUs of an actor.
         gpus: GPUs of an actor; None for one where the cluster has any.
@@ -35,6 +45,12 @@ class RayExecutor:
         device_map: have each actor load the model by its name and spread it over its GPUs, as in
             ``RayExecutor(gpus=4, device_map="auto")``.
         runtime_env: Ray's runtime environment of an actor.
+        batch_seconds: time limit of a batch, see `LocalExecutor`; an actor that takes longer, or is
+            stopped, is killed and replaced.
+        listen: IP address of a cluster that is made for this evaluation. On the default only processes of
+            this machine can reach it. With any other, Ray binds most of its ports on all addresses of the
+            machine, and whoever reaches them may run code as you. Where your version of Ray does not keep
+            to the default, a warning says so. A cluster that is there already listens where it does.
     """
 
     address: str | None = None
@@ -44,8 +60,17 @@ class RayExecutor:
     resources: Mapping[str, float] = field(default_factory=dict)
     device_map: Any = None
     runtime_env: Mapping[str, Any] | None = None
+    batch_seconds: float | None = None
+    listen: str = _LOOPBACK
 
     def __post_init__(self) -> None:
+        check_batch_seconds(self.batch_seconds)
+        try:
+            ip_address(self.listen)
+        except ValueError:
+            raise InputError(
+                f"listen is {self.listen!r}, expected an IP address of this machine, such as {_LOOPBACK!r}"
+            ) from None
         if self.workers is not None and self.workers < 1:
             raise InputError(f"workers is {self.workers}, expected 1 or more, or None")
 
@@ -58,7 +83,7 @@ class RayExecutor:
         ray = _ray()
         connects = not ray.is_initialized()
         if connects:
-            _connect(ray, self.address)
+            connect(ray, self.address, self.listen)
         try:
             total = ray.cluster_resources()
             gpus = (1.0 if total.get("GPU") else 0.0) if self.gpus is None else self.gpus
@@ -66,7 +91,7 @@ class RayExecutor:
             device = "cuda" if gpus and self.device_map is None else None
             payload = pack_game(game, device=device, device_map=self.device_map)
             workers = _Actors(ray, payload, self.workers, needs, self.runtime_env)
-            yield from dispatch(workers, batches, game.key)
+            yield from dispatch(workers, batches, game.key, self.batch_seconds)
         finally:
             if connects:
                 ray.shutdown()
@@ -108,6 +133,7 @@ class _Actors:
         self._payload = ray.put(payload)
         self._actors: dict[int, Any] = {}
         self._waiting: dict[Any, tuple[int, int | None]] = {}  # worker, position in its chunk
+        self._arrived: list[Event] = []  # kept here, lest an interrupt loses them
         self._started, self._looked, self._room = 0, float("-inf"), 1
 
     def wanted(self) -> int:
@@ -136,8 +162,16 @@ class _Actors:
         refs = list(self._waiting)
         some, _ = self._ray.wait(refs, num_returns=1, timeout=seconds)
         ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0) if some else ([], [])
-        events = [event for ref in ready if (event := self._event(ref)) is not None]
+        for ref in ready:
+            event = self._event(ref)
+            self._arrived += [] if event is None else [event]
+            del self._waiting[ref]
+        events, self._arrived = self._arrived, []
         return sorted(events, key=lambda event: isinstance(event, Died))  # what it did comes first
+
+    def kill(self, worker: int) -> None:
+        self._ray.kill(self._actors.pop(worker))
+        self._waiting = {r: (w, p) for r, (w, p) in self._waiting.items() if w != worker}
 
     def close(self) -> None:
         for actor in self._actors.values():
@@ -146,7 +180,7 @@ class _Actors:
 
     def _event(self, ref: Any) -> Event | None:
         """What a finished call says; None for one of several that failed with their actor."""
-        worker, position = self._waiting.pop(ref)
+        worker, position = self._waiting[ref]
         try:
             answer = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
@@ -168,21 +202,3 @@ def _ray() -> Any:
             "executor='ray' needs Ray; install it with: pip install 'spex-mech[ray]'"
         ) from None
     return ray
-
-
-def _connect(ray: Any, address: str | None) -> None:
-    try:
-        _check_address(address)
-        ray.init(address=address, include_dashboard=None if address else False, log_to_driver=False)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"no Ray cluster at {address!r} can be reached ({error}); start one with: ray start "
-            "--head, or leave the address out"
-        ) from error
-
-
-def _check_address(address: str | None) -> None:
-    """Fail at once where nothing listens: Ray would try for more than a minute."""
-    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()

@@ -2,15 +2,18 @@
 
 A line is a JSON object: ``{"shard": name, "rows": m, "session": s, "time": seconds}`` after a shard was
 committed, ``{"lost": name, "why": "missing" | "damaged"}`` once that was noticed, and
-``{"end": s, "time": seconds}`` when session s closed the store.
+``{"end": s, "time": seconds}`` when session s closed the store. An object of none of these kinds is what
+another version has to say: it is left as it is, and nothing is read off it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +26,16 @@ class Journal:
     """A journal as it was read.
 
     Attributes:
-        entries: its readable lines.
-        unreadable: how many lines in its middle are no JSON objects.
+        entries: its readable lines, without those of kinds that this version does not know.
+        unreadable: how many lines in its middle are damaged.
         torn: whether the last line was cut off while it was written.
+        intact: the lines that are not damaged, of all kinds, as they are in the file.
     """
 
     entries: tuple[Mapping[str, Any], ...]
     unreadable: int
     torn: bool
+    intact: bytes
 
     @property
     def shards(self) -> dict[str, int]:
@@ -47,55 +52,76 @@ class Journal:
 def read_journal(path: Path) -> Journal:
     """Read a journal; one that is not there is empty."""
     try:
-        text = read_regular(path).decode(errors="replace")
+        content = read_regular(path)
     except FileNotFoundError:
-        text = ""
-    *lines, last = text.split("\n")
-    parsed = [_parse(line) for line in lines]
-    entries = tuple(entry for entry in parsed if entry is not None)
-    return Journal(entries, len(parsed) - len(entries), bool(last))
+        content = b""
+    *lines, last = content.split(b"\n")
+    parsed = [(line, entry) for line in lines if (entry := _parse(line)) is not None]
+    return Journal(
+        entries=tuple(entry for _, entry in parsed if _kind(entry)),
+        unreadable=len(lines) - len(parsed),
+        torn=bool(last),
+        intact=b"".join(line + b"\n" for line, _ in parsed),
+    )
 
 
 def append_entry(
     path: Path, entry: Mapping[str, Any], *, sync: bool = True, private: bool = False
 ) -> None:
-    """Add a line; when this returns, it is on disk, or with ``sync=False`` on its way there."""
-    with os.fdopen(open_in_place(path, append=True, private=private), "ab") as file:
-        file.write(to_bytes([entry]))
-        file.flush()
-        if sync:
-            os.fsync(file.fileno())
+    """Add a line; when this returns, it is on disk, or with ``sync=False`` on its way there.
 
-
-def to_bytes(entries: Iterable[Mapping[str, Any]]) -> bytes:
-    """Entries as the journal's lines."""
-    return b"".join(json.dumps(dict(entry)).encode() + b"\n" for entry in entries)
-
-
-def _parse(line: str) -> Mapping[str, Any] | None:
+    Raises:
+        OSError: it cannot be written; no part of it is left, to which the next line would be added.
+    """
+    handle = open_in_place(path, append=True, private=private)
     try:
-        entry = json.loads(line)
-    except json.JSONDecodeError:
+        size = os.fstat(handle).st_size
+        line = json.dumps(dict(entry)).encode() + b"\n"
+        try:
+            while line:
+                line = line[os.write(handle, line) :]
+            if sync:
+                os.fsync(handle)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, size)
+            raise
+    finally:
+        os.close(handle)
+
+
+def _parse(line: bytes) -> Mapping[str, Any] | None:
+    """A line's object, of whatever kind; None where it is damaged."""
+    try:
+        entry = json.loads(line.decode())
+    except (ValueError, RecursionError):
         return None
-    return entry if isinstance(entry, dict) and _is_known(entry) else None
+    return entry if isinstance(entry, dict) and entry and _is_sound(entry) else None
 
 
-def _is_known(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry is one that a store writes: it names files of the store only."""
-    if "shard" in entry:
+def _kind(entry: Mapping[str, Any]) -> str | None:
+    """Which of the kinds that this version knows an entry is."""
+    return next((kind for kind in ("shard", "lost", "end") if kind in entry), None)
+
+
+def _is_sound(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of a known kind says what a store writes: it names files of the store only."""
+    kind = _kind(entry)
+    if kind == "shard":
         return (
             _is_name(entry["shard"])
-            and _is_number(entry.get("rows"), int)
+            and _is_number(entry.get("rows"), int, least=0)
             and _is_number(entry.get("time"), int | float)
         )
-    if "lost" in entry:
+    if kind == "lost":
         return _is_name(entry["lost"])
-    return _is_number(entry.get("end"), int)
+    return kind is None or _is_number(entry["end"], int, least=0)
 
 
 def _is_name(name: Any) -> bool:
     return isinstance(name, str) and is_shard(name)
 
 
-def _is_number(number: Any, kind: Any) -> bool:
-    return isinstance(number, kind) and not isinstance(number, bool) and 0 <= number < float("inf")
+def _is_number(number: Any, kind: Any, least: float = -inf) -> bool:
+    finite = isinstance(number, kind) and not isinstance(number, bool) and abs(number) < inf
+    return finite and number >= least

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -17,8 +18,10 @@ from spex_mech.core.files import open_in_place, read_regular
 def lock_folder(folder: Path) -> io.IOBase:
     """Lock a folder until the handle is closed or this process ends, however it ends.
 
+    Where the platform has no locks (Windows), nothing is locked.
+
     Raises:
-        InputError: another process holds it; says which.
+        InputError: another process holds it; says which. Or the file system has no locks.
         OSError: the lock cannot be opened, or is a link.
     """
     handle = os.fdopen(open_in_place(folder / "lock"), "r+", encoding="utf-8")
@@ -35,9 +38,22 @@ def lock_folder(folder: Path) -> io.IOBase:
         raise InputError(
             f"{folder} is being written by another process{writer}; wait for it or use another folder"
         ) from None
-    handle.truncate(0)
-    handle.write(json.dumps({"pid": os.getpid(), "host": platform.node(), "time": time.time()}))
-    handle.flush()
+    except OSError as error:
+        handle.close()
+        raise InputError(
+            f"the file system of {folder} cannot lock files ({error.strerror or error}), and without a lock "
+            "two processes might write one store; put the store on a local disk, or mount the file system "
+            "with locks (NFS: version 4, or with lockd; Lustre: with the option flock)"
+        ) from error
+    owner = {"pid": os.getpid(), "host": platform.node(), "time": time.time()}
+    try:
+        handle.truncate(0)
+        handle.write(json.dumps(owner))
+        handle.flush()
+    except BaseException:
+        with contextlib.suppress(OSError):  # what is not written yet is tried again
+            handle.close()
+        raise
     return handle
 
 

@@ -49,6 +49,12 @@ def read_header(folder: str | Path) -> dict[str, Any]:
     return content
 
 
+def sessions(folder: str | Path) -> list[int]:
+    """The numbers of a store's sessions, in order."""
+    names = (path.stem for path in (real_folder(folder) / "sessions").glob("*.json"))
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+
 def read_attached(folder: str | Path, name: str) -> bytes | None:
     """The content of an intact attached file, or None."""
     for path in sorted(real_folder(folder).glob(f"{name}-*.parquet")):

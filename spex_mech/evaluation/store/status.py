@@ -12,7 +12,7 @@ from spex_mech.core.errors import MissingFileError
 from spex_mech.core.files import read_regular, real_folder
 from spex_mech.evaluation.store.journal import Journal, read_journal
 from spex_mech.evaluation.store.lock import is_alive, lock_owner
-from spex_mech.evaluation.store.reading import read_header, read_shard
+from spex_mech.evaluation.store.reading import read_header, read_shard, sessions
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,11 @@ class StoreStatus:
         size: bytes of those files.
         done: masks that the last writer has committed.
         wanted: masks that it was to evaluate; 0 before there was one.
-        rate: masks per second that it commits, or committed; None before its second shard.
+        rate: masks per second that it commits, or committed; None before its second shard. Where the clock
+            was set back, since then.
         seconds_left: estimated; 0 when it is finished, None where that cannot be told.
-        last: seconds since its last shard, or since it began.
+        last: seconds since its last shard, or since it began; None where the clock says that this is yet to
+            come, because it was set back.
         writer: ``finished``, ``writing`` or ``ended`` (before it was finished) with its process and
             host; ``unknown`` where that is on another host.
         damaged: shards that are damaged or missing now.
@@ -85,10 +87,10 @@ def _status(folder: Path, verify: bool) -> StoreStatus:
     number, session = _last_session(folder)
     committed = [e for e in journal.entries if "shard" in e and e.get("session") == number]
     done = sum(e["rows"] for e in committed) if number is not None else 0
-    wanted = int(session.get("wanted", 0))
+    wanted = _count(session.get("wanted"))
     rate = _rate(committed)
     finished = _is_finished(journal, number) and done >= wanted
-    left = 0.0 if finished else (wanted - done) / rate if rate else None
+    left = 0.0 if finished else max(0, wanted - done) / rate if rate else None
     sizes = {p.name: p.stat().st_size for p in (folder / "shards").glob("*.parquet")}
     gone = [e["lost"] for e in journal.entries if "lost" in e and e["lost"] not in journal.shards]
     damaged = [
@@ -96,7 +98,8 @@ def _status(folder: Path, verify: bool) -> StoreStatus:
         for name, rows in sorted(journal.shards.items())
         if name not in sizes or (verify and not _is_intact(folder, name, n, rows))
     ]
-    began = committed[-1]["time"] if committed else session.get("time")
+    began = committed[-1]["time"] if committed else _number(session.get("time"))
+    last = None if began is None else time.time() - began
     return StoreStatus(
         folder=folder,
         stored=sum(rows for name, rows in journal.shards.items() if name not in damaged),
@@ -107,12 +110,12 @@ def _status(folder: Path, verify: bool) -> StoreStatus:
         wanted=wanted,
         rate=rate,
         seconds_left=left,
-        last=None if began is None else max(0.0, time.time() - began),
+        last=None if last is None or last < 0 else last,
         writer="finished" if finished else _writer(folder),
         damaged=tuple(damaged),
         lost=tuple(dict.fromkeys(gone)),
-        noise_floor=session.get("noise_floor"),
-        executor=str(session.get("executor", {}).get("executor", "unknown")),
+        noise_floor=_number(session.get("noise_floor")),
+        executor=_executor(session.get("executor")),
     )
 
 
@@ -123,20 +126,38 @@ def _is_intact(folder: Path, name: str, n: int, rows: int) -> bool:
 
 def _rate(committed: list[Any]) -> float | None:
     """Masks per second between the first and the last shard: starting workers is not counted."""
+    times = [entry["time"] for entry in committed]
+    set_back = [i for i in range(1, len(times)) if times[i] < times[i - 1]]
+    committed = committed[set_back[-1] if set_back else 0 :]
     if len(committed) < 2 or committed[-1]["time"] <= committed[0]["time"]:
         return None
     return sum(e["rows"] for e in committed[1:]) / (committed[-1]["time"] - committed[0]["time"])
 
 
 def _last_session(folder: Path) -> tuple[int | None, dict[str, Any]]:
-    files = sorted((folder / "sessions").glob("[0-9]*.json"), key=lambda p: int(p.stem))
-    if not files:
+    numbers = sessions(folder)
+    if not numbers:
         return None, {}
     try:
-        session = json.loads(read_regular(files[-1]))
+        session = json.loads(read_regular(folder / "sessions" / f"{numbers[-1]:04d}.json"))
     except (OSError, ValueError, RecursionError):
         session = None
-    return int(files[-1].stem), session if isinstance(session, dict) else {}
+    return numbers[-1], session if isinstance(session, dict) else {}
+
+
+# What a session says may come from another version, or be damaged.
+
+
+def _count(said: Any) -> int:
+    return said if type(said) is int and said >= 0 else 0
+
+
+def _number(said: Any) -> float | None:
+    return float(said) if type(said) in (int, float) else None
+
+
+def _executor(said: Any) -> str:
+    return str(said.get("executor", "unknown")) if isinstance(said, dict) else "unknown"
 
 
 def _is_finished(journal: Journal, number: int | None) -> bool:

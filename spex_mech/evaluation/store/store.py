@@ -41,13 +41,13 @@ from jaxtyping import Bool, Float32, Float64
 from spex_mech.core.errors import DamagedStoreWarning, InputError
 from spex_mech.core.files import check_folder, make_folder, real_folder, write_whole
 from spex_mech.evaluation.store.journal import append_entry, read_journal
-from spex_mech.evaluation.store.journal import to_bytes as journal_bytes
 from spex_mech.evaluation.store.lock import lock_folder
 from spex_mech.evaluation.store.reading import (
     FORMAT,
     read_attached,
     read_header,
     read_shard,
+    sessions,
     signed,
 )
 from spex_mech.evaluation.store.shards import Rows, digest, is_shard, to_bytes
@@ -129,8 +129,7 @@ class RunStore:
 
     def begin(self, session: Mapping[str, Any]) -> None:
         """Say what is about to be evaluated; `append` counts its rows to this session."""
-        used = [int(path.stem) for path in (self.folder / "sessions").glob("[0-9]*.json")]
-        self._session = 1 + max(used, default=-1)
+        self._session = 1 + max(sessions(self.folder), default=-1)
         content = {**session, "time": time.time(), "pid": os.getpid()}
         path = self.folder / "sessions" / f"{self._session:04d}.json"
         self._write(path, json.dumps(content, indent=1).encode())
@@ -199,7 +198,7 @@ class RunStore:
             part.unlink()  # the lock says that nobody is writing them
         journal = read_journal(self._journal)
         if journal.torn or journal.unreadable:
-            self._write(self._journal, journal_bytes(journal.entries))
+            self._write(self._journal, journal.intact)
         if journal.unreadable:
             self._warn(
                 f"{journal.unreadable} lines of its journal are damaged; they were dropped, and a "
