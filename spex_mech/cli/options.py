@@ -95,6 +95,12 @@ def executor_of(
     ray_address: Annotated[
         str | None, typer.Option(help="ray: the cluster, as in 'auto' or HEAD:6379.")
     ] = None,
+    batch_seconds: Annotated[
+        float | None,
+        typer.Option(
+            callback=finite, help="Time limit of a batch: a worker that takes longer is replaced."
+        ),
+    ] = None,
     cpus: Annotated[float, typer.Option(min=0, callback=finite, help="ray: CPUs per worker.")] = 1,
     gpus: Annotated[
         float | None,
@@ -113,8 +119,15 @@ def executor_of(
     from spex_mech.evaluation.executors import LocalExecutor, RayExecutor
 
     kinds = {
-        "local": lambda: LocalExecutor(workers or 1, tuple((devices or "").split()), device_map),
-        "ray": lambda: RayExecutor(ray_address, workers, cpus, gpus, device_map=device_map),
+        "local": lambda: LocalExecutor(
+            workers or 1,
+            tuple((devices or "").split()),
+            device_map,
+            batch_seconds=batch_seconds,
+        ),
+        "ray": lambda: RayExecutor(
+            ray_address, workers, cpus, gpus, device_map=device_map, batch_seconds=batch_seconds
+        ),
     }
     if executor not in kinds:
         raise InputError(f"unknown executor {quoted(executor)}; expected one of {', '.join(kinds)}")

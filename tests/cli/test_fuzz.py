@@ -29,7 +29,7 @@ TEXTS = [
 ]
 OPTIONS = {  # of commands that fail before they would load a model
     "run": {
-        "numbers": ["--workers", "--cpus", "--gpus"],
+        "numbers": ["--workers", "--cpus", "--gpus", "--batch-seconds"],
         "texts": ["--executor", "--devices", "--set"],
         "always": ["none.toml"],
     },
