@@ -96,7 +96,7 @@ def examine(model: MaskedModel, subject: str, questions: int, count: int) -> dic
 def main() -> None:
     """Examine every subject and write evidence.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--questions", type=int, default=64, help="search questions a mask")
+    parser.add_argument("--questions", type=int, default=64, help="search questions per mask")
     parser.add_argument("--masks", type=int, default=2000)
     parser.add_argument("--subjects", nargs="+", default=world.SUBJECTS)
     parser.add_argument("--model", type=Path, default=MODEL)

@@ -29,15 +29,6 @@ def seed_option(of: str) -> Any:
     return typer.Option(min=0, max=MOST_SEED, help=f"Seed of {of}.")
 
 
-def _positions(questions: str | None) -> str | None:
-    """Refuse digits of other scripts, and positions that no store has, before they are counted up."""
-    if questions and (not questions.isascii() or re.search(r"[0-9]{8}", questions)):
-        raise InputError(
-            f"cannot read questions {quoted(questions)}; write positions below 10 million, as in '0-29,40'"
-        )
-    return questions
-
-
 def _devices(value: str | None) -> str | None:
     """Refuse what names no GPUs."""
     wrong = [x for x in (value or "").replace(",", " ").split() if not _DEVICE.fullmatch(x)]
@@ -61,8 +52,7 @@ Settings = Annotated[
     ),
 ]
 Positions = Annotated[
-    str | None,
-    typer.Option(callback=_positions, help="Of a store: only these questions, as in '0-29,40'."),
+    str | None, typer.Option(help="Of a store: only these questions, as in '0-29,40'.")
 ]
 RunPath = Annotated[
     Path, typer.Argument(help="The folder that spex-mech evaluate or run wrote.", show_default=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from spex_mech.core.errors import DamagedStoreWarning, InputError
 from spex_mech.core.players import Player, PlayerSet
 from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.batches import MaskIndex
+from spex_mech.evaluation.example_choice import ExampleChoice, positions_of
 from spex_mech.evaluation.store.metadata import EXAMPLES
 from spex_mech.evaluation.store.reading import (
     damage_text,
@@ -29,8 +30,6 @@ from spex_mech.evaluation.store.reading import (
 from spex_mech.evaluation.store.shards import Rows
 from spex_mech.tasks.metrics import Metric, metric_for, row_by_row
 from spex_mech.tasks.prompts import Prompts
-
-ExampleChoice = Sequence[str] | Int64[np.ndarray, " e"] | Bool[np.ndarray, " e"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +70,7 @@ class StoredRun:
         Raises:
             InputError: a store without scores or examples, an unknown metric or example.
         """
-        chosen = self.examples if examples is None else _positions(examples, self.prompts)
+        chosen = self.examples if examples is None else positions_of(examples, self.prompts.ids)
         name = metric or self.metric
         if name is None:
             name = self.facts["game"].get("metric")
@@ -318,24 +317,3 @@ def open_run(folder: str | Path, *, metric: str | None = None) -> StoredRun:
         first,
     )
     return run if metric is None else run.with_metric(metric)
-
-
-def _positions(examples: ExampleChoice, prompts: Prompts) -> Int64[np.ndarray, " e"]:
-    chosen = np.asarray(examples)
-    if chosen.dtype == np.bool_ and chosen.shape == (len(prompts.ids),):
-        return np.flatnonzero(chosen)
-    if chosen.dtype.kind in "iu" and chosen.ndim == 1:
-        wrong = chosen[(chosen < 0) | (chosen >= len(prompts.ids))]
-        if len(wrong) or not len(chosen):
-            raise InputError(
-                f"examples {wrong.tolist()} of {len(prompts.ids)}; give at least one position, from 0"
-            )
-        return chosen.astype(np.int64)
-    place = {name: i for i, name in enumerate(prompts.ids)}
-    unknown = [name for name in chosen.reshape(-1).tolist() if name not in place]
-    if unknown or not chosen.size or chosen.ndim != 1:
-        raise InputError(
-            f"unknown examples {unknown[:3]}; give ids such as {prompts.ids[0]!r}, positions, or a bool "
-            f"for each of the {len(prompts.ids)}"
-        )
-    return np.array([place[name] for name in chosen.tolist()])

@@ -13,6 +13,7 @@ from spex_mech.core.errors import DamagedStoreWarning, InputError
 from spex_mech.core.faithfulness import r2_interval
 from spex_mech.core.interactions import Interactions, interactions
 from spex_mech.core.players import PlayerSet
+from spex_mech.core.quoting import quoted
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign
@@ -192,9 +193,12 @@ def _positions(text: str) -> np.ndarray:
         first, dash, last = piece.strip().partition("-")
         if not _is_position(first) or (dash and not _is_position(last)):
             raise InputError(
-                f"cannot read questions {text!r}; write positions from 0, as in '0-29,40'"
+                f"cannot read questions {quoted(text)}; write positions from 0, below 10 million, as in "
+                "'0-29,40'"
             )
         positions += range(int(first), int(last or first) + 1)
     if not positions:
-        raise InputError(f"questions {text!r} are none; write positions from 0, as in '0-29,40'")
+        raise InputError(
+            f"questions {quoted(text)} are none; write positions from 0, as in '0-29,40'"
+        )
     return np.array(positions)

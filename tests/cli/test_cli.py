@@ -324,6 +324,8 @@ def test_explaining_stops_at_its_target_and_others_go_on_from_there(tmp_path):
         (["decode", "{run}", "--set", "decode.sed=3"], r"did you mean 'decode.seed'"),
         (["decode", "{run}", "--questions", "0-3"], "--questions goes with a store"),
         (["decode", "{run}/masks", "--questions", "three"], "cannot read questions 'three'"),
+        (["decode", "{run}/masks", "--questions", "0-99999999999"], "from 0, below 10 million"),
+        (["decode", "{run}/masks", "--questions", "²"], "from 0, below 10 million"),
         (["decode", "{run}/masks", "--questions", "99"], r"examples \[99\] of 8"),
         (["decode", "{run}/masks", "--index", "XII"], "index is 'XII', expected one of"),
         (["decode", "nothing"], "'nothing' holds no run"),

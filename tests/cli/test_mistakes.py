@@ -26,8 +26,6 @@ from spex_mech.run import spec_values
             for command in ("decode x", "prune x", "circuit x", "explain", "explain text --text a")
             for seed in ("-1", str(MOST_SEED + 1))
         ),
-        (["decode", "x", "--questions", "0-99999999999"], "positions below 10 million"),
-        (["decode", "x", "--questions", "²"], "positions below 10 million"),
         (["tasks", "embedded/people", "--shots", "-1"], "'--shots'"),
         (["plan", "--set", "prune.errors=-1.0"], "'prune.errors' is -1.0"),
         (["tasks", "a\x1b[31mb"], r"unknown task 'a\x1b[31mb'"),

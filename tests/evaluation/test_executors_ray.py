@@ -31,7 +31,7 @@ WEIGHTS = np.random.default_rng(0).normal(size=12)
 
 
 class Slow:
-    """Weighted sums, some time a batch; leaves a file for every batch, named by the process."""
+    """Weighted sums, some time per batch; leaves a file for every batch, named by the process."""
 
     fingerprint = "slow sums"
 

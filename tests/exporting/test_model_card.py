@@ -99,8 +99,8 @@ def test_costs_are_told_with_their_intervals(tiny_llama):
     card = Card(before=cost(2000, (2.0, 2.0, 2.0)), after=cost(1500, (1.0, 1.0, 1.0)))
     text = text_of(card, tiny_llama)
     assert "| parameters | 2,000 | 1,500 |" in text
-    assert "| prefill, tokens a second | 100 | 200 |" in text
-    assert "| decoding, tokens a second | 10 | 20 |" in text
+    assert "| prefill, tokens per second | 100 | 200 |" in text
+    assert "| decoding, tokens per second | 10 | 20 |" in text
     assert "Prefill is 2.00 times as fast (2.00 to 2.00)" in text
     with pytest.raises(ValueError, match="give both before= and after="):
         Card(before=card.before)
