@@ -186,8 +186,16 @@ def _costs(card: Card) -> str:
             f"{before.kv_bytes_per_token:,.0f}",
             f"{after.kv_bytes_per_token:,.0f}",
         ),
-        ("prefill, tokens per second", f"{before.prefill_speed:,.0f}", f"{after.prefill_speed:,.0f}"),
-        ("decoding, tokens per second", f"{before.decode_speed:,.0f}", f"{after.decode_speed:,.0f}"),
+        (
+            "prefill, tokens per second",
+            f"{before.prefill_speed:,.0f}",
+            f"{after.prefill_speed:,.0f}",
+        ),
+        (
+            "decoding, tokens per second",
+            f"{before.decode_speed:,.0f}",
+            f"{after.decode_speed:,.0f}",
+        ),
     ]
     prefill, decode = speedup(before, after, seed=0)
     lines = [

@@ -1,4 +1,4 @@
-"""One writer a folder: an advisory lock that the system releases when its process ends."""
+"""One writer per folder: an advisory lock that the system releases when its process ends."""
 
 from __future__ import annotations
 
