@@ -13,8 +13,7 @@ from typer.core import TyperCommand
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.quoting import quoted
-
-MOST_SEED = (1 << 32) - 1  # as in a spec; its module would be slow to import here
+from spex_mech.core.seeds import MOST_SEED
 
 
 def finite(value: float | None) -> float | None:

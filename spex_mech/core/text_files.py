@@ -17,6 +17,7 @@ _MARK = b"\xef\xbb\xbf"
 MOST_BYTES = 1 << 20
 """Most bytes of a spec or a card."""
 _MOST_ALIASES = 20  # with more, a few lines of YAML can stand for billions of values
+_MOST_LEVELS = 50  # of YAML
 
 
 def read_text(path: Path, *, exact: bool = False, most: int | None = None) -> str:
@@ -98,7 +99,15 @@ def parse_yaml(text: str, where: str) -> Any:
     import yaml
 
     try:
-        aliases = sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
+        aliases = depth = 0
+        for event in yaml.parse(
+            text
+        ):  # the parser takes the square of the depth, so it is stopped early
+            aliases += isinstance(event, yaml.AliasEvent)
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MOST_LEVELS:
+                raise InputError(_nested(where))
         if aliases > _MOST_ALIASES:
             raise InputError(
                 f"{where} has {aliases} aliases (*name), expected at most {_MOST_ALIASES}; write the "

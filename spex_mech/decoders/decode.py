@@ -13,6 +13,7 @@ from jaxtyping import Float64
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import pack
 from spex_mech.core.packed import word_count
+from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import MAX_PLAYERS, exact_spectrum
 from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
@@ -54,6 +55,7 @@ def decode(
     Raises:
         InputError: a method that does not exist, or input that the method cannot use.
     """
+    check_seed(seed)
     seeds = {} if method in _UNSEEDED else {"seed": seed}
     return decoder(method)(design, values, **seeds, **options)
 

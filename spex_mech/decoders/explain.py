@@ -9,6 +9,7 @@ from typing import Any
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import AnyGame
+from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign, biased, stratified
@@ -96,6 +97,7 @@ def explain(
     """
     n, game = _players(game, n), as_game(game)  # once, so that rounds know each other's game
     _check(budget, target_r2, aim)
+    check_seed(seed)
     whole = _AIMS[aim](n, budget, keep_rate, seed)
     run: Run | None = None
     rounds: list[Round] = []

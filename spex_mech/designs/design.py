@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float64
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import check_masks
 from spex_mech.core.quoting import quoted
+from spex_mech.core.seeds import check_seed
 
 _MOST_CELLS = 1 << 30
 
@@ -64,14 +65,13 @@ class MaskDesign:
 
 
 def check_size(n: int, budget: int, seed: int = 0) -> None:
-    """Refuse a design of no players or no masks, one that no memory holds, or a negative seed.
+    """Refuse a design of no players or no masks, one that no memory holds, or no seed.
 
     Raises:
-        InputError: ``n`` or ``budget`` below 1, more than 2^30 players in all masks together, or a seed
-            below 0.
+        InputError: ``n`` or ``budget`` below 1, more than 2^30 players in all masks together, or what is no
+            seed.
     """
-    if seed < 0:
-        raise InputError(f"seed is {seed}, expected 0 or more")
+    check_seed(seed)
     if n < 1:
         raise InputError(f"a design needs at least one player, got n={n}")
     if budget < 1:

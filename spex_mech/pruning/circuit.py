@@ -30,6 +30,7 @@ from spex_mech.core.games import QuestionGame, ValueFunction
 from spex_mech.core.interactions import interactions
 from spex_mech.core.masks import check_masks
 from spex_mech.core.players import Player, PlayerSet
+from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.executors import Executor
 from spex_mech.pruning.circuit_parts import Edge, KnockOut, Node
@@ -152,6 +153,7 @@ def circuit(
         )
     if subsets < 0:
         raise InputError(f"subsets is {subsets}, expected 0 or more")
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     table = QuestionValues(game, store, executor, progress)
     parts = random_parts(mask, subsets, rng)

@@ -11,6 +11,7 @@ from jaxtyping import Bool
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.limits import Limit
+from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.pruning.moves import AllowedSets, SetFunction, resized
 from spex_mech.pruning.prune import (
@@ -95,6 +96,7 @@ def prune_curve(
     """
     check_players(game, spectrum, known)
     check_ablations(validate)
+    check_seed(seed)
     n = spectrum.n
     sizes = sorted({size for keep in keeps if (size := size_of(keep, n))}, reverse=True)
     if not sizes:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.limits import Limit
+from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.games import as_game
 from spex_mech.pruning.integer_program import Optimum, best_set
@@ -107,6 +108,7 @@ def prune(
     if allowed.keep is None and not limits:
         raise InputError("give keep=, a number or share of players to keep, or limits=")
     check_ablations(validate)
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     state = SearchState(game, spectrum, known, claim)
     feasible, optimum = feasible_set(spectrum, allowed)

@@ -6,8 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-MOST_SEED = (1 << 32) - 1
-"""Largest seed: what scikit-learn and XGBoost take."""
+from spex_mech.core.seeds import MOST_SEED
 
 _MOST = 10**9
 

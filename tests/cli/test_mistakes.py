@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from spex_mech import cli
-from spex_mech.cli.options import MOST_SEED
-from spex_mech.run import spec_values
+from spex_mech.core.seeds import MOST_SEED
 
 
 @pytest.mark.parametrize(
@@ -55,7 +54,3 @@ def test_stopping_says_what_is_kept(monkeypatch, capsys):
         cli.main()
     assert stopped.value.code == 130
     assert "finished ablations are kept" in capsys.readouterr().err
-
-
-def test_seeds_of_options_are_those_of_a_spec():
-    assert MOST_SEED == spec_values.MOST_SEED

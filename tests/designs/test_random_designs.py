@@ -86,9 +86,12 @@ def test_masks_are_read_only_copies():
         (lambda: designs.biased(5, 7, keep_rate=(0.3, float("nan"))), r"from 0 to 1, low below"),
         (lambda: designs.biased(5, 7, keep_rate=0.0), "between 0 and 1"),
         (lambda: designs.biased(5, 7, keep_rate=float("nan")), "between 0 and 1"),
-        (lambda: designs.biased(5, 7, keep_rate=0.5, seed=-1), "seed is -1, expected 0 or more"),
-        (lambda: designs.uniform(5, 7, seed=-1), "seed is -1, expected 0 or more"),
-        (lambda: designs.spex(5, 32, seed=-1), "seed is -1, expected 0 or more"),
+        (
+            lambda: designs.biased(5, 7, keep_rate=0.5, seed=-1),
+            "seed is -1, expected a whole number from 0",
+        ),
+        (lambda: designs.uniform(5, 7, seed=-1), "seed is -1, expected a whole number from 0"),
+        (lambda: designs.spex(5, 32, seed=-1), "seed is -1, expected a whole number from 0"),
         (
             lambda: designs.biased(64, 10**9, keep_rate=0.5),
             "1000000000 masks of 64 players does not fit in memory; at most 16777216",

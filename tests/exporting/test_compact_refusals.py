@@ -11,6 +11,7 @@ import torch
 import transformers
 
 import spex_mech as sm
+from spex_mech.core.errors import InputError
 
 
 def exported(model, folder, *, spec="heads mlps", mode="compact", **options):
@@ -59,6 +60,7 @@ def test_a_checkpoint_of_a_later_version_is_refused(tiny_llama, tmp_path):
 
 def test_a_taken_folder_and_a_wrong_wish_are_refused(tiny_llama, tmp_path):
     (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes").touch()
     with pytest.raises(FileExistsError, match="taken exists; choose a new folder"):
         exported(tiny_llama, tmp_path / "taken")
     with pytest.raises(ValueError, match="even=True is for mode='compact'"):
@@ -72,6 +74,8 @@ def test_a_failing_save_leaves_nothing_behind(tiny_llama, tmp_path, monkeypatch)
 
     monkeypatch.setattr(safetensors.torch, "save_file", fail)
     monkeypatch.setattr(transformers.modeling_utils, "safe_save_file", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(
+        InputError, match=r"cannot write the checkpoint .*: disk full; nothing of it"
+    ):
         exported(tiny_llama, tmp_path / "new")
     assert list(tmp_path.iterdir()) == []

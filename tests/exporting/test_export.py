@@ -8,6 +8,7 @@ import torch
 import transformers
 
 import spex_mech as sm
+from spex_mech.core.errors import InputError
 
 IDS = np.random.default_rng(0).integers(1, 61, (3, 9))
 PAIRS = np.random.default_rng(1).integers(1, 61, (3, 2))
@@ -36,6 +37,7 @@ def test_export_refuses_what_it_cannot_do_and_leaves_nothing(tiny_llama, tmp_pat
     players = sm.select_players(tiny_llama, "heads")
     mask = np.ones(players.n, dtype=bool)
     (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes").touch()
     with pytest.raises(FileExistsError, match="taken exists; choose a new folder"):
         sm.export(tiny_llama, players, mask, tmp_path / "taken")
     with pytest.raises(ValueError, match="unknown export mode 'sparse'; expected 'dense'"):
@@ -54,6 +56,8 @@ def test_a_failing_save_leaves_nothing_behind(tiny_llama, tmp_path, monkeypatch)
         raise OSError("disk full")
 
     monkeypatch.setattr(tiny_llama.hf, "save_pretrained", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(
+        InputError, match=r"cannot write the checkpoint .*: disk full; nothing of it"
+    ):
         sm.export(tiny_llama, players, np.ones(players.n, dtype=bool), tmp_path / "new")
     assert list(tmp_path.iterdir()) == []

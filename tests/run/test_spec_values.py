@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.seeds import MOST_SEED
 from spex_mech.run.designs import search_design
 from spex_mech.run.spec import read_spec, with_settings
-from spex_mech.run.spec_values import MOST_SEED
 
 SEEDS = ["asking.seed", "design.seed", "decode.seed", "prune.seed", "circuit.seed"]
 COUNTS = ["asking.shots", "design.check", "prune.ablations", "prune.per_layer", "circuit.subsets"]
