@@ -23,7 +23,7 @@ def test_values_that_differ_by_rounding_share_a_level():
 def design_of(method: str) -> sm.MaskDesign:
     if method == "spex":
         return sm.designs.spex(N, 400, seed=0)
-    return sm.designs.exhaustive(N) if method == "exact" else sm.designs.uniform(N, 200, seed=0)
+    return sm.designs.exhaustive(N) if method == "exact" else sm.designs.uniform(N, 120, seed=0)
 
 
 @pytest.mark.parametrize("method", [name for name in DECODERS if name != "auto"])
