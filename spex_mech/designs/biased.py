@@ -33,23 +33,23 @@ def biased(
     check_size(n, budget, seed)
     rng = np.random.default_rng(seed)
     spread = isinstance(keep_rate, tuple) and len(keep_rate) == 2
-    given = np.asarray(keep_rate, dtype=float)
+    probabilities = np.asarray(keep_rate, dtype=float)
     if spread:
-        low, high = given
+        low, high = probabilities
         if not (0 <= low <= high <= 1) or low == high in (0, 1):
             raise InputError(
                 f"keep_rate range is {keep_rate!r}, expected (low, high) from 0 to 1, low below high"
             )
         row_rates, player_rates = rng.uniform(low, high, (budget, 1)), rates(n, (low + high) / 2)
-    elif not (given.size and np.all((given > 0) & (given < 1))):
+    elif not (probabilities.size and np.all((probabilities > 0) & (probabilities < 1))):
         raise InputError(
             f"keep_rate is {quoted(keep_rate)}, expected probabilities between 0 and 1"
         )
-    elif given.ndim == 0 or given.shape == (n,):
-        row_rates = player_rates = rates(n, given)
+    elif probabilities.ndim == 0 or probabilities.shape == (n,):
+        row_rates = player_rates = rates(n, probabilities)
     else:
         raise InputError(
-            f"keep_rate has shape {given.shape}, expected one number, a (low, high) tuple "
+            f"keep_rate has shape {probabilities.shape}, expected one number, a (low, high) tuple "
             f"or one rate for each of {n} players"
         )
     masks = rng.random((budget, n)) < row_rates

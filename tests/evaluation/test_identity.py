@@ -7,6 +7,8 @@ import threading
 
 import numpy as np
 import pytest
+from numpy import sum as npsum
+from scipy.stats import trim_mean
 
 import spex_mech as sm
 from spex_mech.evaluation.identity import UNKNOWN, identity_of
@@ -96,6 +98,51 @@ def test_a_function_that_cannot_be_read_needs_a_fingerprint_for_a_store(tmp_path
     assert not list(tmp_path.iterdir())
     game.fingerprint = "sizes"
     sm.evaluate(game, DESIGN, store=tmp_path)
+
+
+def even(masks, left):
+    return masks.sum(axis=1) if not left else odd(masks, left - 1)
+
+
+def odd(masks, left):
+    return even(masks, left)
+
+
+class Helper:
+    scale = 1.0
+
+    @staticmethod
+    def of(masks):
+        return Helper.scale * masks.sum(axis=1)
+
+
+def helped(masks):
+    return Helper.of(masks)
+
+
+def test_functions_that_call_each_other_are_read_once():
+    identity = identity_of(lambda masks: even(masks, 3))
+    assert not any(text.startswith(UNKNOWN) for text in identity.values())
+
+
+def test_an_edited_method_of_a_helper_is_noticed(monkeypatch):
+    before = identity_of(helped)
+    assert before == identity_of(helped)
+    monkeypatch.setattr(Helper, "of", staticmethod(lambda masks: 2 * masks.sum(axis=1)))
+    assert identity_of(helped) != before
+    monkeypatch.undo()
+    assert identity_of(helped) == before
+    monkeypatch.setattr(Helper, "scale", 2.0)
+    assert identity_of(helped) != before
+
+
+def test_functions_of_installed_packages_count_by_name(tmp_path):
+    def game(masks):
+        return trim_mean(npsum(masks * WEIGHTS, axis=1)[:, None], 0.1, axis=1)
+
+    assert not any(text.startswith(UNKNOWN) for text in identity_of(game).values())
+    sm.evaluate(game, DESIGN, store=tmp_path)
+    assert sm.evaluate(game, DESIGN, store=tmp_path).evaluated == 0
 
 
 def test_a_known_run_is_of_the_same_game_and_players():

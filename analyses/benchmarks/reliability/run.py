@@ -52,7 +52,7 @@ _GUARD = "tests/models/test_broken.py::test_some_errors_pass_through"
 REMEDY = re.compile(
     r"\b(expected|give|use|choose|write|take|leave|save|put|copy|make|install|convert|merge|must be|see|"
     r"pass|set|run|raise|one of|ask for|no such option|missing|update|check|should be|did you mean|"
-    r"remove|restore|add|correct|needs?|written twice|its columns are)\b",
+    r"try|remove|restore|add|correct|needs?|written twice|its columns are)\b",
     re.IGNORECASE,
 )
 
