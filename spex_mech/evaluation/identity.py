@@ -3,9 +3,9 @@
 A store must not give one function's values to another one. A function that says nothing of itself is told
 apart by what can be read off it, recursively: the byte code of this Python version, constants, defaults,
 variables of the enclosing function, and the globals that its code names. Data counts by content, classes by
-the code of their methods. Modules count by name, and so do functions and classes of Python and of installed
-packages. A variable that has no content of its own to compare, such as an open file or a network, is
-`UNKNOWN`, and the function cannot have a store.
+the code of their methods. Modules count by name, and so do functions and classes of Python, of this package
+and of installed ones. A variable that has no content of its own to compare, such as an open file or a
+network, is `UNKNOWN`, and the function cannot have a store.
 """
 
 from __future__ import annotations
@@ -157,11 +157,13 @@ def _is_filled(cell: types.CellType) -> bool:
 
 
 def _is_installed(value: Any) -> bool:
-    """Whether a value is a named callable of Python or of an installed package."""
+    """Whether a value is a named callable of Python, of this package or of an installed one."""
     if not callable(value) or not isinstance(getattr(value, "__name__", None), str):
         return False
     module = sys.modules.get(getattr(value, "__module__", None) or "builtins")
     if module is None or module.__name__ == "__main__":
         return False
+    if module.__name__.partition(".")[0] == __name__.partition(".")[0]:
+        return True
     file = getattr(module, "__file__", None)
     return file is None or file.startswith(_INSTALLED)
