@@ -25,8 +25,8 @@ def read_questions(
 
     Args:
         rows: rows as they were read.
-        layout: ``rows`` (our own), ``mmlu``, ``arc``, ``hellaswag``, ``boolq``, ``winogrande`` or
-            ``piqa``.
+        layout: ``rows`` (our own), ``mmlu``, ``arc``, ``hellaswag``, ``boolq``, ``winogrande``,
+            ``piqa`` or ``blimp``.
         prefix: begins the ids of rows that have none.
         options: what the model answers in place of a row's choices, such as the letters A to D.
 
@@ -123,6 +123,12 @@ def _piqa(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     return _choice(row, name, fields, choices, _number(row, row["label"], choices), options)
 
 
+def _blimp(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
+    """The right sentence and the wrong one, with nothing before them."""
+    sentences = (_text(row, "sentence_good"), _text(row, "sentence_bad"))
+    return Question(name, {}, sentences, 0)
+
+
 def _choice(
     row: TableRow,
     name: str,
@@ -196,4 +202,5 @@ _LAYOUTS: dict[str, Callable[[TableRow, str, tuple[str, ...]], Question]] = {
     "boolq": _boolq,
     "winogrande": _winogrande,
     "piqa": _piqa,
+    "blimp": _blimp,
 }
