@@ -8,11 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from markupsafe import Markup
 from typer.testing import CliRunner
 
 from spex_mech import cli
-from spex_mech.report import page
 from spex_mech.tasks.cards import load_card
 
 SMALL = {
@@ -84,10 +82,3 @@ def job(tmp_path_factory, settings) -> tuple[Path, dict[str, str]]:
 def copy(job, tmp_path) -> Path:
     """The job's folder to write to."""
     return Path(shutil.copytree(job[0], tmp_path / "copy"))
-
-
-@pytest.fixture
-def undrawn(monkeypatch) -> None:
-    """Reports are written without the pictures themselves, for tests of the words and files."""
-    monkeypatch.setattr(page, "_png", lambda figure: b"undrawn")
-    monkeypatch.setattr(page, "_svg", lambda figure, name: Markup("<svg></svg>"))
