@@ -13,7 +13,8 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.limits import Limit
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
-from spex_mech.pruning.moves import AllowedSets, SetFunction, resized
+from spex_mech.pruning.moves import AllowedSets, resized
+from spex_mech.pruning.nearby import SetFunction
 from spex_mech.pruning.prune import (
     Pruned,
     best_found,

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from spex_mech.core.limits import Limit
+from spex_mech.pruning.nearby import Nearby, SetFunction, exchanged, flipped, near
 
-SetFunction = Callable[[Bool[np.ndarray, "m n"]], Float64[np.ndarray, " m"]]
-"""Values (m,) of masks (m, n), True = kept: a game, or a surrogate of one."""
-
-_MANY_SWAPS = 40_000
-_FEW_PLAYERS = 96  # players on either side of a swap, where there are too many swaps
+_MANY_SWAPS = 4096
+_FEW_PLAYERS = 64  # players on either side of a swap, where there are too many swaps
 _LIKELY = 8  # players on either side of a swap that is looked at first
+_ROUNDING = 1e-11  # by how much a value that is a difference may be off
 _FILLINGS = 8  # ways to fill a group with the players that another group gives up
 
 
@@ -50,28 +49,33 @@ class AllowedSets:
 
 def swaps(mask: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, "s n"]:
     """All masks that exchange one kept player for a removed one."""
-    return _exchanged(mask, np.flatnonzero(mask), np.flatnonzero(~mask))
+    kept, gone = np.flatnonzero(mask), np.flatnonzero(~mask)
+    return exchanged(mask, np.repeat(kept, len(gone)), np.tile(gone, len(kept)))
 
 
 def neighbours(
-    mask: Bool[np.ndarray, " n"], allowed: AllowedSets, surrogate: SetFunction | None = None
-) -> Bool[np.ndarray, "s n"]:
-    """The allowed sets that are one move away from a set.
+    mask: Bool[np.ndarray, " n"], allowed: AllowedSets, surrogate: SetFunction
+) -> tuple[Bool[np.ndarray, "s n"], Float64[np.ndarray, " s"]]:
+    """The allowed sets that are one move away from a set, and their values.
 
     They differ by a swap of two players, by one player where the size is free, or by one group of a limit
     exchanged for another. Groups are exchanged whole because single swaps cannot lead from one full group to
-    another. Where there are more than 40,000 swaps, only some are taken: swaps of the 96 kept players whose
-    removal lowers the surrogate least, and of the 96 removed players whose return raises it most.
+    another. Where there are more than 4,096 swaps, only some are taken: swaps of the 64 kept players whose
+    removal lowers the surrogate least, and of the 64 removed players whose return raises it most.
     """
+    around = near(surrogate, mask)
     kept, gone = np.flatnonzero(mask), np.flatnonzero(~mask)
-    if surrogate is not None and len(kept) * len(gone) > _MANY_SWAPS:
-        kept = kept[np.argsort(-surrogate(_flipped(mask, kept)), kind="stable")[:_FEW_PLAYERS]]
-        gone = gone[np.argsort(-surrogate(_flipped(mask, gone)), kind="stable")[:_FEW_PLAYERS]]
-    near = [_exchanged(mask, kept, gone), *_group_moves(mask, allowed)]
+    if len(kept) * len(gone) > _MANY_SWAPS:
+        kept, gone = _best_players(around, mask, _FEW_PLAYERS)
+    sets = [exchanged(mask, np.repeat(kept, len(gone)), np.tile(gone, len(kept)))]
+    values = [around.swaps(kept, gone).ravel()]
+    if groups := _group_moves(mask, allowed):
+        sets.append(np.concatenate(groups))
+        values.append(surrogate(sets[-1]))
     if allowed.keep is None:
-        near.append(_flipped(mask, np.arange(len(mask))))
-    sets = np.concatenate(near)
-    return sets[allowed.allows(sets)]
+        sets.append(flipped(mask, np.arange(len(mask))))
+        values.append(around.flips())
+    return _allowed(allowed, np.concatenate(sets), np.concatenate(values))
 
 
 def climb(
@@ -82,13 +86,12 @@ def climb(
     Most steps only try to exchange kept players whose removal costs least for removed players whose return
     gains most, one or many at a time. All `neighbours` are tried where none of these is better.
     """
-    value = surrogate(mask[None])[0]
     while True:
+        value = near(surrogate, mask).value
         for sets_near in (_likely, neighbours):
-            near = sets_near(mask, allowed, surrogate)
-            values = surrogate(near)
-            if len(near) and values.max() > value + 1e-12:
-                mask, value = near[values.argmax()], values.max()
+            sets, values = sets_near(mask, allowed, surrogate)
+            if len(sets) and values.max() > value + _ROUNDING * max(1.0, abs(value)):
+                mask = sets[values.argmax()]
                 break
         else:
             return mask
@@ -111,7 +114,7 @@ def resized(
         mask = _moved(surrogate, mask, np.flatnonzero(mask), 1)
     while allowed.keep is not None and mask.sum() < size:
         gone = np.flatnonzero(~mask)
-        free = gone if not allowed.limits else gone[any_size.allows(_flipped(mask, gone))]
+        free = gone if not allowed.limits else gone[any_size.allows(flipped(mask, gone))]
         if not len(free):
             return None
         surplus = size - int(mask.sum()) if not allowed.limits else 1
@@ -140,7 +143,8 @@ def _moved(
     surrogate: SetFunction, mask: np.ndarray, players: np.ndarray, surplus: int
 ) -> np.ndarray:
     """Change the players whose change is best: an eighth of ``surplus``, but one at least."""
-    best = np.argsort(-surrogate(_flipped(mask, players)), kind="stable")[: max(1, surplus // 8)]
+    values = near(surrogate, mask).flips()[players]
+    best = np.argsort(-values, kind="stable")[: max(1, surplus // 8)]
     out = mask.copy()
     out[players[best]] ^= True
     return out
@@ -148,38 +152,38 @@ def _moved(
 
 def _likely(
     mask: Bool[np.ndarray, " n"], allowed: AllowedSets, surrogate: SetFunction
-) -> Bool[np.ndarray, "s n"]:
+) -> tuple[Bool[np.ndarray, "s n"], Float64[np.ndarray, " s"]]:
     """Swaps among the 8 players on either side whose single moves are best, and several swaps at once."""
-    kept, gone = np.flatnonzero(mask), np.flatnonzero(~mask)
-    fewer, more = _flipped(mask, kept), _flipped(mask, gone)
-    kept = kept[np.argsort(-surrogate(fewer), kind="stable")]
-    gone = gone[np.argsort(-surrogate(more), kind="stable")]
-    near = [_exchanged(mask, kept[:_LIKELY], gone[:_LIKELY])]
-    together = 2
+    around = near(surrogate, mask)
+    kept, gone = _best_players(around, mask, len(mask))
+    some_kept, some_gone = kept[:_LIKELY], gone[:_LIKELY]
+    pairs = np.repeat(some_kept, len(some_gone)), np.tile(some_gone, len(some_kept))
+    sets, values = [exchanged(mask, *pairs)], [around.swaps(some_kept, some_gone).ravel()]
+    together, many = 2, []
     while together <= min(len(kept), len(gone)):
-        many = mask.copy()
-        many[kept[:together]], many[gone[:together]] = False, True
-        near.append(many[None])
+        many.append(mask.copy())
+        many[-1][kept[:together]], many[-1][gone[:together]] = False, True
         together *= 2
+    if many:
+        sets.append(np.array(many))
+        values.append(surrogate(sets[-1]))
     if allowed.keep is None:
-        near += [fewer, more]
-    sets = np.concatenate(near)
-    return sets[allowed.allows(sets)]
+        sets.append(flipped(mask, np.arange(len(mask))))
+        values.append(around.flips())
+    return _allowed(allowed, np.concatenate(sets), np.concatenate(values))
 
 
-def _flipped(mask: np.ndarray, players: np.ndarray) -> np.ndarray:
-    """The mask with each of some players in turn kept instead of removed, or the other way round."""
-    out = np.repeat(mask[None], len(players), axis=0)
-    out[np.arange(len(players)), players] ^= True
-    return out
+def _best_players(
+    around: Nearby, mask: np.ndarray, count: int
+) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " g"]]:
+    """Kept players whose removal costs least, and removed ones whose return gains most; best first."""
+    order = np.argsort(-around.flips(), kind="stable")
+    return order[mask[order]][:count], order[~mask[order]][:count]
 
 
-def _exchanged(mask: np.ndarray, kept: np.ndarray, gone: np.ndarray) -> np.ndarray:
-    out = np.repeat(mask[None], len(kept) * len(gone), axis=0)
-    rows = np.arange(len(out))
-    out[rows, np.repeat(kept, len(gone))] = False
-    out[rows, np.tile(gone, len(kept))] = True
-    return out
+def _allowed(allowed: AllowedSets, sets: np.ndarray, values: np.ndarray) -> tuple:
+    inside = allowed.allows(sets)
+    return sets[inside], values[inside]
 
 
 def _group_moves(mask: np.ndarray, allowed: AllowedSets) -> list[np.ndarray]:

@@ -14,7 +14,8 @@ from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.games import as_game
 from spex_mech.pruning.integer_program import Optimum, best_set
-from spex_mech.pruning.moves import AllowedSets, SetFunction, random_sets, resized
+from spex_mech.pruning.moves import AllowedSets, random_sets, resized
+from spex_mech.pruning.nearby import SetFunction, Terms
 from spex_mech.pruning.search import (
     Evaluated,
     SearchState,
@@ -211,7 +212,7 @@ def first_starts(
 
     They are one by greedy removal, ``feasible``, one by first-order coefficients, and random ones.
     """
-    terms = replace(spectrum, predictor=None)
+    terms = Terms(spectrum)
     everything = np.ones(spectrum.n, dtype=bool)
     masks = [resized(terms, everything, allowed), feasible]
     if allowed.keep is not None:

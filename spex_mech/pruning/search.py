@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,16 +14,17 @@ from spex_mech.decoders.gp.likelihood import Prior
 from spex_mech.pruning.corrected import Corrected, correct, learn_errors
 from spex_mech.pruning.moves import (
     AllowedSets,
-    SetFunction,
     climb,
     neighbours,
     random_sets,
     resized,
 )
+from spex_mech.pruning.nearby import SetFunction, Terms
 
 _ROUND = 8  # ablations between two corrections
 _LEADERS = 4
 _NEAR = 6  # local optima whose neighbours are candidates
+_RANKED = 32  # neighbours of each that the full model ranks
 _FEWEST = 6  # ablations before errors are learnt
 _GROWTH = (
     1.5  # the kernel of the errors is learnt anew whenever the ablations have grown by this factor
@@ -89,7 +89,7 @@ class SearchState:
         self._examples: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
         self._full: Corrected = Corrected(spectrum)
         # A decoder's full model can take longer for one swap than its terms for thousands of swaps.
-        self._quick: Corrected = Corrected(replace(spectrum, predictor=None))
+        self._quick: Corrected = Corrected(Terms(spectrum))
         self.masks = np.zeros((0, spectrum.n), dtype=bool)
         self.values = np.zeros(0)
         self._prior: Prior | None = None
@@ -243,7 +243,7 @@ def search_sets(
             pool = random_sets(allowed, _ELSEWHERE, rng)
             pool = pool[state.is_new(pool)]
             pool = pool[unique(pool)[0]]
-            pool = pool[np.argsort(-_optimistic(state.full, _BOLDNESS)(pool), kind="stable")]
+            pool = pool[np.argsort(-state.full.optimistic(_BOLDNESS)(pool), kind="stable")]
         if not len(pool):
             return
         state.ablate(pool[: min(_ROUND, end - state.spent)])
@@ -262,17 +262,17 @@ def candidates(
         boldness: standard deviations that are added to expected values.
 
     Returns:
-        Distinct allowed sets (c, n), best first.
+        Distinct allowed sets (c, n), best first: the optima, and up to 32 neighbours of each of the best
+        six.
     """
     starts = starts[allowed.allows(starts)]
     if not len(starts):
         return starts
-    quick, full = _optimistic(state.quick, boldness), _optimistic(state.full, boldness)
+    quick, full = state.quick.optimistic(boldness), state.full.optimistic(boldness)
     optima = np.stack([climb(quick, start, allowed) for start in starts[unique(starts)[0]]])
     optima = optima[unique(optima)[0]]
     optima = optima[np.argsort(-full(optima), kind="stable")]
-    near = [neighbours(mask, allowed, quick) for mask in optima[:_NEAR]]
-    pool = np.concatenate([optima, *near])
+    pool = np.concatenate([optima, *(_best_near(m, allowed, quick) for m in optima[:_NEAR])])
     pool = pool[unique(pool)[0]]
     return pool[np.argsort(-full(pool), kind="stable")]
 
@@ -285,8 +285,9 @@ def resize_sets(
     return np.array([mask for mask in masks if mask is not None], dtype=bool).reshape(-1, allowed.n)
 
 
-def _optimistic(surrogate: Corrected, boldness: float) -> SetFunction:
-    """Expected values plus ``boldness`` standard deviations."""
-    if not boldness:
-        return surrogate
-    return lambda masks: surrogate(masks) + boldness * surrogate.std(masks)
+def _best_near(
+    mask: Bool[np.ndarray, " n"], allowed: AllowedSets, quick: SetFunction
+) -> Bool[np.ndarray, "k n"]:
+    """The neighbours that the corrected terms value most."""
+    sets, values = neighbours(mask, allowed, quick)
+    return sets[np.argsort(-values, kind="stable")[:_RANKED]]

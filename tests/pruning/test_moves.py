@@ -40,18 +40,21 @@ def test_neighbours_are_all_allowed_sets_one_swap_or_player_away():
         # two players apart is a swap only where the size is the same
         one_move = np.isin(apart, reach) & ((apart == 1) | same)
         expected = everything[one_move & (everything @ weights <= 5.0)]
-        found = neighbours(mask, allowed)
-        assert rows(found) == rows(expected) and len(found) == len(expected)
+        surrogate = surrogate_of(0, 6)
+        sets, values = neighbours(mask, allowed, surrogate)
+        assert rows(sets) == rows(expected) and len(sets) == len(expected)
+        np.testing.assert_allclose(values, surrogate(sets), atol=1e-12)
 
 
 def test_one_group_is_exchanged_for_another():
     pairs = [((0, 1), 1.0), ((2, 3), 1.0), ((4, 5), 1.0)]
     limit = Limit(np.zeros(6), 1.0, "groups", pairs)
     one = np.array([True, True, False, False, False, False])
-    found = neighbours(one, AllowedSets(6, 2, (limit,)))
-    assert rows(found) == rows(np.array([[0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1]], dtype=bool))
-    # A swap of single heads cannot leave the pair that it is in; the climb has to.
     best = Spectrum.from_supports([(4,), (5,), (0,)], [-1.0, -1.0, -0.5], 6)
+    sets, values = neighbours(one, AllowedSets(6, 2, (limit,)), best)
+    assert rows(sets) == rows(np.array([[0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1]], dtype=bool))
+    np.testing.assert_allclose(values, best(sets))
+    # A swap of single heads cannot leave the pair that it is in; the climb has to.
     np.testing.assert_array_equal(climb(best, one, AllowedSets(6, 2, (limit,))), [0, 0, 0, 0, 1, 1])
 
 
@@ -62,16 +65,16 @@ def test_a_climb_ends_where_no_neighbour_is_better(seed):
     top = climb(surrogate, start, allowed)
     value = surrogate(top[None])[0]
     assert value >= surrogate(start[None])[0]
-    assert value >= surrogate(neighbours(top, allowed)).max() - 1e-12
+    assert value >= neighbours(top, allowed, surrogate)[1].max() - 1e-9
 
 
 def test_many_players_are_screened(monkeypatch):
     surrogate = surrogate_of(0)
     mask = np.arange(8) < 4
-    everything = neighbours(mask, AllowedSets(8, 4), surrogate)
+    everything, _ = neighbours(mask, AllowedSets(8, 4), surrogate)
     monkeypatch.setattr(kept_sets, "_MANY_SWAPS", 10)
     monkeypatch.setattr(kept_sets, "_FEW_PLAYERS", 2)
-    few = neighbours(mask, AllowedSets(8, 4), surrogate)
+    few, _ = neighbours(mask, AllowedSets(8, 4), surrogate)
     assert len(few) == 4 and rows(few) < rows(everything)
     without = np.array([surrogate((mask & (np.arange(8) != i))[None])[0] for i in range(4)])
     assert set(np.argsort(-without)[:2]) == {int(np.flatnonzero(mask & ~row)[0]) for row in few}
