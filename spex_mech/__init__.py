@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from spex_mech.evaluation.evaluate import evaluate as evaluate
     from spex_mech.evaluation.executors import LocalExecutor as LocalExecutor
     from spex_mech.evaluation.executors import RayExecutor as RayExecutor
+    from spex_mech.evaluation.keep_rates import KeepRates as KeepRates
+    from spex_mech.evaluation.keep_rates import find_keep_rates as find_keep_rates
     from spex_mech.evaluation.stored_run import StoredRun as StoredRun
     from spex_mech.evaluation.stored_run import open_run as open_run
     from spex_mech.exporting.export import compact_model as compact_model
@@ -64,6 +66,7 @@ _HOME = {
     "Explanation": "decoders.explain",
     "InputError": "core.errors",
     "Interactions": "core.interactions",
+    "KeepRates": "evaluation.keep_rates",
     "Limit": "core.limits",
     "LocalExecutor": "evaluation.executors",
     "MaskDesign": "designs",
@@ -88,6 +91,7 @@ _HOME = {
     "explain_features": "run.explain_features",
     "export": "exporting.export",
     "faithfulness": "core.faithfulness",
+    "find_keep_rates": "evaluation.keep_rates",
     "footprints": "exporting.footprint",
     "interactions": "core.interactions",
     "keep_rates": "pruning.curve",

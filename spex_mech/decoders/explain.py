@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,10 @@ from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign, biased, stratified
 from spex_mech.evaluation.evaluate import Run, evaluate
 from spex_mech.evaluation.games import as_game
+from spex_mech.evaluation.keep_rates import KeepRates, find_keep_rates
 
 _FIRST = 64  # fewest masks of the first round
+_AIMS = ("values", "shapley")
 _GROWTH = 1.5  # masks spent after a round, as a multiple of those before it
 
 
@@ -43,6 +44,7 @@ class Explanation:
         rounds: the R² to expect after each round.
         reached: whether the expected R² reached the target; False where none was set.
         message: one line on what was spent and reached.
+        keep_rates: what the pilot has found, with ``keep_rate="auto"``.
     """
 
     spectrum: Spectrum
@@ -50,6 +52,7 @@ class Explanation:
     rounds: tuple[Round, ...]
     reached: bool
     message: str
+    keep_rates: KeepRates | None = None
 
 
 def explain(
@@ -81,7 +84,8 @@ def explain(
             values and find interactions. ``shapley``: sizes weighted as Shapley values weigh them. For
             pruning, leave a part of the budget to `prune`, which evaluates masks around the best sets
             it finds.
-        keep_rate: as in `designs.biased`; for ``values``.
+        keep_rate: as in `designs.biased`, or ``auto`` for the range that a pilot finds (see
+            `find_keep_rates`; its masks are the first ones, and depend on the budget); for ``values``.
         method: decoder, see `decode`; one that reports ``r2_cv`` if there is a target.
         n: number of players, for a callable without ``players``.
         store: folder to keep the evaluations in, see `evaluate`.
@@ -98,8 +102,15 @@ def explain(
     n, game = _players(game, n), as_game(game)  # once, so that rounds know each other's game
     _check(budget, target_r2, aim)
     check_seed(seed)
-    whole = _AIMS[aim](n, budget, keep_rate, seed)
-    run: Run | None = None
+    rates: KeepRates | None = None
+    if aim == "shapley":
+        whole = stratified(n, budget, seed=seed)
+    elif isinstance(keep_rate, str):
+        rates = _piloted(keep_rate, game, budget, n=n, seed=seed, store=store, progress=progress)
+        whole = rates.design
+    else:
+        whole = biased(n, budget, keep_rate=keep_rate, seed=seed)
+    run = None if rates is None else rates.run
     rounds: list[Round] = []
     size = min(budget, max(_FIRST, 2 * n))
     while True:
@@ -116,19 +127,14 @@ def explain(
         reached = target_r2 is not None and rounds[-1].r2 >= target_r2
         if reached or size == budget:
             message = _message(rounds[-1], budget, target_r2, spectrum)
-            return Explanation(spectrum, run, tuple(rounds), reached, message)
+            return Explanation(spectrum, run, tuple(rounds), reached, message, rates)
         size = min(budget, int(_GROWTH * size))
 
 
-def _values(n: int, budget: int, keep_rate: Any, seed: int) -> MaskDesign:
-    return biased(n, budget, keep_rate=keep_rate, seed=seed)
-
-
-def _shapley(n: int, budget: int, keep_rate: Any, seed: int) -> MaskDesign:
-    return stratified(n, budget, seed=seed)
-
-
-_AIMS: Mapping[str, Callable[..., MaskDesign]] = {"values": _values, "shapley": _shapley}
+def _piloted(keep_rate: str, game: AnyGame, budget: int, **options: Any) -> KeepRates:
+    if keep_rate != "auto":
+        raise InputError(f"keep_rate is {keep_rate!r}, expected 'auto', a rate or (low, high)")
+    return find_keep_rates(game, budget, **options)
 
 
 def _players(game: AnyGame, n: int | None) -> int:

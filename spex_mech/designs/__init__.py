@@ -3,7 +3,7 @@
 In: a number of players, a budget and a seed. Out: a `MaskDesign` (design): masks (m, n), and the structure
 that a decoder may need. Which design suits which purpose:
 
-- `biased` for pruning, with keep rates near the sizes that are asked for,
+- `biased` for pruning, with keep rates at which values move (`find_keep_rates` finds them by a `pilot`),
 - `uniform` for the spectrum as a whole,
 - `stratified` for Shapley values,
 - `paired` for each mask together with its complement,

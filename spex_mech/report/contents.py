@@ -19,6 +19,7 @@ from spex_mech.pruning.circuit_files import circuit_from_json
 from spex_mech.pruning.prune import Pruned
 from spex_mech.run.explained_input import INPUT, ExplainedInput, input_from_json
 from spex_mech.run.folder import RunFolder
+from spex_mech.run.pilot import PilotRecord, pilot_from_json
 from spex_mech.run.records import (
     HeldOut,
     ScoreTable,
@@ -53,6 +54,7 @@ class Contents:
         environment: versions and platform of the evaluation.
         sample: prompt, options and right answer of a search question; None for a game without texts.
         questions: number of search questions; None for a game without.
+        pilot: the keep rates that a pilot has found; None for a design without one.
         spectrum: the spectrum's terms.
         settings: the settings of the decoder, with the store, metric and number of masks.
         interactions: the interactions, in the index of the spec.
@@ -74,6 +76,7 @@ class Contents:
     environment: dict[str, str]
     sample: tuple[str, list[str], str] | None
     questions: int | None
+    pilot: PilotRecord | None
     spectrum: Spectrum | None
     settings: dict[str, Any]
     interactions: Interactions | None
@@ -119,6 +122,7 @@ def read_contents(folder: RunFolder, metrics: Sequence[str] | None = None) -> Co
         environment=_environment(folder.masks),
         sample=sample,
         questions=questions,
+        pilot=read("pilot.json", lambda content, _: pilot_from_json(content)),
         spectrum=spectrum,
         settings={} if spectrum is None else folder.load("spectrum.json").get("settings", {}),
         interactions=read("interactions.json", interactions_from_json),

@@ -22,6 +22,9 @@ def figures_of(contents: Contents) -> dict[str, Figure]:
             figures["pairs"] = plots.interaction_matrix(
                 effects, contents.interactions, contents.players
             )
+    if contents.pilot is not None and len(contents.pilot.values):
+        pilot = contents.pilot
+        figures["pilot"] = plots.pilot_values(pilot.present, pilot.values, (pilot.low, pilot.high))
     if contents.held_out is not None:
         held = contents.held_out
         figures["fidelity"] = plots.fidelity(held.predicted, held.measured, r2=held.r2)

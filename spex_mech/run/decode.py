@@ -68,9 +68,10 @@ def decode_folder(folder: RunFolder, spectrum: Spectrum | None = None) -> Decode
     """
     spec = folder.spec
     stored = _open(folder.masks, spec.game.metric)
-    design = search_design(spec.design, stored.players.n)
+    keep_rate = folder.keep_rate()
+    design = search_design(spec.design, stored.players.n, keep_rate)
     values = _values(stored, design, folder)
-    check = check_design(spec.design, stored.players.n)
+    check = check_design(spec.design, stored.players.n, keep_rate)
     measured = np.empty(0)
     if check is not None:
         measured = _values(_open(folder.check, spec.game.metric), check, folder)

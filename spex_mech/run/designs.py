@@ -4,22 +4,40 @@ from __future__ import annotations
 
 from spex_mech.core.errors import InputError
 from spex_mech.designs import DESIGNS, MaskDesign
+from spex_mech.designs.pilot import keep_range, pilot, piloted
 from spex_mech.run.spec import DesignSpec
+from spex_mech.run.spec_values import AUTO
 
 _CHECK_SEED = 1_000_003  # added to the design's seed, so that the two differ
 
 
-def search_design(spec: DesignSpec, n: int) -> MaskDesign:
+def has_pilot(spec: DesignSpec) -> bool:
+    """Whether the keep rates are found by a pilot."""
+    return spec.kind == "biased" and spec.keep_rate == AUTO
+
+
+def search_design(
+    spec: DesignSpec, n: int, keep_rate: tuple[float, float] | None = None
+) -> MaskDesign:
     """The masks to decode.
 
     Args:
         spec: kind, number, rates and seed of the masks.
         n: number of players.
+        keep_rate: the range that the pilot has found, where the spec has one. Before that, None draws
+            equally many masks from the usual range.
 
     Raises:
         InputError: an unknown kind, or a budget, rate or ``first`` out of range.
     """
-    design = _design(spec, n, spec.budget, spec.seed)
+    if has_pilot(spec):
+        first, spread = (
+            pilot(n, spec.budget, seed=spec.seed),
+            keep_rate or keep_range(None, None, n),
+        )
+        design = piloted(first, spread, n, spec.budget, seed=spec.seed)
+    else:
+        design = _design(spec, n, spec.budget, spec.seed, spec.keep_rate)
     if spec.first is None or spec.first == len(design):
         return design
     if not 1 <= spec.first <= len(design):
@@ -30,7 +48,9 @@ def search_design(spec: DesignSpec, n: int) -> MaskDesign:
     return MaskDesign(design.masks[: spec.first], design.seed, design.kind, design.keep_rates)
 
 
-def check_design(spec: DesignSpec, n: int) -> MaskDesign | None:
+def check_design(
+    spec: DesignSpec, n: int, keep_rate: tuple[float, float] | None = None
+) -> MaskDesign | None:
     """The masks held out to measure faithfulness; None where the spec holds none out.
 
     Raises:
@@ -42,17 +62,18 @@ def check_design(spec: DesignSpec, n: int) -> MaskDesign | None:
         raise InputError(
             f"design.check is {spec.check}, expected 0 for no held-out masks, or 2 or more"
         )
-    return _design(spec, n, spec.check, spec.seed + _CHECK_SEED)
+    rate = spec.keep_rate
+    if has_pilot(spec):
+        rate = list(keep_rate or keep_range(None, None, n))
+    return _design(spec, n, spec.check, spec.seed + _CHECK_SEED, rate)
 
 
-def _design(spec: DesignSpec, n: int, budget: int, seed: int) -> MaskDesign:
-    rate = tuple(spec.keep_rate) if isinstance(spec.keep_rate, list) else spec.keep_rate
-    if isinstance(rate, str) and spec.kind == "biased":
-        raise InputError(
-            f"design.kind is 'biased' with design.keep_rate {rate!r}; give a rate or [low, high] ('auto' "
-            "is for models that are pruned)"
-        )
+def _design(
+    spec: DesignSpec, n: int, budget: int, seed: int, rate: float | list[float] | str
+) -> MaskDesign:
     if spec.kind not in DESIGNS:
         raise InputError(f"unknown design.kind {spec.kind!r}; expected one of {', '.join(DESIGNS)}")
-    options = {"keep_rate": rate} if spec.kind == "biased" else {}
+    options = {}
+    if spec.kind == "biased":
+        options["keep_rate"] = tuple(rate) if isinstance(rate, list) else rate
     return DESIGNS[spec.kind](n, budget, seed=seed, **options)

@@ -12,6 +12,7 @@ from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.run.decode import Decoded, decode_folder, save_decoded
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.folder import RunFolder, claim, save_spec
+from spex_mech.run.pilot import save_pilot
 from spex_mech.run.spec import RunSpec
 from spex_mech.tasks.cards import load_card, load_game
 
@@ -69,7 +70,9 @@ def save_explained(
         progress: see `evaluate`.
     """
     design = folder.spec.design
-    check = check_design(design, game.players.n)
+    if explanation.keep_rates is not None:
+        save_pilot(folder, explanation.keep_rates)
+    check = check_design(design, game.players.n, folder.keep_rate())
     if check is not None:
         with folder.timed("check"):
             evaluate(game, check, store=folder.check, label="check", progress=progress)

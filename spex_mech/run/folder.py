@@ -1,6 +1,7 @@
 """A run's folder: the files that each step leaves for the next ones. Needs no model and no torch.
 
     spec.json             the run's spec, all keys resolved
+    pilot.json            the keep rates that a pilot has found, where the spec leaves them to it
     input.json            of an explained text or image: the input and the places of its parts
     masks check test      run stores: the design and pruning's ablations, held-out masks, test questions
     spectrum.json         the spectrum's terms, and the settings of the decoder
@@ -37,10 +38,12 @@ from spex_mech.core.files import (
     remove_leftovers,
     write_whole,
 )
+from spex_mech.run.designs import has_pilot
 from spex_mech.run.spec import RunSpec, with_settings
 
 _T = TypeVar("_T")
 _COMMANDS = {  # that write a file
+    "pilot.json": "evaluate --out",
     "check.json": "decode",
     "spectrum.json": "decode",
     "interactions.json": "decode",
@@ -82,6 +85,17 @@ class RunFolder:
     def circuit(self, questions: int | None) -> Path:
         """Store of a circuit's ablations on a number of test questions; None for all of them."""
         return self.test if questions is None else self.path / f"circuit-{questions}"
+
+    def keep_rate(self) -> tuple[float, float] | None:
+        """The range of keep rates that the pilot has found; None for a design without a pilot.
+
+        Raises:
+            MissingFileError: the pilot has not been evaluated.
+            InputError: its file cannot be read.
+        """
+        if not has_pilot(self.spec.design):
+            return None
+        return self.read("pilot.json", lambda content: _range(content["keep_rate"]))
 
     def has(self, name: str) -> bool:
         """Whether the folder has a file or a store of this name."""
@@ -276,6 +290,13 @@ def write_file(path: Path, content: str | bytes) -> None:
 def _command(name: str) -> str:
     """The command that writes a file."""
     return _COMMANDS.get(name, "run")
+
+
+def _range(content: Any) -> tuple[float, float]:
+    low, high = (float(end) for end in content)
+    if not 0.0 < low < high < 1.0:
+        raise ValueError(f"keep_rate is {content}, expected [low, high] between 0 and 1")
+    return low, high
 
 
 def _parse(path: Path) -> Any:

@@ -18,7 +18,6 @@ from spex_mech.exporting.parameters import parameter_limit
 from spex_mech.models.loading import load_model
 from spex_mech.models.model import Model
 from spex_mech.pruning.compare import METHODS
-from spex_mech.pruning.curve import keep_rates
 from spex_mech.pruning.integer_program import best_set
 from spex_mech.pruning.prune import FEASIBLE_SECONDS, OURS, size_of
 from spex_mech.run.designs import check_design, search_design
@@ -29,7 +28,11 @@ from spex_mech.tasks.task import ChoiceTask
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """A spec, and the model, task, players, game and masks that it names; nothing is evaluated yet."""
+    """A spec, and the model, task, players, game and masks that it names; nothing is evaluated yet.
+
+    Where a pilot finds the keep rates, ``design`` and ``check`` have as many masks as will be evaluated, but
+    are drawn at usual keep rates; `evaluate_step` draws them anew.
+    """
 
     spec: RunSpec
     model: Model
@@ -59,7 +62,6 @@ def prepare(spec: RunSpec) -> Setup:
     decoder(spec.decode.method)
     model = load_model(spec.model)
     players = select_players(model, spec.players)
-    spec = _with_rates(spec, players.n)
     constant = Spectrum.from_supports([()], [0.0], players.n)
     interactions(constant, spec.interactions.index, spec.interactions.order)
     task = load_task(spec.task, **spec.asking.model_dump())
@@ -184,20 +186,6 @@ def circuit_game(setup: Setup) -> TaskGame:
     task = setup.task.without([x for x in every if x not in chosen])
     settings = replace(setup.game.settings, split="test")
     return TaskGame(setup.model, task, setup.players, **settings.options)
-
-
-def _with_rates(spec: RunSpec, n: int) -> RunSpec:
-    """The spec with the keep rates that serve its sizes, where ``design.keep_rate`` is ``auto``."""
-    rate = spec.design.keep_rate
-    if not isinstance(rate, str):
-        return spec
-    if rate != "auto":
-        raise InputError(
-            f"design.keep_rate is {rate!r}, expected a rate, [low, high], or 'auto' for the sizes pruned to"
-        )
-    low, high = keep_rates(spec.prune.keep, n)
-    design = spec.design.model_copy(update={"keep_rate": [low, high]})
-    return spec.model_copy(update={"design": design})
 
 
 def _fits(keep: int | float | str, n: int) -> bool:

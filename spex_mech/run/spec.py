@@ -13,6 +13,7 @@ from spex_mech.core.errors import InputError, MissingFileError
 from spex_mech.core.quoting import quoted
 from spex_mech.core.text_files import MOST_BYTES, parse_toml, parse_yaml, read_text
 from spex_mech.run.spec_values import (
+    AUTO,
     Count,
     Finite,
     Parameters,
@@ -64,7 +65,7 @@ class DesignSpec(_Section):
         budget: number of masks.
         first: number of masks to use, the first ones; None for all. `explain` sets it to what it spent.
         keep_rate: for ``biased``: one rate above 0 and below 1; ``[low, high]`` from 0 to 1, drawn for
-            every mask; or ``auto``: the range that serves the sizes of ``prune.keep``.
+            every mask; or ``auto``: the range that a pilot finds, see `find_keep_rates`.
         check: masks of the same kind evaluated on top and held out, to measure faithfulness.
         seed: seed of the masks.
     """
@@ -72,7 +73,7 @@ class DesignSpec(_Section):
     kind: Text = "biased"
     budget: Positive = 240
     first: Positive | None = None
-    keep_rate: Rate = [0.3, 0.9]
+    keep_rate: Rate = AUTO
     check: Count = 40
     seed: Seed = 0
 

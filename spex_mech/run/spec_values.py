@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from spex_mech.core.seeds import MOST_SEED
 
+AUTO = "auto"
 _MOST = 10**9
 
 
@@ -20,9 +21,9 @@ def _text(value: str) -> str:
 
 def _rate(value: float | list[float] | str) -> float | list[float] | str:
     """Rates from 0 to 1; whether they suit a design is checked by the design."""
-    rates = value if isinstance(value, list) else [] if isinstance(value, str) else [value]
-    if not all(0.0 <= rate <= 1.0 for rate in rates):
-        raise ValueError("Input should be a rate, or [low, high], from 0 to 1")
+    rates = value if isinstance(value, list) else [] if value == AUTO else [value]
+    if not all(not isinstance(rate, str) and 0.0 <= rate <= 1.0 for rate in rates):
+        raise ValueError(f"Input should be a rate from 0 to 1, [low, high], or '{AUTO}'")
     return value
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,15 @@ import numpy as np
 from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.evaluate import Run, evaluate
 from spex_mech.evaluation.executors import Executor
+from spex_mech.evaluation.keep_rates import find_keep_rates
 from spex_mech.pruning.circuit import Circuit
 from spex_mech.pruning.prune import Pruned
 from spex_mech.run.circuit import circuit_step
 from spex_mech.run.decode import Decoded, decode_folder, save_decoded
+from spex_mech.run.designs import check_design, has_pilot, search_design
 from spex_mech.run.export import export_step
 from spex_mech.run.folder import RunFolder, claim
+from spex_mech.run.pilot import save_pilot
 from spex_mech.run.prune import choose_exported, choose_kept_sets, size_to_json
 from spex_mech.run.records import ScoreTable, kept_to_json, scores_to_json
 from spex_mech.run.scores import score_folder
@@ -108,18 +110,26 @@ def evaluate_step(
 ) -> tuple[Run, Run | None]:
     """Evaluate the design and the held-out masks into the folder's stores.
 
+    Where the spec leaves the keep rates to a pilot, that is evaluated first, and ``pilot.json`` written.
+
     Returns:
         Both runs; the second is None where no masks are held out.
     """
-    evaluate_masks = partial(
-        evaluate, setup.game, executor=executor, spec=setup.spec.model_dump(), progress=progress
-    )
+    options = {"executor": executor, "spec": setup.spec.model_dump(), "progress": progress}
+    spec, n = setup.spec.design, setup.players.n
     with folder.timed("evaluate"):
-        searched = evaluate_masks(setup.design, store=folder.masks)
-    if setup.check is None:
+        if has_pilot(spec) and not folder.has("pilot.json"):
+            rates = find_keep_rates(
+                setup.game, spec.budget, seed=spec.seed, store=folder.masks, **options
+            )
+            save_pilot(folder, rates)
+        keep_rate = folder.keep_rate()
+        design, check = search_design(spec, n, keep_rate), check_design(spec, n, keep_rate)
+        searched = evaluate(setup.game, design, store=folder.masks, **options)
+    if check is None:
         return searched, None
     with folder.timed("check"):
-        checked = evaluate_masks(setup.check, store=folder.check, label="check")
+        checked = evaluate(setup.game, check, store=folder.check, label="check", **options)
     return searched, checked
 
 

@@ -52,7 +52,7 @@ from spex_mech.core.errors import InputError
         (["decode", "{run}/masks", "--out", "{run}"], "holds a run or a spectrum"),
         (["evaluate", "--set", "design.check=1", "--out", "new"], "design.check is 1, expected 0"),
         (["run", "--set", "circuit.subsets=-1", "--out", "new"], "'circuit.subsets' is -1"),
-        (["run", "--set", "design.keep_rate=often", "--out", "new"], "design.keep_rate is 'often'"),
+        (["run", "--set", "design.keep_rate=often", "--out", "new"], "'design.keep_rate'"),
         (
             ["run", "--set", "prune.keep=[1.5]", "--set", "prune.export=none", "--out", "new"],
             "or a share of them",

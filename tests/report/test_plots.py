@@ -98,6 +98,17 @@ def test_the_pruning_curve_has_means_and_intervals():
     assert {line.get_label() for line in axes.lines} >= {"full model (14 players)", "chance"}
 
 
+def test_pilot_shades_the_keep_rates():
+    present, values = np.array([1.0, 0.0, 0.8]), np.array([4.0, -0.5, 1.0])
+    axes = plots.pilot_values(present, values, (0.6, 0.95)).axes[0]
+    np.testing.assert_allclose(
+        axes.collections[0].get_offsets(), np.stack([present, values], axis=1)
+    )
+    shaded = axes.patches[0]
+    assert shaded.get_x() == pytest.approx(0.6)
+    assert shaded.get_width() == pytest.approx(0.35)
+
+
 def test_fidelity_scatters_predicted_against_measured():
     predicted, measured = np.array([0.1, 0.5, 0.9]), np.array([0.2, 0.4, 1.0])
     r2 = Estimate(0.876, 0.5, 0.99, 3, 0.95)

@@ -2,7 +2,7 @@
 
 from spex_mech.report.plots.bars import fidelity, top_interactions
 from spex_mech.report.plots.circuit import circuit_graph, circuit_tests
-from spex_mech.report.plots.curves import pruning_curve
+from spex_mech.report.plots.curves import pilot_values, pruning_curve
 from spex_mech.report.plots.maps import head_map, interaction_matrix
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "fidelity",
     "head_map",
     "interaction_matrix",
+    "pilot_values",
     "pruning_curve",
     "top_interactions",
 ]

@@ -1,14 +1,15 @@
-"""A metric against the number of players kept."""
+"""Values against the number of players kept: of pruned models, and of a pilot."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+from jaxtyping import Float64
 from matplotlib.figure import Figure
 
 from spex_mech.core.estimates import Estimate
-from spex_mech.core.palette import INK, LINES
+from spex_mech.core.palette import HELPS, INK, LINES
 from spex_mech.report.plots.style import plain
 
 
@@ -61,4 +62,28 @@ def pruning_curve(
     axes.legend(frameon=False, fontsize=9)
     axes.grid(axis="y", alpha=0.25)
     plain(axes)
+    return figure
+
+
+def pilot_values(
+    present: Float64[np.ndarray, " m"],
+    values: Float64[np.ndarray, " m"],
+    keep_rate: tuple[float, float],
+) -> Figure:
+    """The values of a pilot's masks against the share of players that they keep.
+
+    Args:
+        present: float64 (m,), shares from 0 to 1.
+        values: float64 (m,).
+        keep_rate: the range from which masks draw their keep rates; it is shaded.
+    """
+    figure = Figure(figsize=(4.2, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.axvspan(*keep_rate, color=HELPS, alpha=0.12, linewidth=0)
+    axes.scatter(present, values, s=18, color=INK)
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_xlabel("share of players present; shaded: keep rates of the design", size=9)
+    axes.set_ylabel("value", size=9)
+    plain(axes)
+    axes.grid(alpha=0.25)
     return figure
