@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int
 
 from spex_mech.ablation.fills import pad
 from spex_mech.ablation.game import TaskGame
+from spex_mech.ablation.rotary import side_of
 
 Hooks = Sequence[tuple[str, Callable[..., Any]]]
 _TOKENS = 2_048
@@ -36,8 +37,13 @@ def batches(game: TaskGame, tokens: int = _TOKENS) -> Iterator[PaddedPrompts]:
     """A game's prompts, those of similar length together, about ``tokens`` at once."""
     lengths = np.array([len(t) for t in game.prompts.tokens])
     group: list[int] = []
+    side = side_of(game.model.hf)
     for row in [*np.argsort(lengths, kind="stable").tolist(), None]:
-        if group and (row is None or (len(group) + 1) * lengths[row] > tokens):
+        if group and (
+            row is None
+            or (len(group) + 1) * lengths[row] > tokens
+            or side(int(lengths[row])) != side(int(lengths[group[0]]))
+        ):
             width = int(lengths[group].max())
             ids = pad(game.prompts, group, width, game.model.device)
             place = torch.arange(width, device=ids.device)

@@ -1,0 +1,61 @@
+"""Numbers of layers and heads are what the config says, and players follow them."""
+
+from __future__ import annotations
+
+import pytest
+from tiny_decoders import CONFIGS, tiny_decoder
+
+import spex_mech as sm
+from spex_mech.core.errors import InputError
+
+KV_HEADS = {
+    "llama": 2,
+    "gemma": 1,
+    "gpt2": 4,
+    "falcon-7b-mqa": 1,
+    "falcon-40b-gqa": 2,
+    "falcon-rw-alibi": 4,
+    "gpt-bigcode-mqa": 1,
+    "deepseek-v3": 4,
+    "jamba": 2,
+}
+MIDDLE = ("jamba", "lfm2", "qwen3-next", "granite-hybrid")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", KV_HEADS)
+def test_key_value_heads(name):
+    shape = sm.load_model(tiny_decoder(name)).shape
+    assert (shape.n_layers, shape.n_heads, shape.n_kv_heads) == (3, 4, KV_HEADS[name])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", MIDDLE)
+def test_hybrids_offer_the_heads_of_their_attention(name):
+    model = sm.load_model(tiny_decoder(name))
+    assert sm.select_players(model, "heads").names == [f"L1H{h}" for h in range(4)]
+    assert sm.select_players(model, "kv:1 mlps").names == [
+        "L1KV0",
+        "L1KV1",
+        "L0MLP",
+        "L1MLP",
+        "L2MLP",
+    ]
+    assert sm.select_players(model, "layers").names == ["L1"]
+    with pytest.raises(InputError, match=r"'heads:0-1' ask layer 0 .* with attention are 1$"):
+        sm.select_players(model, "heads:0-1")
+
+
+def test_key_value_heads_that_do_not_divide_the_heads_are_refused():
+    hf = tiny_decoder("llama")
+    hf.config.num_key_value_heads = 3
+    with pytest.raises(InputError, match="4 attention heads in a layer and 3 key/value heads"):
+        sm.load_model(hf)
+
+
+def test_a_config_without_attention_layers_is_refused():
+    hf = tiny_decoder("lfm2")
+    hf.config.layer_types = ["conv"] * 3
+    with pytest.raises(InputError, match="has no layer with attention heads"):
+        sm.load_model(hf)
+    assert len(CONFIGS) == 65
