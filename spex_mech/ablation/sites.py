@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import nn
 
 from spex_mech.core.errors import InputError
 from spex_mech.models.bridge import bridge_errors
@@ -31,6 +32,18 @@ def over_heads(values: torch.Tensor, activation: torch.Tensor) -> torch.Tensor:
         return values[:, None, :, None]
     width = activation[0, 0].numel() // values.shape[1]
     return values.repeat_interleave(width, dim=1).view(len(values), 1, *activation.shape[2:])
+
+
+def by_heads(projection: nn.Module, weight: torch.Tensor, n_heads: int) -> torch.Tensor:
+    """A weight of an output projection's shape as a view (hidden, heads, width).
+
+    Args:
+        projection: the projection, an ``nn.Linear`` or GPT-2's ``Conv1D``.
+        weight: its weight, or a tensor of that shape.
+        n_heads: heads.
+    """
+    by_input = weight if isinstance(projection, nn.Linear) else weight.T
+    return by_input.unflatten(1, (n_heads, -1))
 
 
 def check_sites(model: Model, sites: Sequence[str]) -> None:

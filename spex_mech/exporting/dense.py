@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from spex_mech.ablation.gates import Gates
+from spex_mech.ablation.sites import by_heads
 from spex_mech.core.errors import InputError
 from spex_mech.models.model import Model
 
@@ -54,9 +55,7 @@ def dense_state(model: Model, gates: Gates, rescale: bool) -> dict[str, torch.Te
         projection = block.attn.o.original_component
         factor = torch.from_numpy(gates.heads[0, layer] * scale[layer])
         if not bool((factor == 1).all()):
-            weight = copy_of(projection.weight)
-            by_input = weight if isinstance(projection, nn.Linear) else weight.T  # GPT-2's Conv1D
-            heads = by_input.unflatten(1, (model.shape.n_heads, -1))
+            heads = by_heads(projection, copy_of(projection.weight), model.shape.n_heads)
             heads.mul_(factor.to(heads)[:, None])
         if not gates.attention[0, layer]:
             for parameter in projection.parameters(recurse=False):

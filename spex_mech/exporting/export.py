@@ -93,19 +93,18 @@ def export(
     if target.is_symlink() or (target.exists() and not _is_empty(target)):
         raise OutputExistsError(f"{target} exists; choose a new folder")
     checked = _one_mask(mask, players)
-    state = None
+    written = model.hf
     if mode == "compact":
         written = compact_model(model, players, checked, rescale=rescale, even=even)
         if recovered is not None:
             _check_same_cut(written, recovered)
             written = recovered
-    else:
-        written = model.hf
-        state = dense_state(model, spread(players, model.shape, checked[None]), rescale)
     if recovered is None:
         expected = masked_logits(model, players, checked, rescale=rescale)
     else:
         expected = plain_logits(recovered)
+    gates = spread(players, model.shape, checked[None])
+    state = dense_state(model, gates, rescale) if mode == "dense" else None
     save = _saver(written, state, max_shard_size, expected)
     stock = not hasattr(written.config, "compact_layers")
     form = Form(mode, rescale, stock, recovered=recovered is not None)

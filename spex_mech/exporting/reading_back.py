@@ -87,4 +87,6 @@ def check_export(folder: Path, hf: Any, expected: Float32[np.ndarray, " v"]) -> 
 def _prompt(hf: Any) -> Int[np.ndarray, " t"]:
     vocabulary = hf.get_input_embeddings().weight.shape[0]
     first = min(_FIRST, vocabulary - 1)
-    return np.random.default_rng(0).integers(first, min(_LAST, vocabulary), _TOKENS)
+    context = getattr(hf.config.get_text_config(), "max_position_embeddings", None) or _TOKENS
+    tokens = min(_TOKENS, context)
+    return np.random.default_rng(0).integers(first, min(_LAST, vocabulary), tokens)

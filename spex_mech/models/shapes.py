@@ -26,7 +26,7 @@ def shape_of(config: Any, name: str) -> ModelShape:
         )
     n_heads = getattr(text, "num_attention_heads", None)
     n_layers = getattr(text, "num_hidden_layers", None)
-    if not (isinstance(n_heads, int) and isinstance(n_layers, int)):
+    if not (isinstance(n_heads, int) and isinstance(n_layers, int)) or _differ(text, n_heads):
         raise InputError(
             f"{name!r} has no single number of layers and attention heads in its config "
             f"({type(config).__name__}); models whose layers differ are not supported"
@@ -41,6 +41,14 @@ def shape_of(config: Any, name: str) -> ModelShape:
     if len(bare) == n_layers:
         raise InputError(f"{name!r} ({type(config).__name__}) has no layer with attention heads")
     return ModelShape(n_layers, n_heads, n_kv, bare)
+
+
+def _differ(text: Any, n_heads: int) -> bool:
+    """Whether single layers have numbers of heads of their own, as in some sizes of Gemma 4."""
+    if not getattr(text, "is_heterogeneous", False):
+        return False
+    layers = list(text.per_layer_config)
+    return len({(x.num_attention_heads, _n_kv_heads(x, n_heads)) for x in layers}) > 1
 
 
 def _n_kv_heads(text: Any, n_heads: int) -> Any:

@@ -12,6 +12,7 @@ from tiny_decoders import last_logits, tiny_decoder
 
 import spex_mech as sm
 from spex_mech.ablation.full_model import batches
+from spex_mech.ablation.head_statistics import attention_entropy, output_norm
 from spex_mech.core.errors import InputError
 
 IDS = np.random.default_rng(0).integers(3, 61, (3, 13))
@@ -47,7 +48,7 @@ def test_an_engine_that_differs_from_hugging_face_is_refused(monkeypatch, engine
     with pytest.raises(
         InputError, match=r"example '1', with nothing removed, .* use another model"
     ):
-        game.scores(np.ones((1, 12), dtype=bool))
+        game.scores(np.ones((1, 8), dtype=bool))
 
 
 @pytest.mark.parametrize("engine", ["fast", "reference"])
@@ -62,14 +63,14 @@ def test_a_model_is_run_once_for_the_same_prompts(monkeypatch, engine):
 
     monkeypatch.setattr(model.hf, "forward", counted)
     for kind in ("zero", "mean", "zero"):
-        game_of(model, engine=engine, ablation=kind).scores(np.ones((1, 12), dtype=bool))
+        game_of(model, engine=engine, ablation=kind).scores(np.ones((1, 8), dtype=bool))
     assert lengths == [5, 13]
 
 
 def test_sequences_are_held_too():
     model = sm.load_model(tiny_decoder("qwen2"))
     game = sm.TaskGame(model, sm.TokenTask(IDS), sm.select_players(model))
-    assert np.isfinite(game.scores(np.ones((1, 12), dtype=bool))).all()
+    assert np.isfinite(game.scores(np.ones((1, 8), dtype=bool))).all()
 
 
 LONG = {
@@ -90,7 +91,7 @@ def longrope() -> sm.Model:
 def test_short_prompts_keep_their_angles_beside_long_ones(kind):
     model = longrope()
     game = game_of(model, ablation=kind)
-    full = game.scores(np.ones((1, 12), dtype=bool))[0]
+    full = game.scores(np.ones((1, 8), dtype=bool))[0]
     np.testing.assert_allclose(full, expected(model), atol=1e-4)
     # The long factors matter: the short prompt scores otherwise with them.
     model.hf.model.rotary_emb.original_inv_freq = model.hf.model.rotary_emb.long_inv_freq
@@ -116,7 +117,7 @@ def test_dynamic_angles_do_not_reach_the_prompts_of_a_game():
     model = sm.load_model(hf)
     game = game_of(model)
     angles = hf.model.rotary_emb.inv_freq.clone()
-    full = game.scores(np.ones((1, 12), dtype=bool))[0]
+    full = game.scores(np.ones((1, 8), dtype=bool))[0]
     np.testing.assert_allclose(full, expected(model), atol=1e-4)
     assert torch.equal(angles, hf.model.rotary_emb.inv_freq)
     with pytest.raises(InputError, match="context holds 13"):
@@ -125,7 +126,7 @@ def test_dynamic_angles_do_not_reach_the_prompts_of_a_game():
 
 def test_float64_is_right_or_refused_in_one_sentence():
     model = sm.load_model(tiny_decoder("llama", torch.float64))
-    full = game_of(model).scores(np.ones((1, 12), dtype=bool))[0]
+    full = game_of(model).scores(np.ones((1, 8), dtype=bool))[0]
     np.testing.assert_allclose(full, expected(model), rtol=1e-5)
     experts = sm.load_model(tiny_decoder("mixtral", torch.float64))
     with pytest.raises(InputError, match=r"in float64 .*; load it with dtype=torch.float32"):
@@ -139,3 +140,13 @@ def test_what_transformer_lens_does_not_know_is_refused_when_the_game_is_made():
         InputError, match=r"HeliumForCausalLM that cannot be ablated: TransformerLens"
     ):
         game_of(model)
+
+
+def test_rankings_of_heads_know_latent_attention_and_say_what_they_do_not_see():
+    game = game_of(sm.load_model(tiny_decoder("deepseek-v3")))
+    assert (output_norm(game) > 0).all()
+    hidden = game_of(sm.load_model(tiny_decoder("opt")))
+    with pytest.raises(
+        InputError, match=r"attention entropy of .* in layer 0; leave this baseline out"
+    ):
+        attention_entropy(hidden)

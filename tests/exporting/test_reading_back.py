@@ -10,7 +10,7 @@ from tiny_decoders import tiny_decoder
 import spex_mech as sm
 from spex_mech.core.errors import InputError
 
-MASK = np.arange(12) % 3 > 0
+MASK = np.arange(8) % 3 > 0
 
 
 def changed(monkeypatch, hf, change) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tiny_decoders import CONFIGS, N_HEADS, N_LAYERS, VOCABULARY, ablated, last_logits, tiny_decoder
+from tiny_decoders import CONFIGS, VOCABULARY, ablated, last_logits, tiny_decoder
 
 import spex_mech as sm
 from spex_mech.ablation import spread
@@ -120,4 +120,3 @@ def test_every_cell_is_right_or_refused_as_the_table_says(name: str, tmp_path: P
             assert "report" not in str(error)
             table[cell] = "refused"
     assert table == {cell: "refused" if is_refused(name, cell) else "ok" for cell in CELLS}
-    assert N_HEADS == 4 and N_LAYERS == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import transformers
 from tiny_decoders import CONFIGS, tiny_decoder
 
 import spex_mech as sm
@@ -26,7 +27,7 @@ MIDDLE = ("jamba", "lfm2", "qwen3-next", "granite-hybrid")
 @pytest.mark.parametrize("name", KV_HEADS)
 def test_key_value_heads(name):
     shape = sm.load_model(tiny_decoder(name)).shape
-    assert (shape.n_layers, shape.n_heads, shape.n_kv_heads) == (3, 4, KV_HEADS[name])
+    assert (shape.n_layers, shape.n_heads, shape.n_kv_heads) == (2, 4, KV_HEADS[name])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -53,9 +54,34 @@ def test_key_value_heads_that_do_not_divide_the_heads_are_refused():
         sm.load_model(hf)
 
 
+@pytest.mark.parametrize("global_kv_heads", [1, None])
+def test_layers_with_other_numbers_of_heads_are_refused(global_kv_heads):
+    config = transformers.Gemma4TextConfig(
+        vocab_size=61,
+        vocab_size_per_layer_input=61,
+        hidden_size=32,
+        hidden_size_per_layer_input=8,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        layer_types=["sliding_attention", "full_attention"],
+        global_head_dim=16,
+        attention_k_eq_v=True,
+        num_global_key_value_heads=global_kv_heads,
+    )
+    hf = transformers.Gemma4ForCausalLM(config)
+    if global_kv_heads is None:
+        assert sm.load_model(hf).shape.n_kv_heads == 2
+        return
+    with pytest.raises(InputError, match="models whose layers differ are not supported"):
+        sm.load_model(hf)
+
+
 def test_a_config_without_attention_layers_is_refused():
     hf = tiny_decoder("lfm2")
-    hf.config.layer_types = ["conv"] * 3
+    hf.config.layer_types = ["conv"] * 2
     with pytest.raises(InputError, match="has no layer with attention heads"):
         sm.load_model(hf)
     assert len(CONFIGS) == 65

@@ -15,7 +15,7 @@ import torch
 import transformers
 from torch import nn
 
-N_LAYERS, N_HEADS, VOCABULARY = 3, 4, 61
+N_LAYERS, N_HEADS, VOCABULARY = 2, 4, 61
 _BASE = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
@@ -100,7 +100,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
             **_BASE,
             "num_layers": N_LAYERS,
             "num_heads": N_HEADS,
-            "attention_types": [[["global", "local", "global"], 1]],
+            "attention_types": [[["global", "local"], 1]],
             "window_size": 4,
         },
     ),
@@ -200,7 +200,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
         "Lfm2",
         {
             **_GROUPED,
-            "layer_types": ["conv", "full_attention", "conv"],
+            "layer_types": ["conv", "full_attention"],
             "block_multiple_of": 8,
         },
     ),
@@ -210,7 +210,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
             **_GROUPED,
             **_EXPERTS,
             "head_dim": 8,
-            "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+            "layer_types": ["linear_attention", "full_attention"],
             "linear_num_value_heads": 4,
             "linear_num_key_heads": 2,
             "linear_key_head_dim": 8,
@@ -226,7 +226,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
             "num_local_experts": 4,
             "num_experts_per_tok": 2,
             "shared_intermediate_size": 16,
-            "layer_types": ["mamba", "attention", "mamba"],
+            "layer_types": ["mamba", "attention"],
             "mamba_n_heads": 4,
             "mamba_d_head": 16,
             "mamba_d_state": 8,
@@ -237,7 +237,10 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "persimmon": ("Persimmon", _BASE),
     "biogpt": ("BioGpt", _BASE),
     "diffllama": ("DiffLlama", {**_GROUPED, "head_dim": 8}),
-    "mamba": ("Mamba", {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 3}),
+    "mamba": (
+        "Mamba",
+        {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": N_LAYERS},
+    ),
 }
 _CLASS_OF = {"Gemma3Text": "Gemma3ForCausalLM", "Bert": "BertLMHeadModel"}
 _CLASS_OF |= {"GPT2": "GPT2LMHeadModel", "Llama4Text": "Llama4ForCausalLM"}
