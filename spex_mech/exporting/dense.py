@@ -50,11 +50,12 @@ def dense_state(model: Model, gates: Gates, rescale: bool) -> dict[str, torch.Te
         if not gates.mlps[0, layer]:
             for parameter in _mlp_output(block.mlp, model, layer):
                 copy_of(parameter).zero_()
-        if layer in model.shape.without_attention:
+        factor = torch.from_numpy(gates.heads[0, layer] * scale[layer])
+        whole = bool((factor == 1).all())
+        if whole and gates.attention[0, layer]:
             continue
         projection = block.attn.o.original_component
-        factor = torch.from_numpy(gates.heads[0, layer] * scale[layer])
-        if not bool((factor == 1).all()):
+        if not whole:
             heads = by_heads(projection, copy_of(projection.weight), model.shape.n_heads)
             heads.mul_(factor.to(heads)[:, None])
         if not gates.attention[0, layer]:

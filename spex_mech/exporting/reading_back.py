@@ -16,6 +16,7 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
 from spex_mech.models.checkpoints import read_weights
 from spex_mech.models.model import Model
+from spex_mech.models.shapes import context_of
 from spex_mech.tasks.prompts import Prompts
 
 _TOKENS = 8
@@ -68,14 +69,9 @@ def check_export(folder: Path, hf: Any, expected: Float32[np.ndarray, " v"]) -> 
     Raises:
         InputError: weights that are missing, left over or of other shapes, or other logits.
     """
+    got = _logits_of(folder, hf)
     dtype = hf.get_input_embeddings().weight.dtype
-    spread_out = getattr(hf, "hf_device_map", None)
-    options: dict[str, Any] = {} if spread_out is None else {"device_map": "auto"}
-    again = read_weights(type(hf), str(folder), dtype=dtype, attn_implementation="eager", **options)
-    if spread_out is None:
-        again = again.to(hf.get_input_embeddings().weight.device)
-    got = plain_logits(again)[None, None]
-    if disagreement(got, expected[None, None], dtype) is not None:
+    if disagreement(got[None, None], expected[None, None], dtype) is not None:
         largest = float(np.abs(got - expected).max())
         raise InputError(
             f"the checkpoint of this {type(hf).__name__} would not hold the masked model: read back, its "
@@ -84,9 +80,27 @@ def check_export(folder: Path, hf: Any, expected: Float32[np.ndarray, " v"]) -> 
         )
 
 
+def _logits_of(folder: Path, hf: Any) -> Float32[np.ndarray, " v"]:
+    """`plain_logits` of a checkpoint of a model's class, on its devices."""
+    weight = hf.get_input_embeddings().weight
+    spread_out = getattr(hf, "hf_device_map", None) is not None
+    options: dict[str, Any] = {"device_map": "auto"} if spread_out else {}
+    try:
+        again = read_weights(
+            type(hf), str(folder), dtype=weight.dtype, attn_implementation="eager", **options
+        )
+        return plain_logits(again if spread_out else again.to(weight.device))
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        said = f"{error}".replace(f"{folder}", "the folder")
+        raise InputError(
+            f"the checkpoint of this {type(hf).__name__} cannot be read back, so nothing was written: {said}"
+        ) from error
+
+
 def _prompt(hf: Any) -> Int[np.ndarray, " t"]:
     vocabulary = hf.get_input_embeddings().weight.shape[0]
     first = min(_FIRST, vocabulary - 1)
-    context = getattr(hf.config.get_text_config(), "max_position_embeddings", None) or _TOKENS
-    tokens = min(_TOKENS, context)
+    tokens = min(_TOKENS, context_of(hf.config) or _TOKENS)
     return np.random.default_rng(0).integers(first, min(_LAST, vocabulary), tokens)

@@ -48,6 +48,8 @@ def bridge_errors(hf: Any, name: str) -> Iterator[None]:
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
+        if "DefaultCPUAllocator" in f"{error}":  # out of memory too, but a RuntimeError
+            raise
         said = " ".join(f"{error}".split())[:200] or type(error).__name__
         if any(parameter.dtype == torch.float64 for parameter in hf.parameters()):
             raise InputError(

@@ -13,7 +13,7 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.players import ModelShape
 from spex_mech.models.bridge import build_bridge
 from spex_mech.models.fingerprint import weights_fingerprint
-from spex_mech.models.shapes import shape_of
+from spex_mech.models.shapes import context_of, shape_of
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -66,7 +66,7 @@ class Model:
     @property
     def context(self) -> int | None:
         """The longest input in tokens; None where the architecture sets no limit."""
-        return getattr(self.hf.config.get_text_config(), "max_position_embeddings", None)
+        return context_of(self.hf.config)
 
     @cached_property
     def bridge(self) -> TransformerBridge:

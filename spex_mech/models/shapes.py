@@ -43,6 +43,12 @@ def shape_of(config: Any, name: str) -> ModelShape:
     return ModelShape(n_layers, n_heads, n_kv, bare)
 
 
+def context_of(config: Any) -> int | None:
+    """The longest input in tokens; None where the architecture sets no limit, which some configs call −1."""
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return None if limit is None or limit < 1 else limit
+
+
 def _differ(text: Any, n_heads: int) -> bool:
     """Whether single layers have numbers of heads of their own, as in some sizes of Gemma 4."""
     if not getattr(text, "is_heterogeneous", False):

@@ -40,7 +40,6 @@ def test_hybrids_offer_the_heads_of_their_attention(name):
         "L1KV1",
         "L0MLP",
         "L1MLP",
-        "L2MLP",
     ]
     assert sm.select_players(model, "layers").names == ["L1"]
     with pytest.raises(InputError, match=r"'heads:0-1' ask layer 0 .* with attention are 1$"):
