@@ -80,8 +80,14 @@ def check_sites(model: Model, sites: Sequence[str]) -> None:
 def _check_attention(model: Model, sites: Sequence[str]) -> None:
     """Whether what attention writes is made of its heads alone: nothing where they write nothing.
 
-    In BERT it has the residual stream in it.
+    In BERT it has the residual stream in it. What stands beside attention would stay.
     """
+    for site in sites:
+        if "mamba" in model.bridge.blocks[int(site.split(".")[1])].submodules:
+            raise InputError(
+                f"whole layers of {model.name!r} ({type(model.hf).__name__}) cannot be removed: they have "
+                "Mamba beside attention; select heads, kv or mlps"
+            )
     seen: dict[str, torch.Tensor] = {}
     hooks = [(site, _keeper(seen, site)) for site in sites]
     nothing = [(site.replace("hook_attn_out", "attn.o.hook_out"), _zero) for site in sites]

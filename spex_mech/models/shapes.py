@@ -74,5 +74,5 @@ def _without_attention(text: Any, n_layers: int) -> frozenset[int]:
     return frozenset(
         layer
         for layer, kind in enumerate(kinds[:n_layers])
-        if "attention" not in kind or "linear" in kind
+        if ("attention" not in kind or "linear" in kind) and kind != "hybrid"
     )

@@ -84,3 +84,29 @@ def test_a_config_without_attention_layers_is_refused():
     with pytest.raises(InputError, match="has no layer with attention heads"):
         sm.load_model(hf)
     assert len(CONFIGS) == 65
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layers_with_mamba_beside_attention_offer_heads_but_are_not_removed_whole():
+    config = transformers.FalconH1Config(
+        vocab_size=61,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        mamba_d_ssm=64,
+        mamba_n_heads=4,
+        mamba_d_head=16,
+        mamba_d_state=8,
+        mamba_chunk_size=8,
+    )
+    model = sm.load_model(transformers.FalconH1ForCausalLM(config))
+    task = sm.TokenTask([[3, 4, 5, 6]], answers=[[3, 4]])
+    assert sm.TaskGame(model, task, sm.select_players(model)).scores([[True] * 8]).shape == (
+        1,
+        1,
+        2,
+    )
+    with pytest.raises(InputError, match="they have Mamba beside attention"):
+        sm.TaskGame(model, task, sm.select_players(model, "layers"))
