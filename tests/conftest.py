@@ -1,8 +1,9 @@
-"""Shared fixtures: tiny random models of several families, built in memory."""
+"""Shared fixtures: tiny random models of several families, and reports without pictures."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -10,8 +11,10 @@ import hypothesis
 import pytest
 import torch
 import transformers
+from markupsafe import Markup
 
 import spex_mech as sm
+from spex_mech.models.fingerprint import weights_fingerprint
 
 # The same examples on every run, however slow the machine.
 hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True)
@@ -57,13 +60,66 @@ def family(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+_TINY: dict[
+    str, sm.Model
+] = {}  # of each family; with its TransformerLens view, which takes longest
+
+
+def _state(model: sm.Model) -> tuple:
+    """What a test could leave changed in a model."""
+    hf = model.hf
+    bridge = vars(model).get("bridge")
+    hooks = [] if bridge is None else [point.fwd_hooks for point in bridge.hook_dict.values()]
+    return (
+        weights_fingerprint(hf),
+        (hf.config.to_json_string(), hf.config._attn_implementation, str(hf.generation_config)),
+        [(p, p.requires_grad, p.grad) for p in hf.parameters()],
+        [
+            (type(m), m.training, m.forward, [*m._forward_hooks], [*m._forward_pre_hooks])
+            for m in hf.modules()
+        ],
+        {k: v for k, v in vars(model).items() if k not in ("bridge", "fingerprint")},
+        any(hooks),
+    )
+
+
+def _unchanged(before: tuple, after: tuple) -> bool:
+    same_parameters = len(before[2]) == len(after[2]) and all(
+        a[0] is b[0] and a[1] == b[1] and a[2] is b[2]
+        for a, b in zip(before[2], after[2], strict=True)
+    )
+    return same_parameters and before[:2] + before[3:] == after[:2] + after[3:]
+
+
+def _lend(family: str, module: object) -> Iterator[sm.Model]:
+    """A family's model: a new one, or where ``SHARED_MODELS`` is true the one that is there already.
+
+    That one stays for the next test unless this one changes it.
+    """
+    if not getattr(module, "SHARED_MODELS", False):
+        yield sm.load_model(tiny_hf(family))
+        return
+    model = _TINY.pop(family, None) or sm.load_model(tiny_hf(family))
+    before = _state(model)
+    yield model
+    if _unchanged(before, _state(model)):
+        _TINY[family] = model
+
+
 @pytest.fixture
-def tiny(family: str) -> sm.Model:
+def tiny(family: str, request: pytest.FixtureRequest) -> Iterator[sm.Model]:
     """A tiny random model of each family in turn."""
-    return sm.load_model(tiny_hf(family))
+    yield from _lend(family, request.module)
 
 
 @pytest.fixture
-def tiny_llama() -> sm.Model:
+def tiny_llama(request: pytest.FixtureRequest) -> Iterator[sm.Model]:
     """A tiny random Llama with grouped-query attention."""
-    return sm.load_model(tiny_hf("llama"))
+    yield from _lend("llama", request.module)
+
+
+@pytest.fixture
+def undrawn(monkeypatch) -> None:
+    """Reports are written without the pictures themselves, for tests of the words and files."""
+    monkeypatch.setattr("spex_mech.report.page._png", lambda figure: b"undrawn")
+    monkeypatch.setattr("spex_mech.report.page._svg", lambda figure, name: Markup("<svg></svg>"))

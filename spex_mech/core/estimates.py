@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float64
@@ -10,6 +11,7 @@ from jaxtyping import Float64
 from spex_mech.core.errors import InputError
 
 _BLOCK = 1_000_000  # numbers of resampling counts in memory at once
+_MOST_KEPT = 2**24  # of them, that stay in memory for the next mean: 64 MiB
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,15 @@ class Estimate:
         return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 
 
+def _counts(n: int, draws: int, seed: int) -> np.ndarray:
+    """How often each of n examples is in each bootstrap sample: int (draws, n), no index array needed."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.int32)
+
+
+_kept_counts = lru_cache(maxsize=1)(_counts)  # every metric and kept set has the same questions
+
+
 def bootstrap_mean(
     values: Float64[np.ndarray, " e"], *, seed: int, level: float = 0.95, draws: int = 10_000
 ) -> Estimate:
@@ -51,10 +62,9 @@ def bootstrap_mean(
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2:
         raise InputError(f"an interval needs at least two examples, got shape {values.shape}")
-    # Counts of each example in a bootstrap sample are multinomial: no index array is needed.
-    counts = np.random.default_rng(seed).multinomial(
-        len(values), np.full(len(values), 1 / len(values)), size=draws
-    )
+    shape = (len(values), draws, seed)
+    kept = len(values) * draws <= _MOST_KEPT
+    counts = _kept_counts(*shape) if kept else _counts(*shape)
     means = counts @ values / len(values)
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail])

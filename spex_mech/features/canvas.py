@@ -12,8 +12,9 @@ import numpy.typing as npt
 from jaxtyping import Bool, Float32, Int64
 from scipy import ndimage
 
-from spex_mech.core.errors import InputError, MissingFileError
+from spex_mech.core.errors import InputError
 from spex_mech.features.options import Regions
+from spex_mech.features.pictures import read_image
 from spex_mech.features.spans import Picture
 
 FILLS = ("mean", "blur", "zero")
@@ -57,8 +58,7 @@ def canvas_of(image: Any, processor: Any | None, regions: Regions) -> Canvas:
     """Preprocess an image and its fill, and cut it into regions.
 
     Args:
-        image: a file, a PIL image, an array uint8 (h, w, 3), or the model's own float pixel values
-            (c, h, w), which need no processor.
+        image: see `read_image`; the model's own float pixel values (c, h, w) need no processor.
         processor: a Hugging Face image processor.
         regions: how the image is cut and filled.
 
@@ -86,24 +86,9 @@ def pixel_values(image: Any, processor: Any | None) -> Float32[np.ndarray, "c h 
         InputError: something that is not an image, or needs a processor.
         MissingFileError: a file that does not exist.
     """
-    if isinstance(image, (str, Path)):
-        from PIL import Image
-
-        if not Path(image).is_file():
-            raise MissingFileError(f"image {str(image)!r} does not exist; give a file, or an image")
-        image = Image.open(image).convert("RGB")
-    array = np.asarray(image)
-    if array.dtype.kind == "f":
-        if array.ndim != 3 or not np.isfinite(array).all():
-            raise InputError(
-                f"pixel values have shape {array.shape}, expected finite (channels, h, w)"
-            )
-        return array.astype(np.float32)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
-        raise InputError(
-            f"the image is {array.dtype} {array.shape}, expected uint8 (height, width, 3), a PIL image, a "
-            "file, or float pixel values (channels, height, width)"
-        )
+    array = read_image(image)
+    if array.dtype != np.uint8:
+        return array
     if processor is None:
         raise InputError("an image needs processor=, the model's image processor or its folder")
     batch = getattr(processor, "image_processor", processor)(images=array, return_tensors="np")

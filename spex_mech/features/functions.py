@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import cached_property
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -88,13 +89,28 @@ class FunctionSource(TextSource):
         return judged(self._judge, self._replies(list(inputs)))
 
     def _replies(self, texts: list[str]) -> list[Any]:
-        replies = list(self._reply(texts))
+        reply = self._reply(texts)
+        replies = [reply] if _is_single(reply) else _listed(reply)
         if len(replies) != len(texts):
             raise InputError(
-                f"the function gave {len(replies)} replies to {len(texts)} texts; expected a function "
-                "from a list of texts to one reply each"
+                f"the function gave {len(replies)} replies to {len(texts)} texts; expected one reply to "
+                "each text of a list (a function f of one text: lambda texts: [f(t) for t in texts])"
             )
         return replies
+
+
+def _is_single(reply: Any) -> bool:
+    """Whether something is one number or text, which will do as the replies to one text."""
+    return isinstance(reply, (str, Number)) or getattr(reply, "ndim", None) == 0
+
+
+def _listed(replies: Any) -> list[Any]:
+    if isinstance(replies, (Mapping, Set, bytes)) or not isinstance(replies, Iterable):
+        raise InputError(
+            f"the function gave {type(replies).__name__} to a list of texts; expected a list, array or "
+            "tensor of one reply each, in their order"
+        )
+    return list(replies)
 
 
 def fingerprint_of(function: Callable[..., Any]) -> str:

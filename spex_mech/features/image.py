@@ -10,7 +10,7 @@ import numpy as np
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
-from spex_mech.features.canvas import canvas_of, region_names
+from spex_mech.features.canvas import Canvas, canvas_of, region_names
 from spex_mech.features.game import FeatureGame, model_name
 from spex_mech.features.options import Level, Regions, Removal
 from spex_mech.features.parts import CutText, part_texts
@@ -36,7 +36,9 @@ def image(
 
     Args:
         model: a name or folder, or an image classifier.
-        image: a file, a PIL image, uint8 (h, w, 3), or float pixel values (c, h, w).
+        image: a file; a PIL image of any mode; an array or tensor (h, w) or (h, w, channels) from 0 to
+            255, in floats also from 0 to 1, in uint16 to 65535; or the model's own float pixel values
+            (c, h, w).
         level: ``patches`` (7 x 7), ``superpixels`` (about 50), or `Regions`, which also say what stands
             in the place of missing parts (by default the image's mean colour).
         value: ``logit`` (the default), ``margin``, ``logprob``, ``logodds`` or ``similarity``, see
@@ -52,7 +54,7 @@ def image(
 
     hf, processor = load_classifier(model, processor)
     regions = _regions(level)
-    canvas = canvas_of(image, processor, regions)
+    canvas = _canvas(image, processor, regions, hf.config)
     source = ImageSource(canvas, hf)
     labels = {int(c): str(label) for c, label in hf.config.id2label.items()}
     reading = class_reading(value, target, source.whole, labels)
@@ -102,7 +104,8 @@ def image_text(
         raise InputError(f"value is {value!r}, expected logit, margin, logprob or logodds")
     hf, image_processor, tokenizer = load_pair_model(model, processor)
     regions = _regions(image_level) if image_level else Regions(grid=1)
-    canvas = canvas_of(image, image_processor, regions)
+    vision = getattr(hf.config, "vision_config", hf.config)
+    canvas = _canvas(image, image_processor, regions, vision)
     caption, *others = [text] if isinstance(text, str) else text
     removal = removal if isinstance(removal, Removal) else Removal(removal)
     parts = part_texts([CutText(caption, text_level)], removal, tokenizer=tokenizer)
@@ -124,6 +127,18 @@ def image_text(
     }
     subject = Pair(picture, parts.passage)
     return FeatureGame(players, source, reading, subject, seed=removal.seed, settings=settings)
+
+
+def _canvas(image: Any, processor: Any | None, regions: Regions, config: Any) -> Canvas:
+    """The image as the model sees it, with as many channels as the model reads."""
+    canvas = canvas_of(image, processor, regions)
+    channels, wanted = len(canvas.values), getattr(config, "num_channels", None)
+    if isinstance(wanted, int) and channels != wanted:
+        raise InputError(
+            f"the image has {channels} channels as pixel values {canvas.values.shape}, the model reads "
+            f"{wanted}; give an image, or float pixel values ({wanted}, height, width)"
+        )
+    return canvas
 
 
 def _regions(level: str | Regions) -> Regions:

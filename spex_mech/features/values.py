@@ -220,12 +220,13 @@ def similarity(reply: Any, whole: Any) -> float:
             return float(a == b)
         same = (a & b).total()
         return 2 * same / (a.total() + b.total())
-    x, y = np.asarray(reply, dtype=np.float64), np.asarray(whole, dtype=np.float64)
-    if x.ndim != 1 or x.shape != y.shape:
+    x, y = _array(reply), _array(whole)
+    if x.ndim != 1 or x.shape != y.shape or not {x.dtype.kind, y.dtype.kind} <= set("fiub"):
         raise InputError(
             f"replies of shapes {x.shape} and {y.shape} cannot be compared; value='similarity' needs "
             "texts or vectors of one length"
         )
+    x, y = x.astype(np.float64), y.astype(np.float64)
     norms = float(np.linalg.norm(x) * np.linalg.norm(y))
     return float(x @ y) / norms if norms else float(np.array_equal(x, y))
 
@@ -240,13 +241,26 @@ def judged(judge: Judge, replies: Sequence[Any]) -> Float64[np.ndarray, "u 1"]:
 
 
 def _number(reply: Any) -> float:
-    array: npt.NDArray[Any] = np.asarray(reply)
+    array = _array(reply)
     if array.size != 1 or array.dtype.kind not in "fiub":
         raise InputError(
             f"a reply is {str(reply)[:80]!r}, expected a number; choose value='match', 'similarity' or "
             "a function from a reply to a number"
         )
     return float(array.reshape(()))
+
+
+def _array(reply: Any) -> npt.NDArray[Any]:
+    """A reply as an array, a tensor also with a gradient or on a GPU; of objects where it is no array."""
+    if isinstance(reply, (list, tuple)) and any(hasattr(x, "detach") for x in reply):
+        reply = [_array(x) for x in reply]
+    elif detach := getattr(reply, "detach", None):
+        reply = detach().cpu()
+        reply = reply.double() if reply.is_floating_point() else reply  # NumPy has no bfloat16
+    try:
+        return np.asarray(reply)
+    except ValueError:  # lists of unequal lengths
+        return np.array(None)
 
 
 def _text(reply: Any) -> str:

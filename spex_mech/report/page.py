@@ -157,8 +157,10 @@ def _minus(text: str) -> str:
 
 
 def _png(figure: Figure) -> bytes:
+    """The figure as PNG. Its layout is kept from here on: finding it takes as long as drawing."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=150, format="png")
+    figure.set_layout_engine("none")
     return buffer.getvalue()
 
 

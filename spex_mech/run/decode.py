@@ -70,12 +70,12 @@ def decode_folder(folder: RunFolder, spectrum: Spectrum | None = None) -> Decode
     stored = _open(folder.masks, spec.game.metric)
     design = search_design(spec.design, stored.players.n)
     values = _values(stored, design, folder)
-    decoded = _decode(stored, design, values, spec.decode, spec.interactions, spectrum)
     check = check_design(spec.design, stored.players.n)
-    if check is None:
-        return decoded
-    measured = _values(_open(folder.check, spec.game.metric), check, folder)
-    if not np.ptp(measured) > 0:  # equal values have no R²
+    measured = np.empty(0)
+    if check is not None:
+        measured = _values(_open(folder.check, spec.game.metric), check, folder)
+    decoded = _decode(stored, design, values, spec.decode, spec.interactions, spectrum)
+    if check is None or not np.ptp(measured) > 0:  # equal values have no R²
         return decoded
     predicted = np.asarray(decoded.spectrum(check.masks))
     fit = HeldOut(predicted, measured, r2_interval(predicted, measured, seed=spec.design.seed))

@@ -102,4 +102,5 @@ def _examples(asking: Asking, pool: Pool) -> list[Example]:
 
 
 def _text(asking: Asking, question: Question) -> str:
-    return fill(asking.template, question.fields, f"task {asking.name!r}")
+    name = f"task {asking.name!r} at question {question.id!r}"
+    return fill(asking.template, question.fields, name)

@@ -59,7 +59,7 @@ def _check_keys(path: Path, text: str, values: dict[str, Any], source: Source) -
             )
     missing = [key for key in source.required if key not in values]
     if missing:
-        last = len(text.splitlines())
+        last = text.removesuffix("\n").count("\n") + 1
         raise InputError(
             f"task card {path} (lines 1 to {last}) lacks {', '.join(map(repr, missing))}; add a line "
             f"such as: {missing[0]} = {_EXAMPLES[_kind(source.required[missing[0]])]}"
@@ -96,5 +96,5 @@ _EXAMPLES = {int: "1", str: '"..."', list: "[...]", dict: "{...}", bool: "true"}
 def _at(path: Path, text: str, key: str) -> str:
     """Where a key stands in a card."""
     pattern = re.compile(rf"""^\s*\[?\s*["']?{re.escape(key)}["']?\s*[\].=]""")
-    lines = (i for i, line in enumerate(text.splitlines(), 1) if pattern.match(line))
+    lines = (i for i, line in enumerate(text.split("\n"), 1) if pattern.match(line))
     return f"task card {path}, line {next(lines, 1)}"

@@ -53,7 +53,8 @@ def encode_texts(tokenizer: Any, texts: Sequence[str]) -> list[tuple[int, ...]]:
 
     A text that begins with the start token, as chats do, gets no second one.
     """
-    start = _start_token(tokenizer)
+    first = start_id(tokenizer)
+    start = "" if first is None else tokenizer.decode([first])
     has_starts = [bool(start) and text.startswith(start) for text in texts]
     ids: list[tuple[int, ...]] = [()] * len(texts)
     for has_start in set(has_starts):
@@ -66,12 +67,11 @@ def encode_texts(tokenizer: Any, texts: Sequence[str]) -> list[tuple[int, ...]]:
     return ids
 
 
+def start_id(tokenizer: Any) -> int | None:
+    """The token that begins a sequence: as in lm-evaluation-harness BOS, else EOS, else none."""
+    bos = getattr(tokenizer, "bos_token_id", None)
+    return bos if bos is not None else getattr(tokenizer, "eos_token_id", None)
+
+
 def _apply(tokenizer: Any, messages: list[dict[str, str]]) -> str:
     return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-
-
-def _start_token(tokenizer: Any) -> str:
-    """Text of the token that begins a sequence: as in lm-evaluation-harness BOS, else EOS."""
-    bos = getattr(tokenizer, "bos_token_id", None)
-    token = bos if bos is not None else getattr(tokenizer, "eos_token_id", None)
-    return "" if token is None else tokenizer.decode([token])

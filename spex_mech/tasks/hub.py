@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spex_mech.core.errors import InputError, MissingFileError
 from spex_mech.tasks.tables import TableRow, read_table
+from spex_mech.tasks.templates import fill
 
 _MMLU_COLUMNS = ("question", "A", "B", "C", "D", "answer")
 # The hub says "validation" where MMLU's own archive says "val".
@@ -24,12 +25,15 @@ class Dataset:
         revision: commit.
         folder: where its files are; None for the hub.
         alone: whether only one configuration is wanted, so that files may lie in the folder itself.
+        file: a configuration's file where its authors publish it elsewhere than on the hub, such as
+            ``{config}.jsonl``; it holds the one part that there is.
     """
 
     hub: str
     revision: str
     folder: Path | None
     alone: bool = False
+    file: str | None = None
 
     def rows(self, config: str | None, part: str) -> list[TableRow]:
         """The rows of one part (``test``, ``dev``) of a configuration (a subject).
@@ -40,6 +44,7 @@ class Dataset:
                                                        without <config> where there is only one
             all/<part>-00000-of-00001.parquet          with a column "subject"
             <part>/<config>_<part>.csv                 MMLU's archive: no header, the letter last
+            <config>.jsonl                             what `file` says
 
         Raises:
             MissingFileError: the files do not exist, or the hub cannot be reached.
@@ -59,13 +64,16 @@ class Dataset:
             file = base / archive / f"{config}_{archive}.csv"
             if file.is_file():
                 return read_table(file, _MMLU_COLUMNS)
+            published = base / self._published(config)
+            if published.is_file():
+                return read_table(published)
             files = _matching(config_folder, part) or (_matching(base, part) if self.alone else [])
             if files:
                 return [row for file in files for row in read_table(file)]
             everything = [row for file in _matching(base / "all", part) for row in read_table(file)]
             if everything:
                 return [row for row in everything if row["subject"] == config]
-        raise MissingFileError(_missing(self.folder, config, part))
+        raise MissingFileError(self._missing(self.folder, config, part))
 
     def _from_hub(self, config: str | None, part: str) -> list[TableRow]:
         import datasets
@@ -83,22 +91,34 @@ class Dataset:
             raise MissingFileError(
                 f"cannot load {name} from the hub: {type(error).__name__}: {error}. Without a "
                 f"network, put the files of https://huggingface.co/datasets/{self.hub} in a folder as "
-                f"they are there ({_example(config, part)}) and pass data=<folder>"
+                f"they are there ({self._example(config, part)}) and pass data=<folder>"
             ) from error
         return [
             TableRow(f"{self.hub} {config or ''} {part}, row {i}", dict(values))
             for i, values in enumerate(table, 1)
         ]
 
+    def _published(self, config: str | None) -> str:
+        """What `file` says for a configuration; nothing where it says nothing."""
+        return fill(self.file or "", {"config": config or ""}, self.hub)
 
-def _missing(folder: Path, config: str | None, part: str) -> str:
-    tables = sorted(p.relative_to(folder).as_posix() for p in _files(folder))
-    listed = f"it holds {', '.join(tables[:5])}" if tables else "it holds no tables"
-    more = f" and {len(tables) - 5} more" if len(tables) > 5 else ""
-    return (
-        f"data folder {str(folder)!r} has no {part} part{f' of {config}' if config else ''}: "
-        f"{listed}{more}; expected {_example(config, part)}"
-    )
+    def _missing(self, folder: Path, config: str | None, part: str) -> str:
+        tables = sorted(p.relative_to(folder).as_posix() for p in _files(folder))
+        listed = f"it holds {', '.join(tables[:5])}" if tables else "it holds no tables"
+        more = f" and {len(tables) - 5} more" if len(tables) > 5 else ""
+        return (
+            f"data folder {str(folder)!r} has no {part} part{f' of {config}' if config else ''}: "
+            f"{listed}{more}; expected {self._example(config, part)}"
+        )
+
+    def _example(self, config: str | None, part: str) -> str:
+        shard = f"{part}-00000-of-00001.parquet"
+        if config is None:
+            return f"data/{shard}"
+        if self.file:
+            return f"{config}/{shard} or, as published, {self._published(config)}"
+        archive = _ARCHIVE.get(part, part)
+        return f"{config}/{shard} or, as in MMLU's archive, {archive}/{config}_{archive}.csv"
 
 
 def _check_revision(cached: str | None, wanted: str, name: str) -> None:
@@ -108,14 +128,6 @@ def _check_revision(cached: str | None, wanted: str, name: str) -> None:
             f"the cache holds commit {cached} instead of {name}; load it once with a network, or pass "
             "data=<folder>"
         )
-
-
-def _example(config: str | None, part: str) -> str:
-    shard = f"{part}-00000-of-00001.parquet"
-    if config is None:
-        return f"data/{shard}"
-    archive = _ARCHIVE.get(part, part)
-    return f"{config}/{shard} or, as in MMLU's archive, {archive}/{config}_{archive}.csv"
 
 
 def _matching(folder: Path, part: str) -> Sequence[Path]:

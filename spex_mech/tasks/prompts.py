@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from spex_mech.core.errors import InputError
 from spex_mech.tasks.chats import encode_texts, render
+from spex_mech.tasks.continuations import Continuation, encode_continuations
 from spex_mech.tasks.task import ChoiceTask, Example, Task, TokenTask
 
 # The score of an option that an example does not have. Finite, so that softmax, store and checks need
@@ -212,25 +213,14 @@ def _option_ids(
 
 
 def _encode_continuations(task: ChoiceTask, examples: Sequence[Example], tokenizer: Any) -> Prompts:
-    """Every option is a row of its own: what the model reads, then the option's tokens.
-
-    As lm-evaluation-harness does it, an option starts where the tokens of its context end, and spaces
-    at the end of the context belong to the option.
-    """
+    """Every option is a row of its own: what the model reads, then the option's tokens."""
     (space,) = task.before
     rows = [
-        (example, text, text + space + option)
+        Continuation(example.id, context, space + option)
         for example in examples
-        for text, option in _option_texts(example, task.chat, tokenizer)
+        for context, option in _option_texts(example, task.chat, tokenizer)
     ]
-    contexts = encode_texts(tokenizer, [text.rstrip() for _, text, _ in rows])
-    wholes = encode_texts(tokenizer, [whole for _, _, whole in rows])
-    for (example, text, whole), start, ids in zip(rows, contexts, wholes, strict=True):
-        if ids[: len(start)] != start or len(ids) == len(start):
-            raise InputError(
-                f"example {example.id!r}: this tokenizer joins the end of the prompt with the option "
-                f"{whole[len(text) :]!r}, or adds a closing token; let options begin with a space"
-            )
+    encoded = encode_continuations(rows, tokenizer)
     count, width = len(examples), max(len(x.options) for x in examples)
     has = np.arange(width) < np.array([len(x.options) for x in examples])[:, None]
     options = np.full((count, width), -1, dtype=np.int64)
@@ -239,10 +229,10 @@ def _encode_continuations(task: ChoiceTask, examples: Sequence[Example], tokeniz
     lengths[has] = [max(1, len(o)) for x in examples for o in x.options]
     return Prompts(
         ids=_ids(examples),
-        tokens=tuple(wholes),
+        tokens=tuple(ids for ids, _ in encoded),
         answers=None,
         right=_right(examples),
-        targets=np.array([len(w) - len(c) for w, c in zip(wholes, contexts, strict=True)]),
+        targets=np.array([count for _, count in encoded]),
         options=options,
         lengths=lengths,
     )

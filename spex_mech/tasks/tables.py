@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,30 +58,39 @@ def read_table(file: Path, columns: Sequence[str] | None = None) -> list[TableRo
 
 
 def _csv(file: Path, columns: Sequence[str] | None) -> Iterator[TableRow]:
-    row = 0
     # Strict: a stray quote is an error, where the default swallows the rows after it.
     reader = csv.reader(io.StringIO(read_text(file, exact=True), newline=""), strict=True)
+    rows: list[tuple[int, list[str]]] = []
     try:
         names = list(columns or next(reader, []))
-        for row, cells in enumerate(reader, 1):
-            where = f"{file.name}, row {row} (line {reader.line_num})"
-            if len(cells) != len(names):
-                raise InputError(
-                    f"{where} has {len(cells)} columns, expected {len(names)}: "
-                    f"{', '.join(names)}; mend the row in {file}"
-                )
-            yield TableRow(where, dict(zip(names, cells, strict=True)))
+        for cells in reader:
+            rows.append((reader.line_num, cells))
     except csv.Error as error:
         raise InputError(
-            f"{file.name}, row {row + 1} (line {reader.line_num}) cannot be read: {error}; "
+            f"{file.name}, row {len(rows) + 1} (line {reader.line_num}) cannot be read: {error}; "
             f"mend the row in {file} (quotes doubled inside quotes)"
         ) from None
+    twice = [name for name, count in Counter(filter(None, names)).items() if count > 1]
+    if twice:
+        raise InputError(f"{file.name} has two columns {twice[0]!r}; rename one in {file}")
+    while rows and not any(cell.strip() for cell in rows[-1][1]):
+        rows.pop()  # spreadsheets write empty lines at the end
+    for row, (line, cells) in enumerate(rows, 1):
+        where = f"{file.name}, row {row} (line {line})"
+        if len(cells) != len(names):
+            raise InputError(
+                f"{where} has {len(cells)} columns, expected {len(names)}: "
+                f"{', '.join(names)}; mend the row in {file}"
+            )
+        yield TableRow(where, dict(zip(names, cells, strict=True)))
 
 
 def _json_lines(file: Path, columns: Sequence[str] | None) -> Iterator[TableRow]:
     # Only these end a line: a text may hold the other characters that `splitlines` cuts at.
-    text = read_text(file).removesuffix("\n")
-    for row, line in enumerate(text.split("\n") if text else [], 1):
+    lines = read_text(file).split("\n")
+    while lines and not lines[-1].strip():
+        lines.pop()
+    for row, line in enumerate(lines, 1):
         where = f"{file.name}, row {row}"
         values = parse_json(line, where)
         if not isinstance(values, dict):

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spex_mech.core.errors import InputError
+from spex_mech.tasks.cells import is_empty, text
 from spex_mech.tasks.hub import Dataset
 from spex_mech.tasks.tables import TableRow
 from spex_mech.training_data.examples import Examples
@@ -100,7 +101,7 @@ def load_examples(
     names = classes or (known.classes if known else None) or _names_in(folder, target)
     labels, names = _labels(rows, target, names)
     if isinstance(rows[0][source], str):
-        texts = tuple(str(row[source]) for row in rows)
+        texts = tuple(text(row, source) for row in rows)
         words = vocabulary or Vocabulary.of(texts)
         return Examples(words.encode(texts, length), labels, names, texts)
     return Examples(_images(rows, source), labels, names)
@@ -124,7 +125,10 @@ def _labels(
 ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     """Labels as positions among the class names."""
     labels = [row[column] for row in rows]
-    if all(isinstance(x, (int, np.integer)) or str(x).isdigit() for x in labels):
+    empty = next((row for row, x in zip(rows, labels, strict=True) if is_empty(x)), None)
+    if empty is not None:
+        raise InputError(f"{empty.where} has no {column}; give it one, or leave the row out")
+    if all(isinstance(x, (int, np.integer)) or str(x).isdecimal() for x in labels):
         numbers = np.array([int(x) for x in labels])
         return numbers, names or tuple(str(i) for i in range(int(numbers.max()) + 1))
     names = names or tuple(sorted({str(x) for x in labels}))

@@ -10,6 +10,7 @@ import torch
 
 import spex_mech as sm
 
+SHARED_MODELS = True  # their TransformerLens views take most of the time
 RNG = np.random.default_rng(0)
 IDS = RNG.integers(1, 61, (3, 9))
 PAIRS = RNG.integers(1, 61, (3, 2))

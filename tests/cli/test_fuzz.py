@@ -98,7 +98,7 @@ def leaves(section: type = RunSpec, path: tuple[str, ...] = ()) -> Iterator[tupl
 
 
 @pytest.fixture
-def failures(monkeypatch, capsys, tmp_path) -> Callable[..., list[str]]:
+def failures(monkeypatch, capsys, tmp_path, undrawn) -> Callable[..., list[str]]:
     """Runs a command line; what is wrong with how it ended."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(setup, "load_model", _MODEL)

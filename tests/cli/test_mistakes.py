@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
-from spex_mech import cli
 from spex_mech.core.seeds import MOST_SEED
 
 
@@ -35,22 +32,7 @@ from spex_mech.core.seeds import MOST_SEED
         (["report", "a\x1b[31mb"], r"a\x1b[31mb"),
     ],
 )
-def test_one_short_message(monkeypatch, capsys, arguments, message):
-    monkeypatch.setattr(sys, "argv", ["spex-mech", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    err = capsys.readouterr().err
-    assert stop.value.code == 2 and message in err
+def test_one_short_message(terminal, arguments, message):
+    code, _, err = terminal(*arguments)
+    assert code == 2 and message in err
     assert err.startswith("spex-mech: ") and len(err) < 630 and "\x1b" not in err
-
-
-def test_stopping_says_what_is_kept(monkeypatch, capsys):
-    def stop(*arguments):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("spex_mech.run.spec.read_spec", stop)
-    monkeypatch.setattr(sys, "argv", ["spex-mech", "evaluate"])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert stopped.value.code == 130
-    assert "finished ablations are kept" in capsys.readouterr().err

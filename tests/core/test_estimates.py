@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import binomtest
 from scipy.stats import t as student
 
+from spex_mech.core import estimates
 from spex_mech.core.estimates import bootstrap_mean, paired_difference
 from spex_mech.core.significance import mcnemar, repeated_difference
 
@@ -28,6 +29,21 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
         covered += estimate.low <= 0.7 <= estimate.high
     # 300 binomial draws at 0.9: four standard deviations are 0.07.
     assert covered / 300 == pytest.approx(0.9, abs=0.07)
+
+
+@pytest.mark.parametrize("kept", [10**6, 0])
+def test_resamples_are_drawn_once_for_all_values_of_the_same_examples(monkeypatch, kept):
+    drawn, rng_of = [], np.random.default_rng
+    values = rng_of(4).normal(size=(3, 60))
+    counts = rng_of(11).multinomial(60, np.full(60, 1 / 60), size=500)
+    monkeypatch.setattr(estimates, "_MOST_KEPT", kept)
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: drawn.append(seed) or rng_of(seed))
+    for row in values:
+        estimate = bootstrap_mean(row, seed=11, draws=500)
+        expected = np.quantile(counts @ row / 60, [0.025, 0.975])
+        np.testing.assert_allclose([estimate.low, estimate.high], expected, rtol=1e-12)
+    assert drawn == [11] * (1 if kept else 3)
+    assert bootstrap_mean(values[0], seed=12, draws=500).low != expected[0]
 
 
 def test_pairing_removes_what_both_share():

@@ -206,6 +206,7 @@ def test_a_failing_endpoint_costs_the_run_store_one_batch(serve, tmp_path):
     np.testing.assert_array_equal(run.values, [len(make().shown(x)) for x in masks])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_from_the_command_line_goes_on_where_its_endpoint_failed(serve, tmp_path):
     down, failed = [True], set()
 

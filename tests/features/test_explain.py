@@ -184,6 +184,7 @@ def test_the_report_shows_the_input_beside_the_usual_sections(copy, word_game):
     assert page.text.count("</script>") == 1 and all(a[0] == "#" for a in page.addresses)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_decoding_again_refreshes_the_view(copy, word_game):
     before = Page(write_report(copy)).arcs
     ask("decode", copy, "--method", "proxyspex", "--index", "Moebius", "--order", 3)
@@ -237,6 +238,7 @@ class Flaky:
         return length(texts)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_stopped_run_goes_on_with_what_was_scored(word_game, tmp_path):
     text, out = word_game.subject.text, tmp_path / "run"
     eight = Options(check=8)
@@ -340,6 +342,7 @@ def picture_game(kind):
     return FeatureGame(PlayerSet.from_names(names), FeatureSource(), reading, subject)
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("kind", ["image", "pair"])
 def test_images_have_runs_and_reports_too(tmp_path, kind):
     game = picture_game(kind)
@@ -360,6 +363,7 @@ def test_images_have_runs_and_reports_too(tmp_path, kind):
     np.testing.assert_array_equal(kept.regions, given.regions)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_text_of_one_part(tmp_path):
     told = explain_features(features.text(length, "bad", level="word"), tmp_path / "run")
     assert told.view().joint == () and told.view().effects == pytest.approx((0.1,))
@@ -386,6 +390,7 @@ def test_damaged_inputs_are_named(copy):
             write_report(copy)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_pair_from_the_command_line(make, tmp_path):
     hf, tokenizer = make.bert(), make.word_piece()
     hf.save_pretrained(tmp_path / "model")

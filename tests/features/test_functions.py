@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import spex_mech as sm
 from spex_mech import features
@@ -91,12 +92,71 @@ def test_games_travel_to_other_processes():
     assert cloudpickle.loads(cloudpickle.dumps(endpoint)).fingerprint == endpoint.fingerprint
 
 
+WORDS = torch.nn.Parameter(torch.tensor(0.5))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda texts: WORDS * torch.tensor(count_words(texts)),
+        lambda texts: (WORDS * torch.tensor(count_words(texts)))[:, None],
+        lambda texts: (WORDS * torch.tensor(count_words(texts))).bfloat16(),
+        lambda texts: [WORDS * len(t.split()) for t in texts],
+        lambda texts: [np.float32(len(t.split()) / 2) for t in texts],
+        lambda texts: np.array(count_words(texts)) / 2,
+        lambda texts: tuple([len(t.split()) / 2] for t in texts),
+        lambda texts: (len(t.split()) / 2 for t in texts),
+        lambda texts: {t: len(t.split()) / 2 for t in texts}.values(),
+    ],
+)
+def test_numbers_of_every_kind(function):
+    masks = sm.designs.exhaustive(5).masks
+    game = features.text(function, TEXT, level="word")
+    np.testing.assert_array_equal(game(masks), masks.sum(1) / 2)
+
+
+@pytest.mark.parametrize("convert", [float, int, np.float64, np.array, torch.tensor, bool])
+def test_one_number_will_do_for_one_text_only(convert):
+    game = features.text(lambda texts: convert(len(texts[0]) / 4), TEXT, level="word")
+    masks = np.array([[1, 1, 1, 1, 1], [1, 0, 0, 0, 1]], dtype=bool)
+    assert game(masks[:1]) == float(convert(len(TEXT) / 4))
+    with pytest.raises(InputError, match=r"gave 1 replies to 2 texts; expected one reply to each"):
+        game(masks)
+
+
+def test_one_text_is_not_read_as_its_letters():
+    game = features.text(lambda texts: "ab", TEXT, level="word", value=lambda reply: len(reply))
+    masks = np.array([[1, 1, 1, 1, 1], [1, 0, 0, 0, 1]], dtype=bool)
+    assert game(masks[:1]) == 2
+    with pytest.raises(InputError, match="gave 1 replies to 2 texts"):
+        game(masks)
+
+
+def test_tensors_are_compared_and_judged():
+    def embed(texts):
+        return WORDS * torch.tensor([[t.count("not"), t.count("good") + 1] for t in texts])
+
+    mask = np.array([[0, 0, 0, 1, 1]], dtype=bool)
+    found = features.text(embed, TEXT, level="word", value="similarity")(mask)[0]
+    assert found == pytest.approx(6 / np.sqrt(8 * 5))
+    judged = features.text(embed, TEXT, level="word", value=lambda v: v.softmax(0)[1])
+    assert judged(mask)[0] == pytest.approx(1 / (1 + np.exp(-0.5)))
+
+
 @pytest.mark.parametrize(
     ("function", "options", "message"),
     [
         (lambda texts: [1.0], {}, "gave 1 replies to 2 texts"),
         (lambda texts: ["a"] * len(texts), {}, "a reply is 'a', expected a number"),
         (lambda texts: [None] * len(texts), {}, "expected a number"),
+        (lambda texts: None, {}, "gave NoneType to a list of texts; expected a list, array or"),
+        (lambda texts: {t: 1.0 for t in texts}, {}, "gave dict to a list of texts"),
+        (lambda texts: {float(len(t)) for t in texts}, {}, "gave set to a list of texts"),
+        (lambda texts: torch.ones(1, len(texts)), {}, "gave 1 replies to 2 texts"),
+        (lambda texts: [torch.ones(2)] * len(texts), {}, "expected a number"),
+        (lambda texts: [[[1], [1, 2]]] * len(texts), {}, "expected a number"),
+        (lambda texts: [1j] * len(texts), {}, "expected a number"),
+        (lambda texts: ["a", [1.0]][: len(texts)], {"value": "similarity"}, "cannot be compared"),
         (lambda texts: [float("nan")] * len(texts), {}, "scores nan"),
         (lambda texts: [1] * len(texts), {"value": "match", "target": "x"}, "expected a text"),
         (lambda texts: [1] * len(texts), {"value": "match"}, "needs target="),

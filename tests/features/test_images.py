@@ -243,7 +243,7 @@ def test_bad_images(vit, clip, make, processor, photo):
     both = Processor(processor, make.word_piece())
     bad = [
         (lambda: features.image(vit, photo), "needs processor="),
-        (lambda: features.image(vit, photo[0], processor=processor), r"expected uint8 \(height"),
+        (lambda: features.image(vit, photo[0, 0], processor=processor), r"expected a file, a PIL"),
         (
             lambda: features.image(vit, photo, processor=processor, level="x"),
             "'patches' or 'superpixels'",

@@ -306,6 +306,7 @@ def test_commands_go_on_from_a_run(copy, ask):
     assert shards(folder) == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_finished_run_ablates_nothing_more(copy, ask):
     folder = copy("run")
     before = shards(folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,16 @@ def test_equal_held_out_values_have_no_r2(tmp_path):
     assert decoded.held_out is None
     save_decoded(decoded, folder)
     assert not folder.has("check.json") and folder.has("spectrum.json")
+
+
+def test_held_out_masks_that_cannot_be_read_are_told_before_the_decoder_runs(tmp_path, monkeypatch):
+    folder = evaluated(claim(tmp_path / "run", spec()))
+    shutil.rmtree(folder.check)
+    monkeypatch.setattr(
+        "spex_mech.run.decode.decode", lambda *a, **k: pytest.fail("decoded for nothing")
+    )
+    with pytest.raises(sm.InputError, match=r"check.* is no run store"):
+        decode_folder(folder)
 
 
 def test_what_is_saved_says_how_it_was_found(tmp_path):

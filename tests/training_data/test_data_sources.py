@@ -120,6 +120,25 @@ def test_labels_and_columns_that_do_not_match(tmp_path: Path):
         load_examples(tmp_path, column="body", label="kind")
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"text": "c", "label": None}, "has no label; give it one, or leave the row out"),
+        ({"text": "c", "label": ""}, "has no label"),
+        ({"text": None, "label": "x"}, "has text None, expected text"),
+        ({"text": 3, "label": "x"}, "has text 3, expected text"),
+    ],
+)
+def test_empty_cells_are_no_texts_and_no_labels(tmp_path: Path, row, message):
+    rows = [{"text": "a\u2028b", "label": "x"}, {"text": "", "label": "y"}]
+    lines = [json.dumps(x, ensure_ascii=False) for x in rows]
+    (tmp_path / "train.jsonl").write_text("\n".join(lines) + "\n\n", encoding="utf-8-sig")
+    assert load_examples(tmp_path).texts == ("a\u2028b", "")
+    (tmp_path / "train.jsonl").write_text("\n".join([*lines, json.dumps(row)]))
+    with pytest.raises(InputError, match=rf"train\.jsonl, row 3 {message}"):
+        load_examples(tmp_path)
+
+
 def test_broken_and_unequal_images(tmp_path: Path):
     write(
         tmp_path / "train-0.parquet",

@@ -23,7 +23,9 @@ def pools(card: TaskCard, member: str, request: TaskRequest) -> list[Pool]:
     """A pool for each subject."""
     values = card.values
     subjects = card.subjects(member) if card.groups else [values.get("config")]
-    source = Dataset(values["hub"], values["revision"], request.data, alone=not card.groups)
+    source = Dataset(
+        values["hub"], values["revision"], request.data, not card.groups, values.get("file")
+    )
     parts, search = [values["part"]], None
     if request.cut == "published":
         refuse(card, cut="published" not in values)
@@ -71,6 +73,7 @@ SOURCE = Source(
     {
         **OPTIONAL,
         "config": str,
+        "file": str,
         "shots_from": str,
         "published": dict,
         "groups": dict[str, list[str]],

@@ -13,6 +13,7 @@ import spex_mech as sm
 from spex_mech import ablation
 from spex_mech.tasks.prompts import Prompts, encode
 
+SHARED_MODELS = True  # their TransformerLens views take most of the time
 ABLATIONS = {
     "zero": ablation.zero(),
     "rescale": ablation.zero(rescale=True),

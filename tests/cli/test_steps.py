@@ -1,0 +1,70 @@
+"""The commands one after the other on one small job."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from spex_mech.core.errors import DamagedStoreWarning, InputError
+from spex_mech.run.designs import search_design
+from spex_mech.run.folder import open_folder
+
+
+def test_every_step_says_what_it_did(job):
+    folder, printed = job
+    design = search_design(open_folder(folder).spec.design, 16)
+    new = len(np.unique(design.masks, axis=0)) + (not design.masks.all(axis=1).any())
+    assert f"40 biased masks, {new} evaluated now" in printed["evaluate"]
+    assert "decoder: " in printed["decode"] and "on 8 held-out masks" in printed["decode"]
+    assert "strongest interactions (FBII" in printed["decode"]
+    assert "test accuracy of the full model" in printed["prune"]
+    assert printed["prune"].count("best of random") == 4
+    assert "circuit of 8 of 16 players; margin on 10 questions" in printed["circuit"]
+    assert f"written: {folder / 'pruned'}" in printed["export"]
+    assert f"report: {folder / 'report.html'}" in printed["report"]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_steps_leave_what_a_whole_run_leaves(ask, job, tmp_path, settings):
+    folder, _ = job
+    ask("run", *settings, "--out", tmp_path / "run")
+    names = {p.name for p in folder.iterdir()}
+    assert {p.name for p in (tmp_path / "run").iterdir()} == names
+    for name in ("spectrum.json", "interactions.json", "check.json", "kept.json", "results.json"):
+        assert (folder / name).read_text() == (tmp_path / "run" / name).read_text()
+    weights = "pruned/model.safetensors"
+    assert (folder / weights).read_bytes() == (tmp_path / "run" / weights).read_bytes()
+    assert (folder / "circuit.json").read_text() == (tmp_path / "run" / "circuit.json").read_text()
+    with pytest.raises(InputError, match=r"exists; choose a new folder .its run is finished"):
+        ask("run", *settings, "--out", tmp_path / "run")
+    (tmp_path / "run" / "report.html").unlink()  # as if it had been killed there
+    assert "report: " in ask("run", *settings, "--out", tmp_path / "run")
+    assert {p.name for p in (tmp_path / "run").iterdir()} == names
+
+
+def test_evaluating_again_evaluates_nothing(ask, job, settings):
+    folder, _ = job
+    out = ask("evaluate", *settings, "--out", folder)
+    assert out.count("0 evaluated now") == 2
+    with pytest.raises(InputError, match=r"its run has another game\.metric"):
+        ask("evaluate", *settings, "--set", "game.metric=accuracy", "--out", folder)
+
+
+def test_a_step_before_its_turn_says_which_comes_first(ask, copy):
+    (copy / "kept.json").unlink()
+    for step in ("export", "circuit"):
+        with pytest.raises(
+            InputError, match=f"has no kept.json yet; spex-mech prune {copy} writes it"
+        ):
+            ask(step, copy)
+    shard = max((copy / "masks" / "shards").glob("*.parquet"), key=lambda p: p.stat().st_size)
+    shard.rename(copy / "shard")
+    unfinished = r"is not finished, or a shard is damaged: .* not stored"
+    with pytest.warns(DamagedStoreWarning), pytest.raises(InputError, match=unfinished):
+        ask("decode", copy)
+    (copy / "shard").rename(shard)
+    shutil.rmtree(copy / "check")
+    with pytest.raises(InputError, match="is no run store"):
+        ask("decode", copy)
