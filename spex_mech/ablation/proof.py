@@ -24,6 +24,7 @@ from spex_mech.ablation.scores import scores_of_logits
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import unique
 from spex_mech.core.players import PlayerSet
+from spex_mech.models.bridge import bridge_errors
 from spex_mech.models.model import Model
 from spex_mech.tasks.prompts import Prompts
 
@@ -53,7 +54,9 @@ class ProvenEngine:
     def scores(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m e ..."]:
         """Scores of every ablated model on every row, as `ReferenceEngine.scores` gives them."""
         if not self._proven:
-            hold(type(self._engine), *self._game)
+            model = self._game[0]
+            with bridge_errors(model.hf, model.name):
+                hold(type(self._engine), *self._game)
             if isinstance(self._engine, FastEngine):
                 prove(*self._game)
             self._proven = True

@@ -130,7 +130,7 @@ def test_float64_is_right_or_refused_in_one_sentence():
     np.testing.assert_allclose(full, expected(model), rtol=1e-5)
     experts = sm.load_model(tiny_decoder("mixtral", torch.float64))
     with pytest.raises(InputError, match=r"in float64 .*; load it with dtype=torch.float32"):
-        game_of(experts)
+        game_of(experts).scores(np.ones((1, 8), dtype=bool))
 
 
 def test_what_transformer_lens_does_not_know_is_refused_when_the_game_is_made():
