@@ -3,8 +3,8 @@
 In: a `Model`, a task, a `PlayerSet`, and how removed parts are replaced (zero, mean, resample). Out:
 `TaskGame` (game), which answers masks (m, n) with values (m,) and with the scores of every question. Two
 engines give the same numbers: `ReferenceEngine` (reference) is TransformerLens hooks and defines them;
-the package `fast` computes them with far fewer operations and is compared with the reference before a
-game's first answer.
+the package `fast` computes them with far fewer operations. Before a game's first answer the engine is
+compared with Hugging Face's own code, and the fast one with the reference (proof).
 
     >>> import spex_mech as sm
     >>> model = sm.load_model("embedded")
@@ -20,9 +20,9 @@ a line in ``ABLATIONS`` below: `TaskGame` and a run's spec then know it by that 
 from collections.abc import Callable, Mapping
 
 from spex_mech.ablation.fast.engine import FastEngine, obstacle
-from spex_mech.ablation.fast.proof import ProvenEngine, prove
 from spex_mech.ablation.fills import Ablation, mean, resample, zero
 from spex_mech.ablation.gates import Gates, spread
+from spex_mech.ablation.proof import ProvenEngine, hold, prove
 from spex_mech.ablation.reference import ReferenceEngine
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Gates",
     "ProvenEngine",
     "ReferenceEngine",
+    "hold",
     "mean",
     "obstacle",
     "prove",

@@ -12,6 +12,8 @@ from jaxtyping import Bool, Int
 
 from spex_mech.ablation.fills import pad
 from spex_mech.ablation.game import TaskGame
+from spex_mech.ablation.rotary import side_of
+from spex_mech.models.bridge import bridge_errors
 
 Hooks = Sequence[tuple[str, Callable[..., Any]]]
 _TOKENS = 2_048
@@ -36,8 +38,13 @@ def batches(game: TaskGame, tokens: int = _TOKENS) -> Iterator[PaddedPrompts]:
     """A game's prompts, those of similar length together, about ``tokens`` at once."""
     lengths = np.array([len(t) for t in game.prompts.tokens])
     group: list[int] = []
+    side = side_of(game.model.hf)
     for row in [*np.argsort(lengths, kind="stable").tolist(), None]:
-        if group and (row is None or (len(group) + 1) * lengths[row] > tokens):
+        if group and (
+            row is None
+            or (len(group) + 1) * lengths[row] > tokens
+            or side(int(lengths[row])) != side(int(lengths[group[0]]))
+        ):
             width = int(lengths[group].max())
             ids = pad(game.prompts, group, width, game.model.device)
             place = torch.arange(width, device=ids.device)
@@ -49,5 +56,10 @@ def batches(game: TaskGame, tokens: int = _TOKENS) -> Iterator[PaddedPrompts]:
 
 
 def logits(game: TaskGame, batch: PaddedPrompts, hooks: Hooks) -> torch.Tensor:
-    """Logits (b, t, vocabulary) of the model with TransformerLens hooks."""
-    return game.model.bridge.run_with_hooks(batch.ids, fwd_hooks=list(hooks))
+    """Logits (b, t, vocabulary) of the model with TransformerLens hooks.
+
+    Raises:
+        InputError: a model that TransformerLens does not support, or that has not the places of the hooks.
+    """
+    with bridge_errors(game.model.hf, game.model.name):
+        return game.model.bridge.run_with_hooks(batch.ids, fwd_hooks=list(hooks))

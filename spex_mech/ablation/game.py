@@ -7,7 +7,7 @@ import json
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,7 +45,7 @@ class TaskGame:
     Values are means over the examples of a metric, higher = better for every metric. The model's
     weights are never changed and no hook stays on it. The reference engine (TransformerLens hooks)
     defines the scores; the fast one gives the same many times faster, and proves it on a few masks and
-    prompts before it scores anything else.
+    prompts before it scores anything else. Both are held to Hugging Face's own code on two prompts first.
 
     Args:
         model: the model to ablate.
@@ -67,7 +67,8 @@ class TaskGame:
 
     Raises:
         InputError: an unknown split, metric, ablation or engine, players of another model, a task
-            that this model cannot be asked, or ``fast`` for a model that it does not know.
+            that this model cannot be asked, ``fast`` for a model that it does not know, or a model or
+            players that TransformerLens does not support.
     """
 
     def __init__(
@@ -145,8 +146,8 @@ class TaskGame:
             log-probabilities of sequences.
 
         Raises:
-            InputError: masks that are not bool or not n wide; engines that disagree; or too little
-                memory for a single mask and prompt.
+            InputError: masks that are not bool or not n wide; engines that disagree, with each other or
+                with the model as it was loaded; or too little memory for a single mask and prompt.
             NonFiniteScoreError: a score that is NaN or infinite; names mask and example.
         """
         checked = check_masks(masks, self._players.n)
@@ -282,26 +283,23 @@ def _ablation(name: str, rescale: bool, seed: int) -> ablations.Ablation:
 def _engine(name: str) -> Callable[..., Engine]:
     known = {
         "auto": _best_engine,
-        "fast": ablations.ProvenEngine,
-        "reference": ablations.ReferenceEngine,
+        "fast": partial(ablations.ProvenEngine, ablations.FastEngine),
+        "reference": partial(ablations.ProvenEngine, ablations.ReferenceEngine),
     }
     if name not in known:
         raise InputError(f"unknown engine {name!r}; expected one of {', '.join(known)}")
     return known[name]
 
 
-def _best_engine(
-    model: Model, prompts: Prompts, players: PlayerSet, ablation: ablations.Ablation
-) -> Engine:
+def _best_engine(model: Model, prompts: Prompts, *game: Any) -> Engine:
     why = ablations.obstacle(model, prompts)
-    if why is None:
-        return ablations.ProvenEngine(model, prompts, players, ablation)
-    warnings.warn(
-        f"{model.name!r} is scored by the slow reference engine because {why}; pass "
-        "engine='reference' to say that this is meant",
-        stacklevel=3,
-    )
-    return ablations.ReferenceEngine(model, prompts, players, ablation)
+    if why is not None:
+        warnings.warn(
+            f"{model.name!r} is scored by the slow reference engine because {why}; pass "
+            "engine='reference' to say that this is meant",
+            stacklevel=3,
+        )
+    return _engine("reference" if why else "fast")(model, prompts, *game)
 
 
 def _digest(text: str) -> str:

@@ -17,6 +17,7 @@ from spex_mech.ablation.fills import Fill, bridge_recorder
 from spex_mech.ablation.full_model import batches, logits
 from spex_mech.ablation.game import TaskGame
 from spex_mech.ablation.scores import scores_of_logits
+from spex_mech.ablation.sites import over_heads
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import ModelShape, PlayerSet, units
 
@@ -135,7 +136,7 @@ def _hook(
         x = every[:, torch.from_numpy(owner).to(gates.device)]
         if rescale and site.endswith("hook_z"):
             x = x * (x.shape[1] / x.sum(dim=1, keepdim=True))
-        x = x[:, None, :, None] if site.endswith("hook_z") else x[:, None, :]
+        x = over_heads(x, activation) if site.endswith("hook_z") else x[:, None, :]
         removed = torch.as_tensor(fill(site, activation)).to(activation)
         return removed + x.to(activation) * (activation - removed)
 

@@ -11,6 +11,7 @@ from jaxtyping import Float64
 
 from spex_mech.ablation.full_model import PaddedPrompts, batches, logits
 from spex_mech.ablation.game import TaskGame
+from spex_mech.ablation.sites import by_heads
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet, units
 
@@ -45,11 +46,13 @@ def output_norm(game: TaskGame) -> Float64[np.ndarray, " n"]:
     Raises:
         InputError: players that are neither heads nor key/value groups.
     """
+    heads = game.model.shape.n_heads
 
     def norm(layer: int, z: torch.Tensor) -> torch.Tensor:
-        weight = game.model.bridge.blocks[layer].attn.W_O.detach()  # (heads, head_dim, hidden)
-        gram = torch.einsum("hdm,hem->hde", weight.double(), weight.double())
-        z = z.double()
+        projection = game.model.bridge.blocks[layer].attn.o.original_component
+        weight = by_heads(projection, projection.weight.detach(), heads).double()
+        gram = torch.einsum("mhd,mhe->hde", weight, weight)
+        z = z.double().flatten(2).unflatten(2, (heads, -1))
         square = torch.einsum("bthd,hde,bthe->bth", z, gram, z)
         return square.clamp_min(0.0).sqrt()
 
@@ -69,6 +72,12 @@ def _of_heads(
                 for layer in layers
             ]
             logits(game, batch, hooks)
+    unseen = [layer for layer in layers if layer not in sums]
+    if unseen:
+        raise InputError(
+            f"{name} of {game.model.name!r} ({type(game.model.hf).__name__}) is not known: TransformerLens "
+            f"does not show it in layer {unseen[0]}; leave this baseline out"
+        )
     tokens = sum(len(t) for t in game.prompts.tokens)
     means = {layer: (total / tokens).cpu().numpy() for layer, total in sums.items()}
     shape = game.model.shape

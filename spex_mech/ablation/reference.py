@@ -14,7 +14,10 @@ from jaxtyping import Bool, Float32, Float64
 
 from spex_mech.ablation.fills import Ablation, Fill, Filler, bridge_recorder, pad
 from spex_mech.ablation.gates import Gates, spread
+from spex_mech.ablation.rotary import side_of
 from spex_mech.ablation.scores import scores_of_logits
+from spex_mech.ablation.sites import check_sites, over_heads
+from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
 from spex_mech.models.model import Model
 from spex_mech.tasks.prompts import Prompts
@@ -29,6 +32,10 @@ class ReferenceEngine:
 
     Prompts are padded on the right and scored at their own last token, so padding never reaches an
     answer. Rows are independent: the batch they run in does not matter beyond float rounding.
+
+    Raises:
+        InputError: a model that TransformerLens does not support, or that has no place at which a player
+            can be removed.
     """
 
     def __init__(
@@ -42,6 +49,11 @@ class ReferenceEngine:
         vocabulary = model.hf.get_output_embeddings().weight.shape[0]
         most = _CPU_TOKENS if model.device.type == "cpu" else _GPU_TOKENS
         self._max_tokens = max(1, min(most, _LOGITS_PER_BATCH // vocabulary))
+        self._side = side_of(model.hf)
+        self._check_donors()
+        none = np.zeros((1, players.n), dtype=bool)
+        self._sites = [site for site, _ in _closed(spread(players, model.shape, none))]
+        check_sites(model, self._sites)
 
     def scores(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m e ..."]:
         """Scores of every ablated model on every prompt.
@@ -76,18 +88,28 @@ class ReferenceEngine:
         """Examples of similar length that fill at most one batch with a single mask."""
         group: list[int] = []
         for i in self._by_length:
-            if group and (len(group) + 1) * len(self._prompts.tokens[i]) > self._max_tokens:
+            length = len(self._prompts.tokens[i])
+            apart = group and self._side(length) != self._side(len(self._prompts.tokens[group[0]]))
+            if apart or (group and (len(group) + 1) * length > self._max_tokens):
                 yield np.array(group)
                 group = []
             group.append(int(i))
         yield np.array(group)
 
+    def _check_donors(self) -> None:
+        """Donors of resample ablation stand in one batch, whatever their lengths."""
+        sides = {self._side(len(tokens)) for tokens in self._prompts.tokens}
+        if self._ablation.of_example and len(sides) > 1:
+            raise InputError(
+                f"{self._ablation.name} ablation mixes prompts, and {self._model.name!r} turns prompts "
+                "beyond original_max_position_embeddings by other rotary angles (LongRoPE); use zero or "
+                "mean, or prompts on one side of that length"
+            )
+
     def _fill(self, examples: np.ndarray, width: int) -> Fill:
         if self._filler is None:
-            none = np.zeros((1, self._players.n), dtype=bool)
-            sites = [site for site, _ in _closed(spread(self._players, self._model.shape, none))]
             self._filler = self._ablation.filler(
-                bridge_recorder(self._model.bridge), self._prompts, sites
+                bridge_recorder(self._model.bridge), self._prompts, self._sites
             )
         return self._filler.batch([int(i) for i in examples], width)
 
@@ -126,9 +148,9 @@ def _closed(
 
 def _hook(site: str, keep: torch.Tensor, fill: Fill) -> Callable[..., torch.Tensor]:
     """Keep (bool) or scale (float) the rows' entries, (rows,) or (rows, heads), and fill those at 0."""
-    factor = keep[:, None, None] if keep.ndim == 1 else keep[:, None, :, None]
 
     def hook_fn(activation: torch.Tensor, hook: Any) -> torch.Tensor:
+        factor = keep[:, None, None] if keep.ndim == 1 else over_heads(keep, activation)
         kept = activation if factor.dtype == torch.bool else activation * factor.to(activation)
         return torch.where(
             factor != 0, kept, torch.as_tensor(fill(site, activation)).to(activation)

@@ -17,11 +17,19 @@ _LETTER: dict[PlayerKind, str] = {"head": "H", "kv": "KV", "mlp": "MLP", "layer"
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The counts that players are drawn from; layers, heads and groups are numbered from 0."""
+    """The counts that players are drawn from; layers, heads and groups are numbered from 0.
+
+    Attributes:
+        n_layers: layers.
+        n_heads: query heads of a layer with attention.
+        n_kv_heads: key/value heads of a layer with attention.
+        without_attention: layers that have no attention, such as the Mamba layers of a hybrid.
+    """
 
     n_layers: int
     n_heads: int
     n_kv_heads: int
+    without_attention: frozenset[int] = frozenset()
 
     def heads_of(self, group: int) -> range:
         """The query heads that share key/value head ``group``."""
@@ -135,10 +143,13 @@ def select_players(model: HasShape, spec: str = "heads") -> PlayerSet:
             ``"heads"``, ``"heads:5-7"``, ``"heads:0-3,7 mlps:5-7"``, ``"kv:0-3"``.
 
     Returns:
-        Players in the order of the selections, then of layers, then of heads.
+        Players in the order of the selections, then of layers, then of heads. Where some layers have no
+        attention, as in hybrids of attention and Mamba, ``heads``, ``kv`` and ``layers`` without numbers
+        are those of the layers that have it.
 
     Raises:
-        InputError: a selection that is unknown, out of range, empty or overlaps another.
+        InputError: a selection that is unknown, out of range, empty or overlaps another, or that asks a
+            layer without attention for heads, key/value groups or the whole layer.
     """
     shape = model.shape
     players = [p for part in spec.split() for p in _parse_selection(part, shape)]
@@ -179,6 +190,13 @@ def _parse_selection(part: str, shape: ModelShape) -> list[Player]:
         raise InputError(f"unknown player selection {part!r}; expected one of {known}")
     kind = _SELECTORS[name]
     layers = _parse_layers(part, ranges, shape) if colon else list(range(shape.n_layers))
+    bare = [] if kind == "mlp" else [i for i in layers if i in shape.without_attention]
+    if bare and colon:
+        raise InputError(
+            f"players {part!r} ask layer {bare[0]} for attention heads, which it does not have; the layers "
+            f"with attention are {_numbers(set(range(shape.n_layers)) - shape.without_attention)}"
+        )
+    layers = [layer for layer in layers if layer not in bare]
     count = {"head": shape.n_heads, "kv": shape.n_kv_heads}.get(kind)
     chosen = []
     for layer in layers:
@@ -205,3 +223,7 @@ def _parse_layers(part: str, ranges: str, shape: ModelShape) -> list[int]:
             )
         layers += range(first, last + 1)
     return list(dict.fromkeys(layers))
+
+
+def _numbers(layers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(layers)))

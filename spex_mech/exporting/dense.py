@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
 
 from spex_mech.ablation.gates import Gates
+from spex_mech.ablation.sites import by_heads
+from spex_mech.core.errors import InputError
 from spex_mech.models.model import Model
+
+# What experts, and MLPs beside them, call the projections that write.
+_LAST = {"down_proj", "down_proj_bias", "output_linear", "w2"}
 
 
 def dense_state(model: Model, gates: Gates, rescale: bool) -> dict[str, torch.Tensor]:
@@ -20,28 +28,52 @@ def dense_state(model: Model, gates: Gates, rescale: bool) -> dict[str, torch.Te
 
     Returns:
         A state dict whose model answers like the one ablated to zero.
+
+    Raises:
+        InputError: a removed part that is not written by parameters of its own.
     """
     state = dict(model.hf.state_dict())
     name_of = {id(parameter): name for name, parameter in model.hf.named_parameters()}
 
     def copy_of(parameter: nn.Parameter) -> torch.Tensor:
-        name = name_of[id(parameter)]
+        name = name_of.get(id(parameter))
+        if name is None:
+            raise InputError(
+                f"{model.name!r} ({type(model.hf).__name__}) cannot be exported: TransformerLens computes a "
+                "removed part from copies of its weights"
+            )
         state[name] = state[name].clone()
         return state[name]
 
     scale = gates.head_scale()[0] if rescale else np.ones(model.shape.n_layers)
     for layer, block in enumerate(model.bridge.blocks):
-        projection = block.attn.o.original_component
+        if not gates.mlps[0, layer]:
+            for parameter in _mlp_output(block.mlp, model, layer):
+                copy_of(parameter).zero_()
         factor = torch.from_numpy(gates.heads[0, layer] * scale[layer])
-        if not bool((factor == 1).all()):
-            weight = copy_of(projection.weight)
-            by_input = weight if isinstance(projection, nn.Linear) else weight.T  # GPT-2's Conv1D
-            heads = by_input.unflatten(1, (model.shape.n_heads, -1))
+        whole = bool((factor == 1).all())
+        if whole and gates.attention[0, layer]:
+            continue
+        projection = block.attn.o.original_component
+        if not whole:
+            heads = by_heads(projection, copy_of(projection.weight), model.shape.n_heads)
             heads.mul_(factor.to(heads)[:, None])
-        for linear, kept in (
-            (projection, gates.attention[0, layer]),
-            (block.mlp.out.original_component, gates.mlps[0, layer]),
-        ):
-            for parameter in [] if kept else linear.parameters(recurse=False):
+        if not gates.attention[0, layer]:
+            for parameter in projection.parameters(recurse=False):
                 copy_of(parameter).zero_()
     return state
+
+
+def _mlp_output(mlp: Any, model: Model, layer: int) -> Iterator[nn.Parameter]:
+    """The parameters that write what an MLP adds: of its last projection, or of those of all experts."""
+    if "out" in mlp.submodules:
+        yield from mlp.out.original_component.parameters(recurse=False)
+        return
+    named = mlp.original_component.named_parameters()
+    last = [parameter for name, parameter in named if _LAST & {*name.split(".")}]
+    if not last:
+        raise InputError(
+            f"the MLP of layer {layer} of {model.name!r} ({type(mlp.original_component).__name__}) cannot be "
+            f"zeroed: none of its parameters is called {', '.join(sorted(_LAST))}; keep it"
+        )
+    yield from last

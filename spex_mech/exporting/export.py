@@ -19,6 +19,7 @@ from spex_mech.exporting.compact import check_cuttable, cut_model, has_output_bi
 from spex_mech.exporting.cuts import LayerCut, cuts, evened
 from spex_mech.exporting.dense import dense_state
 from spex_mech.exporting.model_card import Card, Form, card_text
+from spex_mech.exporting.reading_back import check_export, masked_logits, plain_logits
 from spex_mech.models.loading import bars_on_terminals_only
 from spex_mech.models.model import Model
 
@@ -51,8 +52,10 @@ def export(
     folder; ``AutoModelForCausalLM`` needs ``trust_remote_code=True``.
 
     Both have the logits of the model ablated to zero, and with ``rescale`` those of its rescaled
-    form (a layer's kept heads times H / |kept|). Tokenizer and a model card stand beside the
-    weights. The model given is not changed.
+    form (a layer's kept heads times H / |kept|). Before the folder gets its name it is read back: all
+    weights must be there, and the logits of a prompt must be those of the masked model; a second copy of
+    the weights is in memory meanwhile. Tokenizer and a model card stand beside the weights. The model
+    given is not changed.
 
     Args:
         model: the model that was pruned.
@@ -75,8 +78,8 @@ def export(
     Raises:
         OutputExistsError: the folder exists and is not empty.
         InputError: a mask of the wrong width or dtype, an unknown mode, ``even`` with ``dense`` or
-            on an architecture without a head width of its own, or an architecture that cannot be
-            cut (``dense`` can be written).
+            on an architecture without a head width of its own, an architecture that cannot be cut
+            (``dense`` can be written) or ablated, or a checkpoint that does not hold the masked model.
     """
     if mode not in _MODES:
         raise InputError(f"unknown export mode {mode!r}; expected 'dense' or 'compact'")
@@ -90,17 +93,20 @@ def export(
     if target.is_symlink() or (target.exists() and not _is_empty(target)):
         raise OutputExistsError(f"{target} exists; choose a new folder")
     checked = _one_mask(mask, players)
+    written = model.hf
     if mode == "compact":
-        small = compact_model(model, players, checked, rescale=rescale, even=even)
+        written = compact_model(model, players, checked, rescale=rescale, even=even)
         if recovered is not None:
-            _check_same_cut(small, recovered)
-            small = recovered
-        save = _saver(small, None, max_shard_size)
-        stock = not hasattr(small.config, "compact_layers")
+            _check_same_cut(written, recovered)
+            written = recovered
+    if recovered is None:
+        expected = masked_logits(model, players, checked, rescale=rescale)
     else:
-        gates = spread(players, model.shape, checked[None])
-        save = _saver(model.hf, dense_state(model, gates, rescale), max_shard_size)
-        stock = True
+        expected = plain_logits(recovered)
+    gates = spread(players, model.shape, checked[None])
+    state = dense_state(model, gates, rescale) if mode == "dense" else None
+    save = _saver(written, state, max_shard_size, expected)
+    stock = not hasattr(written.config, "compact_layers")
     form = Form(mode, rescale, stock, recovered=recovered is not None)
     text = card_text(card or Card(), model, players, checked, form)
     _write(target, save, model.tokenizer, text)
@@ -176,10 +182,16 @@ def _one_mask(mask: npt.ArrayLike, players: PlayerSet) -> np.ndarray:
     return checked[0]
 
 
-def _saver(hf: Any, state: dict[str, Any] | None, max_shard_size: str | int) -> Callable:
-    return lambda folder: hf.save_pretrained(
-        folder, state_dict=state, max_shard_size=max_shard_size
-    )
+def _saver(
+    hf: Any, state: dict[str, Any] | None, max_shard_size: str | int, expected: np.ndarray
+) -> Callable[[Path], None]:
+    """What writes a checkpoint into a folder, and reads it back."""
+
+    def save(folder: Path) -> None:
+        hf.save_pretrained(folder, state_dict=state, max_shard_size=max_shard_size)
+        check_export(folder, hf, expected)
+
+    return save
 
 
 def _is_empty(folder: Path) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import ModelShape
+from spex_mech.models.bridge import build_bridge
 from spex_mech.models.fingerprint import weights_fingerprint
+from spex_mech.models.shapes import context_of, shape_of
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -34,6 +34,7 @@ class Model:
     name: str
 
     def __post_init__(self) -> None:
+        _check_whole(self.hf, self.name)
         check_causal(type(self.hf).__name__, self.hf.config, self.name)
         if not self.compact:
             _ = self.shape  # a model without one is refused now
@@ -50,7 +51,7 @@ class Model:
         Raises:
             InputError: a compact export, which has no single number of heads.
         """
-        return _shape_of(self.hf.config, self.name)
+        return shape_of(self.hf.config, self.name)
 
     @property
     def device(self) -> torch.device:
@@ -65,7 +66,7 @@ class Model:
     @property
     def context(self) -> int | None:
         """The longest input in tokens; None where the architecture sets no limit."""
-        return getattr(self.hf.config.get_text_config(), "max_position_embeddings", None)
+        return context_of(self.hf.config)
 
     @cached_property
     def bridge(self) -> TransformerBridge:
@@ -73,14 +74,11 @@ class Model:
 
         TransformerLens replaces submodules and forces eager attention in the module it wraps, so it
         is given a copy of the module tree that shares every tensor; ``hf`` stays as it was.
-        """
-        from transformer_lens.model_bridge.sources import build_bridge_from_module
 
-        tensors = [*self.hf.parameters(), *self.hf.buffers()]
-        shadow: nn.Module = copy.deepcopy(self.hf, {id(t): t for t in tensors})
-        return build_bridge_from_module(
-            shadow, type(self.hf).__name__, hf_config=shadow.config
-        ).eval()
+        Raises:
+            InputError: an architecture, or a setting of one, that TransformerLens does not support.
+        """
+        return build_bridge(self.hf, self.name)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -136,19 +134,10 @@ def _is_bidirectional(architecture: str) -> bool:
     return any(part in architecture for part in family)
 
 
-def _shape_of(config: Any, name: str) -> ModelShape:
-    text = config.get_text_config()
-    if hasattr(config, "compact_layers"):
+def _check_whole(hf: Any, name: str) -> None:
+    """Refuse a model with the adapters of peft in it, which no export could hold."""
+    if any(type(module).__module__.split(".")[0] == "peft" for module in hf.modules()):
         raise InputError(
-            f"{name!r} is a compact export: its layers keep unequally much, so it has no players of "
-            "its own; select players from the model that it was made from"
+            f"{name!r} carries an adapter of peft, expected one whole model. Merge the adapter into the "
+            "weights: load_model(peft_model.merge_and_unload())"
         )
-    n_heads = getattr(text, "num_attention_heads", None)
-    n_layers = getattr(text, "num_hidden_layers", None)
-    if not (isinstance(n_heads, int) and isinstance(n_layers, int)):
-        raise InputError(
-            f"{name!r} has no single number of layers and attention heads in its config "
-            f"({type(config).__name__}); models whose layers differ are not supported"
-        )
-    n_kv = getattr(text, "num_key_value_heads", None) or n_heads
-    return ModelShape(n_layers, n_heads, n_kv)

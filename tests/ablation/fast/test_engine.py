@@ -201,13 +201,15 @@ def test_a_game_takes_the_fast_engine_and_its_key_does_not_tell(tiny):
     assert [type(g._engine) for g in games] == [
         ablation.ProvenEngine,
         ablation.ProvenEngine,
-        ablation.ReferenceEngine,
+        ablation.ProvenEngine,
     ]
+    kinds = [type(g._engine._engine) for g in games]
+    assert kinds == [ablation.FastEngine, ablation.FastEngine, ablation.ReferenceEngine]
     assert len({g.fingerprint for g in games}) == 1
     masks = masks_of(players.n)
     for game in games[:2]:
         np.testing.assert_allclose(game.scores(masks), games[2].scores(masks), atol=1e-5)
-    assert type(games[2].with_split("all")._engine) is ablation.ReferenceEngine
+    assert type(games[2].with_split("all")._engine._engine) is ablation.ReferenceEngine
 
 
 def test_weights_and_modules_stay_as_they_are(tiny_llama):
