@@ -174,7 +174,17 @@ def mlp(module: nn.Module, hidden: int, *, experts: int = 0, run: Map | None = N
         hidden: width of the residual stream.
         experts: experts that each token goes through; their weights are stacked in three dimensions.
         run: what calls the module; by default the module.
+
+    Raises:
+        Unknown: experts that are chosen by scores in half precision, where rounding, which no two engines
+            share, decides between near ones.
     """
+    stacked = [p.dtype for p in module.parameters() if p.ndim == 3]
+    if stacked and stacked[0].itemsize < 4:
+        raise Unknown(
+            f"its experts are chosen by scores in {stacked[0]}, where rounding decides between near ones "
+            "(in float32 it can)"
+        )
     of_token = [
         p.numel() if p.ndim == 2 else p.numel() * experts // len(p)
         for name, p in module.named_parameters()

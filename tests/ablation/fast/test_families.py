@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from torch.utils.flop_counter import FlopCounterMode
 
 import spex_mech as sm
 from spex_mech import ablation
+from spex_mech.ablation.fast.layout import Framer, Layout
 from spex_mech.core.players import units
+from spex_mech.models.families import read_decoder
 from spex_mech.tasks.prompts import Prompts
 
 HF = transformers
@@ -112,7 +115,7 @@ CONFIGS: dict[str, Callable[[], Any]] = {
     "smollm3 with windows": lambda: HF.SmolLM3Config(
         **SMALL, **LOCAL, no_rope_layers=[1, 0, 1], use_sliding_window=True
     ),
-    "stablelm": lambda: HF.StableLmConfig(**SMALL, use_qkv_bias=True),
+    "stablelm": lambda: HF.StableLmConfig(**SMALL, **PARTIAL, use_qkv_bias=True),
     "stablelm in parallel": lambda: HF.StableLmConfig(**SMALL, use_parallel_residual=True),
     "stablelm with norms of heads": lambda: HF.StableLmConfig(**SMALL, qk_layernorm=True),
     "starcoder2": lambda: HF.Starcoder2Config(**SMALL, **LOCAL),
@@ -238,3 +241,52 @@ def test_the_reference_with_every_ablation(name):
             for engine in (ablation.FastEngine, ablation.ReferenceEngine)
         )
         assert_alike(fast, right, f"{kind} {spec}")
+
+
+def test_experts_in_half_precision_fall_back():
+    half = sm.load_model(model_of("mixtral").hf.to(torch.bfloat16))
+    assert "chosen by scores in torch.bfloat16" in ablation.obstacle(half, prompts_of(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "work"),
+    [
+        ("arcee", 2 * 32 * 48),
+        ("starcoder2", 2 * 32 * 48),
+        ("mixtral", 4 * 32 + 2 * 3 * 32 * 48),
+        ("gpt-oss", 4 * 32 + 2 * 3 * 32 * 48),
+        # A router, two of four experts, one that all tokens share, and its gate.
+        ("qwen2-moe", 4 * 32 + 2 * 3 * 32 * 24 + 3 * 32 * 24 + 32),
+    ],
+)
+def test_an_mlp_costs_what_one_token_multiplies(name, work):
+    assert [block.mlp.work for block in read_decoder(model_of(name).hf).blocks] == [work] * 3
+
+
+def multiplications(name: str, gone: tuple[str, ...]) -> int:
+    model, prompts = model_of(name), prompts_of(0)
+    players = sm.select_players(model, "heads")
+    masks = np.ones((1, players.n), dtype=bool)
+    masks[0, [players.index(player) for player in ("L0H0", *gone)]] = False
+    engine = ablation.FastEngine(model, prompts, players, ABLATIONS["zero"])
+    engine.scores(masks)
+    with FlopCounterMode(display=False) as counter:
+        engine.scores(masks)
+    return counter.get_total_flops() // 2
+
+
+@pytest.mark.parametrize(
+    ("name", "a_head"),
+    # Query and output of one head at every token; a norm over all queries needs them all.
+    [("qwen3", 2 * 32 * 16), ("cohere with norms of heads", 2 * 32 * 8), ("olmo2", 32 * 8)],
+)
+def test_a_removed_head_is_not_computed(name, a_head, monkeypatch):
+    monkeypatch.setattr("spex_mech.ablation.fast.cost.spare_tokens", lambda *a: 0)
+    assert multiplications(name, ()) - multiplications(name, ("L1H1",)) == 40 * a_head
+
+
+def test_a_window_that_holds_the_prompts_takes_the_causal_kernel():
+    framer = Framer((), frozenset({None, 13, 12}), torch.device("cpu"))
+    masks = framer.frame(Layout(np.array([5, 13])), 0).masks
+    assert masks[None] == masks[13] == (None, None)
+    assert masks[12][0] is None and (~masks[12][1]).sum() == 13 * 12 // 2 + 1
