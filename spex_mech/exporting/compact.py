@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import GPT2LMHeadModel, StableLmForCausalLM
 from transformers.pytorch_utils import Conv1D
 
 from spex_mech.core.errors import InputError
@@ -57,7 +58,7 @@ def stock_can_hold(hf: Any, kept: list[LayerCut]) -> bool:
     """Whether the model's own architecture, only smaller, can hold what is kept."""
     if not is_even(kept):
         return False
-    # GPT-2 has no number for the width of a head: it follows from the number of heads.
+    # GPT-2 and StableLM have no number for the width of a head: it follows from the number of heads.
     return _explicit_width(hf) or len(kept[0].heads) == hf.config.num_attention_heads
 
 
@@ -89,6 +90,10 @@ def _obstacle(hf: Any) -> str | None:
     if getattr(hf.config, "add_cross_attention", False):
         return "it has cross-attention"
     for layer in _layers(hf):
+        if getattr(layer, "use_parallel_residual", False):
+            return "its MLP and its attention share a norm (use_parallel_residual)"
+        if getattr(_attention(layer), "qk_layernorm", False):
+            return "each of its heads has a norm of its own (qk_layernorm)"
         for part in _projections(_attention(layer)):
             if type(part) not in (nn.Linear, Conv1D):
                 return f"a projection is a {type(part).__name__}, not a plain linear map"
@@ -107,6 +112,8 @@ def _config(hf: Any, kept: list[LayerCut]) -> Any:
     values["n_layer" if "n_layer" in values else "num_hidden_layers"] = len(kept)
     if values.get("layer_types"):
         values["layer_types"] = _layer_types(values["layer_types"], kept)
+    if values.get("no_rope_layers"):
+        values["no_rope_layers"] = [values["no_rope_layers"][cut.layer] for cut in kept]
     if stock_can_hold(hf, kept):
         config_class = type(old)
         if _explicit_width(hf):
@@ -177,7 +184,7 @@ def _take_buffers(small: Any, hf: Any) -> None:
 
 
 def _explicit_width(hf: Any) -> bool:
-    return not hasattr(_attention(_layers(hf)[0]), "c_attn")
+    return not isinstance(hf, (GPT2LMHeadModel, StableLmForCausalLM))
 
 
 def _layers(hf: Any) -> Any:

@@ -17,23 +17,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import transformers
 from torch import nn
-from transformers import (
-    Gemma2Config,
-    Gemma2ForCausalLM,
-    GemmaConfig,
-    GemmaForCausalLM,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
 from transformers.pytorch_utils import Conv1D
 
 
@@ -143,6 +128,8 @@ def _narrow(attention: Any, groups: list[int]) -> None:
     attention.k_proj = nn.Linear(k.in_features, len(groups) * width, bias=k.bias is not None)
     attention.v_proj = nn.Linear(v.in_features, len(groups) * width, bias=v.bias is not None)
     attention.o_proj = nn.Linear(heads * width, o.out_features, bias=o.bias is not None)
+    if hasattr(attention, "num_key_value_heads"):  # StableLM and Seed-OSS
+        attention.num_heads, attention.num_key_value_heads = heads, len(groups)
     even = len(set(groups)) == 1
     attention.num_key_value_groups = groups[0] if even else 1
     if not even:
@@ -159,7 +146,7 @@ def _norms(layer: Any) -> tuple[list[str], list[str]]:
     """Names of the norms before and after attention, and before and after the MLP."""
     if hasattr(layer, "ln_1"):  # GPT-2
         return ["ln_1"], ["ln_2"]
-    if hasattr(layer, "pre_feedforward_layernorm"):  # Gemma 2
+    if hasattr(layer, "pre_feedforward_layernorm"):  # Gemma 2 and 3
         return (
             ["input_layernorm", "post_attention_layernorm"],
             ["pre_feedforward_layernorm", "post_feedforward_layernorm"],
@@ -172,114 +159,49 @@ def _drop(layer: Any, names: list[str]) -> None:
         setattr(layer, name, nn.Identity())
 
 
-class CompactLlamaConfig(LlamaConfig):
-    """A `LlamaConfig` with ``compact_layers``."""
+def _compact(stock: Any) -> Any:
+    """The compact class of a stock class, with a config class that adds ``compact_layers``.
 
-    model_type = "compact_llama"
-    _auto_class = "AutoConfig"
-    compact_layers: list | None = None
-
-
-class CompactLlamaForCausalLM(Compact, LlamaForCausalLM):
-    """Llama, cut down."""
-
-    config_class = CompactLlamaConfig
-
-
-class CompactMistralConfig(MistralConfig):
-    """A `MistralConfig` with ``compact_layers``."""
-
-    model_type = "compact_mistral"
-    _auto_class = "AutoConfig"
-    compact_layers: list | None = None
-
-
-class CompactMistralForCausalLM(Compact, MistralForCausalLM):
-    """Mistral, cut down."""
-
-    config_class = CompactMistralConfig
-
-
-class CompactQwen2Config(Qwen2Config):
-    """A `Qwen2Config` with ``compact_layers``."""
-
-    model_type = "compact_qwen2"
-    _auto_class = "AutoConfig"
-    compact_layers: list | None = None
-
-
-class CompactQwen2ForCausalLM(Compact, Qwen2ForCausalLM):
-    """Qwen 2, cut down."""
-
-    config_class = CompactQwen2Config
-
-
-class CompactQwen3Config(Qwen3Config):
-    """A `Qwen3Config` with ``compact_layers``."""
-
-    model_type = "compact_qwen3"
-    _auto_class = "AutoConfig"
-    compact_layers: list | None = None
-
-
-class CompactQwen3ForCausalLM(Compact, Qwen3ForCausalLM):
-    """Qwen 3, cut down."""
-
-    config_class = CompactQwen3Config
-
-
-class CompactGemmaConfig(GemmaConfig):
-    """A `GemmaConfig` with ``compact_layers``."""
-
-    model_type = "compact_gemma"
-    _auto_class = "AutoConfig"
-    compact_layers: list | None = None
-
-
-class CompactGemmaForCausalLM(Compact, GemmaForCausalLM):
-    """Gemma, cut down."""
-
-    config_class = CompactGemmaConfig
-
-
-class CompactGemma2Config(Gemma2Config):
-    """A `Gemma2Config` with ``compact_layers``."""
-
-    model_type = "compact_gemma2"
-    _auto_class = "AutoConfig"
-    compact_layers: list | None = None
-
-
-class CompactGemma2ForCausalLM(Compact, Gemma2ForCausalLM):
-    """Gemma 2, cut down."""
-
-    config_class = CompactGemma2Config
-
-
-class CompactGPT2Config(GPT2Config):
-    """A `GPT2Config` with ``compact_layers``."""
-
-    model_type = "compact_gpt2"
-    _auto_class = "AutoConfig"
-    compact_layers: list | None = None
-
-
-class CompactGPT2ForCausalLM(Compact, GPT2LMHeadModel):
-    """GPT-2, cut down."""
-
-    config_class = CompactGPT2Config
+    A ``LlamaForCausalLM`` becomes a ``CompactLlamaForCausalLM`` of the model type ``compact_llama``.
+    """
+    name = stock.config_class.__name__.removesuffix("Config")
+    config = type(
+        f"Compact{name}Config",
+        (stock.config_class,),
+        {
+            "__module__": __name__,
+            "__doc__": f"A `{name}Config` with ``compact_layers``.",
+            "__annotations__": {"compact_layers": list | None},
+            "model_type": f"compact_{stock.config_class.model_type}",
+            "_auto_class": "AutoConfig",
+            "compact_layers": None,
+        },
+    )
+    parts = {"__module__": __name__, "__doc__": f"{name}, cut down.", "config_class": config}
+    return type(f"Compact{name}ForCausalLM", (Compact, stock), parts)
 
 
 # The compact class of each stock class.
 FAMILIES: dict[type, Any] = {
-    cls.__mro__[2]: cls
-    for cls in (
-        CompactGPT2ForCausalLM,
-        CompactGemma2ForCausalLM,
-        CompactGemmaForCausalLM,
-        CompactLlamaForCausalLM,
-        CompactMistralForCausalLM,
-        CompactQwen2ForCausalLM,
-        CompactQwen3ForCausalLM,
+    stock: _compact(stock)
+    for stock in (
+        transformers.ArceeForCausalLM,
+        transformers.Ernie4_5ForCausalLM,
+        transformers.GPT2LMHeadModel,
+        transformers.Gemma2ForCausalLM,
+        transformers.Gemma3ForCausalLM,
+        transformers.GemmaForCausalLM,
+        transformers.GraniteForCausalLM,
+        transformers.LlamaForCausalLM,
+        transformers.MistralForCausalLM,
+        transformers.Qwen2ForCausalLM,
+        transformers.Qwen3ForCausalLM,
+        transformers.SeedOssForCausalLM,
+        transformers.SmolLM3ForCausalLM,
+        transformers.StableLmForCausalLM,
+        transformers.Starcoder2ForCausalLM,
     )
 }
+# Transformers finds the classes by their names.
+for _class in FAMILIES.values():
+    globals().update({c.__name__: c for c in (_class, _class.config_class)})
