@@ -61,6 +61,7 @@ class Forward:
         self._framer = Framer(
             tuple(_rotation(rotary, head[:1], positions) for rotary in decoder.rotaries),
             frozenset(block.window for block in decoder.blocks),
+            longest,
             head.device,
         )
 

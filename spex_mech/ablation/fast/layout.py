@@ -132,14 +132,20 @@ class Framer:
     Args:
         rotations: angles of all positions, one for each rotary embedding.
         windows: the attention windows of the layers, see `models.decoder.Block`.
+        longest: tokens of the longest prompt, its prefix included.
         device: where the indices go.
     """
 
     def __init__(
-        self, rotations: tuple[Rotation, ...], windows: frozenset[int | None], device: torch.device
+        self,
+        rotations: tuple[Rotation, ...],
+        windows: frozenset[int | None],
+        longest: int,
+        device: torch.device,
     ) -> None:
-        self._rotations, self._windows, self._device = rotations, windows, device
-        self._kept: dict[tuple[int, int, int | None], torch.Tensor] = {}
+        self._rotations, self._windows = rotations, windows
+        self._longest, self._device = longest, device
+        self._kept: dict[tuple[int, int | None], torch.Tensor] = {}
 
     def frame(self, layout: Layout, offset: int) -> Frame:
         """Put a layout on the device, behind a prefix of ``offset`` tokens.
@@ -174,12 +180,11 @@ class Framer:
             window = None
         if not offset and window is None:
             return None
-        mask = self._kept.get((offset, width, window))
-        if mask is None:
-            queries = torch.arange(offset, offset + width, device=self._device)[:, None]
-            mask = self._seen(queries, offset + width, window)
-            self._kept[offset, width, window] = mask
-        return mask
+        mask = self._kept.get((offset, window))
+        if mask is None:  # of all widths
+            queries = torch.arange(offset, self._longest, device=self._device)[:, None]
+            mask = self._kept[offset, window] = self._seen(queries, self._longest, window)
+        return mask[:width, : offset + width]
 
     def _read_masks(
         self, layout: Layout, offset: int, reads: torch.Tensor, window: int | None

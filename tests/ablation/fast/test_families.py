@@ -286,7 +286,18 @@ def test_a_removed_head_is_not_computed(name, a_head, monkeypatch):
 
 
 def test_a_window_that_holds_the_prompts_takes_the_causal_kernel():
-    framer = Framer((), frozenset({None, 13, 12}), torch.device("cpu"))
+    framer = Framer((), frozenset({None, 13, 12}), 20, torch.device("cpu"))
     masks = framer.frame(Layout(np.array([5, 13])), 0).masks
     assert masks[None] == masks[13] == (None, None)
     assert masks[12][0] is None and (~masks[12][1]).sum() == 13 * 12 // 2 + 1
+
+
+def test_masks_of_all_widths_share_their_memory():
+    framer = Framer((), frozenset({4}), 20, torch.device("cpu"))
+    for offset in (0, 3):
+        masks = framer.frame(Layout(np.array([5, 9, 17])), offset).masks[4]
+        assert len({mask.untyped_storage().data_ptr() for mask in masks}) == 1
+        for mask in masks:
+            queries, keys = np.indices(mask.shape)
+            ago = queries + offset - keys
+            np.testing.assert_array_equal(mask.numpy(), (ago >= 0) & (ago < 4))
