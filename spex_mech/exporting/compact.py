@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import GPT2LMHeadModel, GPTNeoXForCausalLM, StableLmForCausalLM
 from transformers.pytorch_utils import Conv1D
 
 from spex_mech.core.errors import InputError
@@ -22,6 +23,10 @@ _OVER = {
     "v_proj.weight": (0, "kv"),
     "v_proj.bias": (0, "kv"),
     "o_proj.weight": (1, "query"),
+    "qkv_proj.weight": (0, "stacked"),
+    "query_key_value.weight": (0, "triple"),
+    "query_key_value.bias": (0, "triple"),
+    "attention.dense.weight": (1, "query"),
     "attn.c_attn.weight": (1, "fused"),
     "attn.c_attn.bias": (0, "fused"),
     "attn.c_proj.weight": (0, "query"),
@@ -57,7 +62,7 @@ def stock_can_hold(hf: Any, kept: list[LayerCut]) -> bool:
     """Whether the model's own architecture, only smaller, can hold what is kept."""
     if not is_even(kept):
         return False
-    # GPT-2 has no number for the width of a head: it follows from the number of heads.
+    # Some have no number for the width of a head: it follows from the number of heads.
     return _explicit_width(hf) or len(kept[0].heads) == hf.config.num_attention_heads
 
 
@@ -89,6 +94,10 @@ def _obstacle(hf: Any) -> str | None:
     if getattr(hf.config, "add_cross_attention", False):
         return "it has cross-attention"
     for layer in _layers(hf):
+        if getattr(layer, "post_attention_layernorm", layer) is None:
+            return "its MLP and its attention share a norm (use_parallel_residual)"
+        if getattr(_attention(layer), "qk_layernorm", False):
+            return "each of its heads has a norm of its own (qk_layernorm)"
         for part in _projections(_attention(layer)):
             if type(part) not in (nn.Linear, Conv1D):
                 return f"a projection is a {type(part).__name__}, not a plain linear map"
@@ -107,10 +116,12 @@ def _config(hf: Any, kept: list[LayerCut]) -> Any:
     values["n_layer" if "n_layer" in values else "num_hidden_layers"] = len(kept)
     if values.get("layer_types"):
         values["layer_types"] = _layer_types(values["layer_types"], kept)
+    if values.get("no_rope_layers"):
+        values["no_rope_layers"] = [values["no_rope_layers"][cut.layer] for cut in kept]
     if stock_can_hold(hf, kept):
         config_class = type(old)
         if _explicit_width(hf):
-            values["head_dim"] = _attention(_layers(hf)[0]).head_dim
+            values["head_dim"] = _head_width(hf)
             values["num_attention_heads"] = len(kept[0].heads)
             values["num_key_value_heads"] = len(kept[0].groups)
     else:
@@ -149,8 +160,9 @@ def _cut(name: str, state: dict[str, torch.Tensor], kept: list[LayerCut], hf: An
     path[at] = str(cut.layer)
     tensor = state[".".join(path)]
     for ending, (dim, kind) in _OVER.items():
-        if name.endswith(ending):
-            return _select(tensor, dim, _heads(kind, cut, hf), _attention(_layers(hf)[0]).head_dim)
+        if name.endswith(f".{ending}"):
+            width = _head_width(hf) * (3 if kind == "triple" else 1)
+            return _select(tensor, dim, _heads(kind, cut, hf), width)
     return tensor
 
 
@@ -158,7 +170,10 @@ def _heads(kind: str, cut: LayerCut, hf: Any) -> list[int]:
     if kind == "fused":  # all queries, then all keys, then all values
         n = hf.config.num_attention_heads
         return [part * n + h for part in range(3) for h in cut.heads]
-    return list(cut.heads if kind == "query" else cut.kv_heads)
+    if kind == "stacked":  # the same, with fewer keys and values
+        n, n_kv = hf.config.num_attention_heads, hf.config.num_key_value_heads
+        return [*cut.heads, *(start + kv for start in (n, n + n_kv) for kv in cut.kv_heads)]
+    return list(cut.kv_heads if kind == "kv" else cut.heads)
 
 
 def _select(tensor: torch.Tensor, dim: int, heads: list[int], width: int) -> torch.Tensor:
@@ -177,7 +192,12 @@ def _take_buffers(small: Any, hf: Any) -> None:
 
 
 def _explicit_width(hf: Any) -> bool:
-    return not hasattr(_attention(_layers(hf)[0]), "c_attn")
+    return not isinstance(hf, (GPT2LMHeadModel, GPTNeoXForCausalLM, StableLmForCausalLM))
+
+
+def _head_width(hf: Any) -> int:
+    attention = _attention(_layers(hf)[0])
+    return attention.head_size if hasattr(attention, "head_size") else attention.head_dim
 
 
 def _layers(hf: Any) -> Any:
@@ -186,11 +206,13 @@ def _layers(hf: Any) -> Any:
 
 
 def _attention(layer: Any) -> Any:
-    return layer.attn if hasattr(layer, "attn") else layer.self_attn
+    return next(getattr(layer, x) for x in ("attn", "attention", "self_attn") if hasattr(layer, x))
 
 
 def _projections(attention: Any) -> list[Any]:
     """The linear maps that are cut, the output projection last."""
-    fused = hasattr(attention, "c_attn")
-    names = ["c_attn", "c_proj"] if fused else ["q_proj", "k_proj", "v_proj", "o_proj"]
-    return [getattr(attention, name) for name in names]
+    names = (
+        *("c_attn", "query_key_value", "qkv_proj", "q_proj", "k_proj", "v_proj"),
+        *("c_proj", "dense", "o_proj"),
+    )
+    return [getattr(attention, name) for name in names if hasattr(attention, name)]

@@ -18,6 +18,8 @@ from spex_mech.models.model import Model
 # A part of a layer: the units (layer, head; head -1 is the MLP) of which any one keeps it.
 _Part = tuple[tuple[int, int], ...]
 _BIAS = -2  # in place of a head: what stays until the whole layer goes
+_OF_HEADS = ("q_proj", "c_attn", "query_key_value")
+_OUTPUT = ("o_proj", "c_proj", "dense")
 _MLP_NORMS = {  # by whether the MLP has a norm before it that is its own
     False: ("ln_2", "post_attention_layernorm"),
     True: ("pre_feedforward_layernorm", "post_feedforward_layernorm"),
@@ -106,12 +108,17 @@ def _of_tensor(
     kind = tail.removesuffix(".weight").removesuffix(".bias").split(".")[-1]
     if tail.startswith("mlp.") or kind in _MLP_NORMS[own_norm]:
         yield ((layer, -1),), size
-    elif kind in ("q_proj", "c_attn") or (kind in ("o_proj", "c_proj") and weight.ndim == 2):
+    elif kind in _OF_HEADS or (kind in _OUTPUT and weight.ndim == 2):
         yield from (((head,), size // shape.n_heads) for head in heads)
+    elif kind == "qkv_proj":
+        one = size // (shape.n_heads + 2 * shape.n_kv_heads)
+        yield from (((head,), one) for head in heads)
+        for group in range(shape.n_kv_heads):
+            yield tuple((layer, h) for h in shape.heads_of(group)), 2 * one
     elif kind in ("k_proj", "v_proj"):
         for group in range(shape.n_kv_heads):
             yield tuple((layer, h) for h in shape.heads_of(group)), size // shape.n_kv_heads
-    elif kind in ("o_proj", "c_proj") or (kind == "post_attention_layernorm" and biased):
+    elif kind in _OUTPUT or (kind == "post_attention_layernorm" and biased):
         yield ((layer, _BIAS),), size
     else:  # norms before and after attention, and on queries and keys
         yield heads, size

@@ -11,8 +11,9 @@ parts of each architecture for the fast engine.
     >>> model.shape.n_layers, model.shape.n_heads
     (4, 8)
 
-A new architecture family is a file in the package `families` with a function from a Hugging Face model
-to a `Decoder` (decoder), and a line in its ``_FAMILIES``; without one, a model runs on the reference
-engine. ``modeling_compact.py`` is the modelling file that compact checkpoints carry: its name, its
-classes and their fields are part of checkpoints that exist.
+A new architecture family is a line in ``families/traits.py`` where it is like Llama with other traits, else a
+file in the package `families` with a function from a Hugging Face model to a `Decoder` (decoder), and a line
+in its ``_FAMILIES``; without one, a model runs on the reference engine. ``modeling_compact.py`` is the
+modelling file that compact checkpoints carry: its name, its classes and their fields are part of checkpoints
+that exist.
 """

@@ -17,23 +17,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import transformers
 from torch import nn
-from transformers import (
-    Gemma2Config,
-    Gemma2ForCausalLM,
-    GemmaConfig,
-    GemmaForCausalLM,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
 from transformers.pytorch_utils import Conv1D
 
 
@@ -103,6 +88,18 @@ class SpreadCache:
         return torch.cat(parts, dim=1)
 
 
+class HeadsConfig:
+    """A config with another number of query heads; all else is the model's own, also where that changes."""
+
+    def __init__(self, config: Any, num_attention_heads: int) -> None:
+        self._config, self.num_attention_heads = config, num_attention_heads
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_config" or name.startswith("__"):  # not there yet while it is copied
+            raise AttributeError(name)
+        return getattr(self._config, name)
+
+
 def cache_places(alive: list[bool], config: Any) -> list[int | None]:
     """Where each layer that has attention keeps its keys and values; None for the others.
 
@@ -116,13 +113,13 @@ def cache_places(alive: list[bool], config: Any) -> list[int | None]:
 
 
 def _cut_attention(layer: Any, groups: list[int], bias: bool, place: int | None) -> None:
-    name = "attn" if hasattr(layer, "attn") else "self_attn"
+    name = next(name for name in ("attn", "attention", "self_attn") if hasattr(layer, name))
     attention = getattr(layer, name)
     if groups:
         attention.layer_idx = place
         _narrow(attention, groups)
         return
-    projection = "c_proj" if hasattr(attention, "c_proj") else "o_proj"
+    projection = next(x for x in ("c_proj", "dense", "o_proj") if hasattr(attention, x))
     out = getattr(attention, projection)
     setattr(layer, name, NoAttention(projection, len(out.bias) if bias else None))
     before, *after = _norms(layer)[0]
@@ -131,23 +128,44 @@ def _cut_attention(layer: Any, groups: list[int], bias: bool, place: int | None)
 
 def _narrow(attention: Any, groups: list[int]) -> None:
     """Make room for fewer heads."""
-    width, heads = attention.head_dim, sum(groups)
+    heads = sum(groups)
     if hasattr(attention, "c_attn"):  # GPT-2: query, key and value in one, as many of each
-        hidden = attention.c_attn.nx
+        hidden, width = attention.c_attn.nx, attention.head_dim
         attention.c_attn = Conv1D(3 * heads * width, hidden)
         attention.c_proj = Conv1D(hidden, heads * width)
         attention.num_heads, attention.split_size = heads, heads * width
         return
-    q, k, v, o = (getattr(attention, f"{x}_proj") for x in "qkvo")
-    attention.q_proj = nn.Linear(q.in_features, heads * width, bias=q.bias is not None)
-    attention.k_proj = nn.Linear(k.in_features, len(groups) * width, bias=k.bias is not None)
-    attention.v_proj = nn.Linear(v.in_features, len(groups) * width, bias=v.bias is not None)
-    attention.o_proj = nn.Linear(heads * width, o.out_features, bias=o.bias is not None)
+    if hasattr(attention, "query_key_value"):  # GPT-NeoX: query, key and value of each head in turn
+        width = attention.head_size
+        attention.query_key_value = _resized(attention.query_key_value, rows=3 * heads * width)
+        attention.dense = _resized(attention.dense, columns=heads * width)
+        return
+    width = attention.head_dim
+    if hasattr(attention, "qkv_proj"):  # Phi-3: all queries, then all keys, then all values
+        rows = (heads + 2 * len(groups)) * width
+        attention.qkv_proj = _resized(attention.qkv_proj, rows=rows)
+        attention.config = HeadsConfig(attention.config, heads)
+    else:
+        attention.q_proj = _resized(attention.q_proj, rows=heads * width)
+        attention.k_proj = _resized(attention.k_proj, rows=len(groups) * width)
+        attention.v_proj = _resized(attention.v_proj, rows=len(groups) * width)
+    attention.o_proj = _resized(attention.o_proj, columns=heads * width)
+    if hasattr(attention, "num_key_value_heads"):  # Phi-3, Seed-OSS and StableLM
+        attention.num_heads, attention.num_key_value_heads = heads, len(groups)
     even = len(set(groups)) == 1
     attention.num_key_value_groups = groups[0] if even else 1
     if not even:
         attention.groups = groups
         attention.register_forward_pre_hook(_spread_cache, with_kwargs=True)
+
+
+def _resized(
+    linear: nn.Linear, *, rows: int | None = None, columns: int | None = None
+) -> nn.Linear:
+    """A linear map of another size, without weights of its own yet."""
+    return nn.Linear(
+        columns or linear.in_features, rows or linear.out_features, bias=linear.bias is not None
+    )
 
 
 def _spread_cache(attention: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
@@ -159,7 +177,7 @@ def _norms(layer: Any) -> tuple[list[str], list[str]]:
     """Names of the norms before and after attention, and before and after the MLP."""
     if hasattr(layer, "ln_1"):  # GPT-2
         return ["ln_1"], ["ln_2"]
-    if hasattr(layer, "pre_feedforward_layernorm"):  # Gemma 2
+    if hasattr(layer, "pre_feedforward_layernorm"):  # Gemma 2 and 3
         return (
             ["input_layernorm", "post_attention_layernorm"],
             ["pre_feedforward_layernorm", "post_feedforward_layernorm"],
@@ -172,114 +190,51 @@ def _drop(layer: Any, names: list[str]) -> None:
         setattr(layer, name, nn.Identity())
 
 
-class CompactLlamaConfig(LlamaConfig):
-    """A `LlamaConfig` with ``compact_layers``."""
+def _compact(stock: Any) -> Any:
+    """The compact class of a stock class, with a config class that adds ``compact_layers``.
 
-    model_type = "compact_llama"
-    _auto_class = "AutoConfig"
-    compact_layers: list | None = None
-
-
-class CompactLlamaForCausalLM(Compact, LlamaForCausalLM):
-    """Llama, cut down."""
-
-    config_class = CompactLlamaConfig
-
-
-class CompactMistralConfig(MistralConfig):
-    """A `MistralConfig` with ``compact_layers``."""
-
-    model_type = "compact_mistral"
-    _auto_class = "AutoConfig"
-    compact_layers: list | None = None
-
-
-class CompactMistralForCausalLM(Compact, MistralForCausalLM):
-    """Mistral, cut down."""
-
-    config_class = CompactMistralConfig
-
-
-class CompactQwen2Config(Qwen2Config):
-    """A `Qwen2Config` with ``compact_layers``."""
-
-    model_type = "compact_qwen2"
-    _auto_class = "AutoConfig"
-    compact_layers: list | None = None
-
-
-class CompactQwen2ForCausalLM(Compact, Qwen2ForCausalLM):
-    """Qwen 2, cut down."""
-
-    config_class = CompactQwen2Config
-
-
-class CompactQwen3Config(Qwen3Config):
-    """A `Qwen3Config` with ``compact_layers``."""
-
-    model_type = "compact_qwen3"
-    _auto_class = "AutoConfig"
-    compact_layers: list | None = None
-
-
-class CompactQwen3ForCausalLM(Compact, Qwen3ForCausalLM):
-    """Qwen 3, cut down."""
-
-    config_class = CompactQwen3Config
-
-
-class CompactGemmaConfig(GemmaConfig):
-    """A `GemmaConfig` with ``compact_layers``."""
-
-    model_type = "compact_gemma"
-    _auto_class = "AutoConfig"
-    compact_layers: list | None = None
-
-
-class CompactGemmaForCausalLM(Compact, GemmaForCausalLM):
-    """Gemma, cut down."""
-
-    config_class = CompactGemmaConfig
-
-
-class CompactGemma2Config(Gemma2Config):
-    """A `Gemma2Config` with ``compact_layers``."""
-
-    model_type = "compact_gemma2"
-    _auto_class = "AutoConfig"
-    compact_layers: list | None = None
-
-
-class CompactGemma2ForCausalLM(Compact, Gemma2ForCausalLM):
-    """Gemma 2, cut down."""
-
-    config_class = CompactGemma2Config
-
-
-class CompactGPT2Config(GPT2Config):
-    """A `GPT2Config` with ``compact_layers``."""
-
-    model_type = "compact_gpt2"
-    _auto_class = "AutoConfig"
-    compact_layers: list | None = None
-
-
-class CompactGPT2ForCausalLM(Compact, GPT2LMHeadModel):
-    """GPT-2, cut down."""
-
-    config_class = CompactGPT2Config
+    A ``LlamaForCausalLM`` becomes a ``CompactLlamaForCausalLM`` of the model type ``compact_llama``.
+    """
+    name = stock.config_class.__name__.removesuffix("Config")
+    config = type(
+        f"Compact{name}Config",
+        (stock.config_class,),
+        {
+            "__module__": __name__,
+            "__doc__": f"A `{name}Config` with ``compact_layers``.",
+            "__annotations__": {"compact_layers": list | None},
+            "model_type": f"compact_{stock.config_class.model_type}",
+            "_auto_class": "AutoConfig",
+            "compact_layers": None,
+        },
+    )
+    parts = {"__module__": __name__, "__doc__": f"{name}, cut down.", "config_class": config}
+    return type(f"Compact{name}ForCausalLM", (Compact, stock), parts)
 
 
 # The compact class of each stock class.
 FAMILIES: dict[type, Any] = {
-    cls.__mro__[2]: cls
-    for cls in (
-        CompactGPT2ForCausalLM,
-        CompactGemma2ForCausalLM,
-        CompactGemmaForCausalLM,
-        CompactLlamaForCausalLM,
-        CompactMistralForCausalLM,
-        CompactQwen2ForCausalLM,
-        CompactQwen3ForCausalLM,
+    stock: _compact(stock)
+    for stock in (
+        transformers.ArceeForCausalLM,
+        transformers.Ernie4_5ForCausalLM,
+        transformers.GPT2LMHeadModel,
+        transformers.GPTNeoXForCausalLM,
+        transformers.Gemma2ForCausalLM,
+        transformers.Gemma3ForCausalLM,
+        transformers.GemmaForCausalLM,
+        transformers.GraniteForCausalLM,
+        transformers.LlamaForCausalLM,
+        transformers.MistralForCausalLM,
+        transformers.Phi3ForCausalLM,
+        transformers.Qwen2ForCausalLM,
+        transformers.Qwen3ForCausalLM,
+        transformers.SeedOssForCausalLM,
+        transformers.SmolLM3ForCausalLM,
+        transformers.StableLmForCausalLM,
+        transformers.Starcoder2ForCausalLM,
     )
 }
+# Transformers finds the classes by their names.
+for _class in FAMILIES.values():
+    globals().update({c.__name__: c for c in (_class, _class.config_class)})

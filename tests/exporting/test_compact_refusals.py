@@ -21,14 +21,8 @@ def exported(model, folder, *, spec="heads mlps", mode="compact", **options):
 
 
 def test_what_cannot_be_cut_is_refused_with_the_reason_and_dense_as_the_way_out(tmp_path):
-    config = transformers.GPTNeoXConfig(
-        vocab_size=61,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-    )
-    model = sm.load_model(transformers.GPTNeoXForCausalLM(config))
+    config = transformers.BloomConfig(vocab_size=61, hidden_size=32, n_layer=2, n_head=4)
+    model = sm.load_model(transformers.BloomForCausalLM(config))
     with pytest.raises(ValueError, match=r"only these architectures .* use mode='dense'"):
         exported(model, tmp_path / "out", spec="heads")
     cross = transformers.GPT2Config(

@@ -81,10 +81,7 @@ def test_what_cannot_be_counted(tiny_llama):
             heads_game(players), heads_game(players), keep=3, validate=0,
             limits=[parameter_limit(tiny_llama, players, 10)],
         )  # fmt: skip
-    config = transformers.GPTNeoXConfig(
-        vocab_size=61, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, max_position_embeddings=64,
-    )  # fmt: skip
-    other = sm.load_model(transformers.GPTNeoXForCausalLM(config))
+    config = transformers.BloomConfig(vocab_size=61, hidden_size=32, n_layer=2, n_head=4)
+    other = sm.load_model(transformers.BloomForCausalLM(config))
     with pytest.raises(sm.InputError, match="give a Limit with weights of your own"):
         parameter_limit(other, sm.select_players(other, "heads"), 100)

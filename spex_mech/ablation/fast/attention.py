@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 
@@ -30,12 +28,12 @@ def attend(
         scores are read; and the keys and values.
     """
     key_value = keys, values = keys_and_values(block, normed, pick, frame)
-    at, rotation = (frame.read, frame.read_rotation) if reading else (None, frame.rotation)
-    queries = _project(block.q, block.q_norm, take(normed, at), pick.heads, rotation)
+    at, rotations = (frame.read, frame.read_rotations) if reading else (None, frame.rotations)
+    rotation = None if block.rotary is None else rotations[block.rotary]
+    queries = _project(block.q, take(normed, at), pick.heads, rotation)
+    masks = (frame.read_masks if reading else frame.masks)[block.window]
     parts, done = [], 0
-    for i, segment in enumerate(frame.segments):
-        masks = frame.read_masks if reading else frame.masks
-        mask = masks[i]
+    for segment, mask in zip(frame.segments, masks, strict=True):
         width = segment.width if mask is None else mask.shape[-2]
         segment_tokens = slice(done, done + segment.prompts * width)
         q = queries[:, segment_tokens].unflatten(1, (segment.prompts, width))
@@ -59,21 +57,20 @@ def attend(
 
 def keys_and_values(block: Block, normed: torch.Tensor, pick: Pick, frame: Frame) -> KeyValue:
     """Keys and values of the groups that the chosen heads need, from the normalised residual stream."""
-    keys = _project(block.k, block.k_norm, normed, pick.groups, frame.rotation)
+    rotation = None if block.rotary is None else frame.rotations[block.rotary]
+    keys = _project(block.k, normed, pick.groups, rotation)
     return keys, block.v(normed, pick.groups)
 
 
 def _project(
     projection: Projection,
-    norm: Callable | None,
     normed: torch.Tensor,
     heads: torch.Tensor | None,
     rotation: Rotation | None,
 ) -> torch.Tensor:
-    """Queries or keys (rows, t, heads, head_dim), normalised and rotated to their positions."""
+    """Queries or keys (rows, t, heads, head_dim), rotated to their positions."""
     x = projection(normed, heads)
-    x = x if norm is None else norm(x)
-    return x if rotation is None else _rotate(x, *rotation)
+    return x if rotation is None else _rotate(x, rotation)
 
 
 def _attention(
@@ -86,11 +83,12 @@ def _attention(
 ) -> torch.Tensor:
     """Attention of q (b, heads, t, head_dim) over k and v (b, groups, s, head_dim)."""
     shared = q.shape[1] != k.shape[1]
+    fused = block.softcap is None and block.sinks is None
     # CUDA's fused kernels take grouped heads without a mask only.
-    grouped = pick.share is not None and (mask is None or not q.is_cuda) and block.softcap is None
+    grouped = pick.share is not None and (mask is None or not q.is_cuda) and fused
     if shared and not grouped:
         k, v = k.index_select(1, pick.spread), v.index_select(1, pick.spread)
-    if block.softcap is None:
+    if fused:
         return F.scaled_dot_product_attention(
             q,
             k,
@@ -100,19 +98,28 @@ def _attention(
             scale=block.scaling,
             enable_gqa=shared and grouped,
         )
-    scores = torch.tanh(q @ k.transpose(2, 3) * block.scaling / block.softcap) * block.softcap
+    scores = q @ k.transpose(2, 3) * block.scaling
+    if block.softcap is not None:
+        scores = torch.tanh(scores / block.softcap) * block.softcap
     if mask is None:
         mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
     scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    return scores.softmax(dim=-1, dtype=torch.float32).to(q.dtype) @ v
+    if block.sinks is not None:
+        sinks = block.sinks if pick.heads is None else block.sinks.index_select(0, pick.heads)
+        sinks = sinks[:, None, None].expand(*scores.shape[:-1], 1)
+        scores = torch.cat([scores, sinks], dim=-1)
+    shares = scores.softmax(dim=-1, dtype=torch.float32).to(q.dtype)
+    return (shares if block.sinks is None else shares[..., :-1]) @ v
 
 
-def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Apply rotary embedding to (..., t, heads, head_dim).
-
-    Cosines and signed sines are (t, 1, rotated dims); the dimensions after those stay.
-    """
+def _rotate(x: torch.Tensor, rotation: Rotation) -> torch.Tensor:
+    """Apply rotary embedding to (..., t, heads, head_dim); dimensions after the rotated ones stay."""
+    cos, sin, interleaved = rotation
     rotated = cos.shape[-1]
     front = x if rotated == x.shape[-1] else x[..., :rotated]
-    out = torch.addcmul(front * cos, front.roll(rotated // 2, dims=-1), sin)
+    if interleaved:
+        swapped = front.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    else:
+        swapped = front.roll(rotated // 2, dims=-1)
+    out = torch.addcmul(front * cos, swapped, sin).to(x.dtype)
     return out if front is x else torch.cat([out, x[..., rotated:]], dim=-1)

@@ -158,6 +158,8 @@ def _logits(decoder: Decoder, states: torch.Tensor, tokens: torch.Tensor | None)
     if tokens is not None:
         weight, bias = weight[tokens], None if bias is None else bias[tokens]
     logits = F.linear(states, weight, bias)
+    if decoder.logit_scale != 1.0:
+        logits = logits * decoder.logit_scale
     if decoder.softcap is None:
         return logits
     return torch.tanh(logits / decoder.softcap) * decoder.softcap

@@ -25,9 +25,10 @@ def tokens_at_once(device: torch.device, decoder: Decoder) -> int:
         return _CPU_TOKENS
     block, hidden = decoder.blocks[0], decoder.head.shape[1]
     heads, head_dim = block.q.weight.shape[:2]
-    widest = max(p.numel() for p in block.mlp.parameters()) // hidden
     # Streams, queries, keys, values, outputs and the MLP's inner layer, some of them twice.
-    a_token = decoder.head.element_size() * (6 * hidden + 6 * heads * head_dim + 4 * widest)
+    a_token = decoder.head.element_size() * (
+        6 * hidden + 6 * heads * head_dim + 4 * block.mlp.width
+    )
     free, _ = torch.cuda.mem_get_info(device)
     return int(np.clip(free / 2 / a_token, 1, _GPU_TOKENS))
 
@@ -40,9 +41,9 @@ def enough_tokens(device: torch.device) -> int:
 def spare_tokens(device: torch.device, decoder: Decoder) -> int:
     """Tokens of padding that cost as much time as one more segment, which is one more attention call."""
     block = decoder.blocks[0]
-    parts = (block.q.weight, block.k.weight, block.v.weight, block.out, *block.mlp.parameters())
+    parts = (block.q.weight, block.k.weight, block.v.weight, block.out)
     call = _GPU_CALL if device.type == "cuda" else _CPU_CALL
-    return int(call // sum(p.numel() for p in parts))
+    return int(call // (sum(p.numel() for p in parts) + block.mlp.work))
 
 
 def memory_to_keep(device: torch.device) -> int:
@@ -87,17 +88,22 @@ def work(
     a_head = block.q.weight.shape[1] * (2 * hidden + width)
     a_group = block.k.weight.shape[1] * 2 * hidden
     share = len(block.q.weight) // len(block.k.weight)
-    mlp = sum(p.numel() for p in block.mlp.parameters() if p.ndim == 2)
+    mlp = np.array([b.mlp.work for b in decoder.blocks[first:]])
+    # Heads with a common norm are all projected where one is kept.
+    whole = [x.weight.numel() if x.joint else 0 for x in (block.q, block.k)]
+    a_head -= whole[0] // len(block.q.weight)
+    a_group -= whole[1] // len(block.k.weight)
 
-    def cost_of(heads: np.ndarray, mlps: np.ndarray, begins: np.ndarray) -> np.ndarray:
-        """Cost of rows with these heads and MLPs; attention of the first layer costs nothing."""
+    def cost_of(heads: np.ndarray, begins: np.ndarray) -> np.ndarray:
+        """Cost of the attention of rows with these heads; that of the first layer costs nothing."""
         groups = heads.reshape(*heads.shape[:-1], -1, share).any(axis=-1)
         attention = heads.sum(axis=-1) * a_head + groups.sum(axis=-1) * a_group
-        return np.where(begins, 0.0, attention) + mlps * mlp
+        attention = attention + groups.any(axis=-1) * sum(whole)
+        return np.where(begins, 0.0, attention)
 
     heads = gates.heads & gates.attention[:, :, None]
     begins = np.arange(heads.shape[1])[first:] == first
-    alone = cost_of(heads[:, first:], gates.mlps[:, first:], begins).sum()
+    alone = (cost_of(heads[:, first:], begins) + gates.mlps[:, first:] * mlp).sum()
     together = 0.0
     for rows in blocks:
         before = np.zeros(len(rows), dtype=np.int64)
@@ -106,8 +112,8 @@ def work(
             gate = np.column_stack([before, np.packbits(heads[rows, layer], axis=1)])
             before = np.unique(gate, axis=0, return_inverse=True)[1].reshape(-1)
             alive = np.asarray(heads[rows, layer].any(axis=0))
-            together += parents * cost_of(alive, np.zeros(()), begins[layer - first])
-            together += gates.mlps[rows, layer].any() * (before.max() + 1) * mlp
+            together += parents * cost_of(alive, begins[layer - first])
+            together += gates.mlps[rows, layer].any() * (before.max() + 1) * mlp[layer - first]
             gate = np.column_stack([before, gates.mlps[rows, layer]])
             before = np.unique(gate, axis=0, return_inverse=True)[1].reshape(-1)
     return float(alone) * max(tokens, enough), float(together) * tokens

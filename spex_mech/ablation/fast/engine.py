@@ -258,10 +258,7 @@ class FastEngine:
 def obstacle(model: Model, prompts: Prompts) -> str | None:
     """Why the fast engine cannot run a model on prompts; None where it can."""
     try:
-        decoder = read_decoder(model.hf)
+        read_decoder(model.hf)
     except Unknown as why:
         return str(why)
-    longest = max(len(t) for t in prompts.tokens)
-    if decoder.window is not None and longest > decoder.window:
-        return f"prompts of {longest} tokens are longer than its attention window, {decoder.window}"
     return None

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 
 from spex_mech.ablation.fast.attention import KeyValue, attend, keys_and_values
-from spex_mech.ablation.fast.layout import Frame, Layout, Rotation, frame_of, take
+from spex_mech.ablation.fast.layout import Frame, Framer, Layout, Rotation, take
 from spex_mech.ablation.fast.plan import Step
-from spex_mech.models.decoder import Block, Decoder
+from spex_mech.models.decoder import Block, Decoder, Rotary
 
 Fills = Mapping[str, torch.Tensor]
 """What removed entries become, by site: one fill for all tokens, or (tokens, ...); a missing site is zero."""
@@ -57,17 +57,17 @@ class Forward:
         self.decoder, self._full = decoder, full
         self._last = len(decoder.blocks) - 1
         head = decoder.head
-        self._rotation: Rotation | None = None
-        if decoder.rotary is not None:
-            cos, sin = decoder.rotary(head[:1], torch.arange(longest, device=head.device)[None])
-            half = sin.shape[-1] // 2
-            signed = torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)
-            self._rotation = cos[0, :, None], signed[0, :, None]
-        self._causal: dict[tuple[int, int], torch.Tensor] = {}
+        positions = torch.arange(longest, device=head.device)[None]
+        self._framer = Framer(
+            tuple(_rotation(rotary, head[:1], positions) for rotary in decoder.rotaries),
+            frozenset(block.window for block in decoder.blocks),
+            longest,
+            head.device,
+        )
 
     def frame(self, layout: Layout, offset: int = 0) -> Frame:
         """A layout of prompts behind a prefix of ``offset`` tokens, for `enter` and `run`."""
-        return frame_of(layout, offset, self._rotation, self.decoder.head.device, self._causal)
+        return self._framer.frame(layout, offset)
 
     def enter(
         self,
@@ -248,6 +248,16 @@ class Forward:
             chosen = step.pick.heads
             other = fill if chosen is None else fill.index_select(-2, chosen)
         return torch.where(step.keep[:, None, :, None], heads, other)
+
+
+def _rotation(rotary: Rotary, like: torch.Tensor, positions: torch.Tensor) -> Rotation:
+    """The angles of all positions, for every dimension that is rotated."""
+    cos, sin = (x[0, :, None] for x in rotary.angles(like, positions))
+    if rotary.interleaved:
+        cos, sin = (torch.stack(x, dim=-1).flatten(-2) for x in ((cos, cos), (-sin, sin)))
+    else:
+        cos, sin = torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
+    return Rotation(cos, sin, rotary.interleaved)
 
 
 def _gate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -82,8 +83,21 @@ class Layout:
         return int(max(stop, start + 1))
 
 
-Rotation = tuple[torch.Tensor, torch.Tensor]
-"""Cosines and signed sines of tokens' positions, (t, 1, rotated dims)."""
+class Rotation(NamedTuple):
+    """How heads at some tokens are rotated: x · cos + swapped(x) · sin, where swapping is within pairs.
+
+    Attributes:
+        cos, sin: cosines and signed sines, (t, 1, rotated dims).
+        interleaved: see `models.decoder.Rotary`.
+    """
+
+    cos: torch.Tensor
+    sin: torch.Tensor
+    interleaved: bool
+
+    def at(self, tokens: torch.Tensor) -> Rotation:
+        """The rotation of some tokens."""
+        return Rotation(self.cos[tokens], self.sin[tokens], self.interleaved)
 
 
 @dataclass(frozen=True)
@@ -94,84 +108,99 @@ class Frame:
         segments: see `Layout`.
         offset: tokens of the prefix.
         positions: int64 (T,), with the prefix counted.
-        rotation: rotary angles of the tokens, or None.
+        rotations: rotary angles of the tokens, one for each rotary embedding of the model.
         read: int64 (p·r,), the tokens that are read; None for all.
-        read_rotation: their angles.
-        masks: for each segment, which keys each query may see, (width, offset + width); None where
-            the plain causal mask is meant.
+        read_rotations: their angles.
+        masks: for each attention window of the model and each segment, which keys each query may see,
+            (width, offset + width); None where the plain causal mask is meant.
         read_masks: the same for the tokens that are read, (prompts, 1, r, offset + width).
     """
 
     segments: tuple[Segment, ...]
     offset: int
     positions: torch.Tensor
-    rotation: Rotation | None
+    rotations: tuple[Rotation, ...]
     read: torch.Tensor | None
-    read_rotation: Rotation | None
-    masks: tuple[torch.Tensor | None, ...]
-    read_masks: tuple[torch.Tensor, ...]
+    read_rotations: tuple[Rotation, ...]
+    masks: dict[int | None, tuple[torch.Tensor | None, ...]]
+    read_masks: dict[int | None, tuple[torch.Tensor, ...]]
 
 
-def frame_of(
-    layout: Layout,
-    offset: int,
-    rotation: Rotation | None,
-    device: torch.device,
-    causal: dict[tuple[int, int], torch.Tensor],
-) -> Frame:
-    """Put a layout on a device.
-
-    Padding stands on the right, where causality keeps it from every token that is read.
+class Framer:
+    """Puts layouts on a device.
 
     Args:
-        layout: where the tokens stand.
-        offset: tokens of the prefix before every prompt.
-        rotation: angles of all positions, or None.
+        rotations: angles of all positions, one for each rotary embedding.
+        windows: the attention windows of the layers, see `models.decoder.Block`.
+        longest: tokens of the longest prompt, its prefix included.
         device: where the indices go.
-        causal: masks of segments after a prefix, kept for other frames.
     """
-    positions = torch.from_numpy(layout.positions).to(device) + offset
 
-    def at(tokens: torch.Tensor) -> Rotation | None:
-        return None if rotation is None else (rotation[0][tokens], rotation[1][tokens])
+    def __init__(
+        self,
+        rotations: tuple[Rotation, ...],
+        windows: frozenset[int | None],
+        longest: int,
+        device: torch.device,
+    ) -> None:
+        self._rotations, self._windows = rotations, windows
+        self._longest, self._device = longest, device
+        self._kept: dict[tuple[int, int | None], torch.Tensor] = {}
 
-    read = read_rotation = None
-    read_masks = []
-    if layout.reads is not None:
-        read = torch.from_numpy(layout.read_tokens).to(device)
-        read_rotation = at(positions[read])
-        reads = torch.from_numpy(layout.reads).to(device) + offset
-        first = 0
+    def frame(self, layout: Layout, offset: int) -> Frame:
+        """Put a layout on the device, behind a prefix of ``offset`` tokens.
+
+        Padding stands on the right, where causality keeps it from every token that is read.
+        """
+        positions = torch.from_numpy(layout.positions).to(self._device) + offset
+        read, read_rotations, read_masks = None, (), {}
+        if layout.reads is not None:
+            read = torch.from_numpy(layout.read_tokens).to(self._device)
+            read_rotations = tuple(r.at(positions[read]) for r in self._rotations)
+            reads = torch.from_numpy(layout.reads).to(self._device) + offset
+            read_masks = {w: self._read_masks(layout, offset, reads, w) for w in self._windows}
+        return Frame(
+            layout.segments,
+            offset,
+            positions,
+            tuple(r.at(positions) for r in self._rotations),
+            read,
+            read_rotations,
+            {w: self._masks(layout, offset, w) for w in self._windows},
+            read_masks,
+        )
+
+    def _masks(
+        self, layout: Layout, offset: int, window: int | None
+    ) -> tuple[torch.Tensor | None, ...]:
+        return tuple(self._mask(offset, segment.width, window) for segment in layout.segments)
+
+    def _mask(self, offset: int, width: int, window: int | None) -> torch.Tensor | None:
+        if window is not None and window >= offset + width:
+            window = None
+        if not offset and window is None:
+            return None
+        mask = self._kept.get((offset, window))
+        if mask is None:  # of all widths
+            queries = torch.arange(offset, self._longest, device=self._device)[:, None]
+            mask = self._kept[offset, window] = self._seen(queries, self._longest, window)
+        return mask[:width, : offset + width]
+
+    def _read_masks(
+        self, layout: Layout, offset: int, reads: torch.Tensor, window: int | None
+    ) -> tuple[torch.Tensor, ...]:
+        masks, first = [], 0
         for segment in layout.segments:
-            positions_read = reads[first : first + segment.prompts, None, :, None]
-            keys = torch.arange(offset + segment.width, device=device)
-            read_masks.append(keys <= positions_read)
+            queries = reads[first : first + segment.prompts, None, :, None]
+            masks.append(self._seen(queries, offset + segment.width, window))
             first += segment.prompts
-    masks = tuple(
-        _mask_behind(offset, segment.width, device, causal) if offset else None
-        for segment in layout.segments
-    )
-    return Frame(
-        layout.segments,
-        offset,
-        positions,
-        at(positions),
-        read,
-        read_rotation,
-        masks,
-        tuple(read_masks),
-    )
+        return tuple(masks)
 
-
-def _mask_behind(
-    offset: int, width: int, device: torch.device, causal: dict[tuple[int, int], torch.Tensor]
-) -> torch.Tensor:
-    mask = causal.get((offset, width))
-    if mask is None:
-        keys = torch.arange(offset + width, device=device)
-        queries = torch.arange(offset, offset + width, device=device)[:, None]
-        mask = causal[offset, width] = keys <= queries
-    return mask
+    def _seen(self, queries: torch.Tensor, keys: int, window: int | None) -> torch.Tensor:
+        """Which of the first ``keys`` positions the queries at some positions (..., 1) see, (..., keys)."""
+        places = torch.arange(keys, device=self._device)
+        seen = places <= queries
+        return seen if window is None else seen & (places > queries - window)
 
 
 def take(x: torch.Tensor, tokens: torch.Tensor | None) -> torch.Tensor:

@@ -2,8 +2,9 @@
 
 Nothing is copied and nothing is changed: projections are views of the model's own tensors, norms and
 MLPs are its own modules. `read_decoder` takes only what it knows to the last detail and says what
-prevents it from reading another model. A new family is a file here with a function from the Hugging
-Face model to a `Decoder`, made with `parts`, and a line in `_FAMILIES`.
+prevents it from reading another model. A new family is a line in `traits.TRAITS`, if it differs from Llama
+by what is listed there; else a file here with a function from the Hugging Face model to a `Decoder`, made
+with `parts`, and a line in `_FAMILIES`.
 """
 
 from __future__ import annotations
@@ -14,20 +15,15 @@ from typing import Any
 from spex_mech.models.decoder import Decoder
 from spex_mech.models.families import gpt2, gpt_neox, llama, phi
 from spex_mech.models.families.parts import Unknown
+from spex_mech.models.families.traits import TRAITS
 
 __all__ = ["Unknown", "read_decoder"]
 
 _FAMILIES: dict[str, Callable[[Any], Decoder]] = {
+    **dict.fromkeys(TRAITS, llama.read),
     "GPT2LMHeadModel": gpt2.read,
     "GPTNeoXForCausalLM": gpt_neox.read,
-    "Gemma2ForCausalLM": llama.read,
-    "GemmaForCausalLM": llama.read,
-    "LlamaForCausalLM": llama.read,
-    "MistralForCausalLM": llama.read,
-    "Phi3ForCausalLM": llama.read,
     "PhiForCausalLM": phi.read,
-    "Qwen2ForCausalLM": llama.read,
-    "Qwen3ForCausalLM": llama.read,
 }
 
 

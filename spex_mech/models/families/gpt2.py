@@ -7,6 +7,7 @@ from typing import Any
 from spex_mech.models.decoder import Block, Decoder
 from spex_mech.models.families.parts import (
     Unknown,
+    mlp,
     output_projection,
     query_key_value,
     unembedding,
@@ -25,14 +26,14 @@ def read(hf: Any) -> Decoder:
             mlp_norm=layer.ln_2,
             **query_key_value(layer.attn, config, "c_attn"),
             **output_projection(layer.attn.c_proj, layer.attn.head_dim),
-            mlp=layer.mlp,
+            mlp=mlp(layer.mlp, config.hidden_size),
             scaling=layer.attn.scaling,
         )
         for layer in used_layers(body.h, config)
     ]
     return Decoder(
         embed=lambda ids, positions: body.wte(ids) + body.wpe(positions),
-        rotary=None,
+        rotaries=(),
         blocks=tuple(blocks),
         norm=body.ln_f,
         **unembedding(hf),

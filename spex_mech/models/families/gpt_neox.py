@@ -7,6 +7,7 @@ from typing import Any
 from spex_mech.models.decoder import Block, Decoder, Projection
 from spex_mech.models.families.parts import (
     linear,
+    mlp,
     output_projection,
     rotary,
     unembedding,
@@ -33,14 +34,15 @@ def read(hf: Any) -> Decoder:
             mlp_norm=layer.post_attention_layernorm,
             **qkv,
             **output_projection(attention.dense, attention.head_size),
-            mlp=layer.mlp,
+            mlp=mlp(layer.mlp, config.hidden_size),
             scaling=attention.scaling,
+            rotary=0,
             parallel=layer.use_parallel_residual,
         )
 
     return Decoder(
         embed=lambda ids, positions: body.embed_in(ids),
-        rotary=rotary(body, config),
+        rotaries=(rotary(body.rotary_emb, config),),
         blocks=tuple(block(layer) for layer in used_layers(body.layers, config)),
         norm=body.final_layer_norm,
         **unembedding(hf),

@@ -7,6 +7,7 @@ from typing import Any
 from spex_mech.models.decoder import Block, Decoder
 from spex_mech.models.families.parts import (
     Unknown,
+    mlp,
     output_projection,
     query_key_value,
     rotary,
@@ -28,14 +29,15 @@ def read(hf: Any) -> Decoder:
             mlp_norm=layer.input_layernorm,
             **query_key_value(attention, config),
             **output_projection(attention.dense, attention.head_dim),
-            mlp=layer.mlp,
+            mlp=mlp(layer.mlp, config.hidden_size),
             scaling=attention.scaling,
+            rotary=0,
             parallel=True,
         )
 
     return Decoder(
         embed=lambda ids, positions: body.embed_tokens(ids),
-        rotary=rotary(body, config),
+        rotaries=(rotary(body.rotary_emb, config),),
         blocks=tuple(block(layer) for layer in used_layers(body.layers, config)),
         norm=body.final_layernorm,
         **unembedding(hf),

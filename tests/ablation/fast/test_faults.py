@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -224,40 +222,59 @@ def _prompts(model: sm.Model):
 
 def test_an_unknown_architecture_falls_back_with_one_warning_that_says_why():
     torch.manual_seed(0)
-    config = transformers.OlmoConfig(
-        vocab_size=61,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-    )
+    config = transformers.BloomConfig(vocab_size=61, hidden_size=32, n_layer=2, n_head=4)
     model = sm.load_model(transformers.AutoModelForCausalLM.from_config(config))
     players = sm.select_players(model)
-    with pytest.warns(UserWarning, match="slow reference engine because .*OlmoForCausalLM") as seen:
+    with pytest.warns(
+        UserWarning, match="slow reference engine because .*BloomForCausalLM"
+    ) as seen:
         game = sm.TaskGame(model, TASK, players)
     assert len(seen) == 1
     sm.TaskGame(model, TASK, players, engine="reference")  # meant: no warning
-    with pytest.raises(InputError, match=r"OlmoForCausalLM, is not among .*engine='reference'"):
+    with pytest.raises(InputError, match=r"BloomForCausalLM, is not among .*engine='reference'"):
         sm.TaskGame(model, TASK, players, engine="fast")
     assert type(game._engine._engine) is ablation.ReferenceEngine
 
 
-def test_prompts_beyond_a_sliding_window_fall_back(tiny_llama):
-    config = transformers.MistralConfig(
-        vocab_size=61,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        sliding_window=8,
-    )
-    model = sm.load_model(transformers.AutoModelForCausalLM.from_config(config))
-    assert "9 tokens are longer than its attention window, 8" in ablation.obstacle(
-        model, _prompts(model)
-    )
-    short = dataclasses.replace(_prompts(model), tokens=tuple(tuple(r[:8]) for r in IDS.tolist()))
-    assert ablation.obstacle(model, short) is None
+LLAMA = {
+    "vocab_size": 61,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        (
+            lambda: transformers.LlamaConfig(
+                **LLAMA,
+                max_position_embeddings=64,
+                rope_parameters={"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0},
+            ),
+            "rotary embedding is 'dynamic', whose angles depend on the batch",
+        ),
+        (
+            lambda: transformers.Gemma3TextConfig(**LLAMA, attn_logit_softcapping=2.0),
+            "attn_logit_softcapping, which its class does not heed",
+        ),
+        (
+            lambda: transformers.Gemma3TextConfig(**LLAMA, use_bidirectional_attention=True),
+            "its attention is bidirectional",
+        ),
+        (
+            lambda: transformers.Qwen2Config(**LLAMA, layer_types=["sliding_attention"] * 2),
+            "layers of 'sliding_attention' without a window",
+        ),
+        (lambda: transformers.PhiConfig(**LLAMA, qk_layernorm=True), "qk_layernorm"),
+    ],
+)
+def test_options_that_are_not_known_fall_back(config, why):
+    model = sm.load_model(transformers.AutoModelForCausalLM.from_config(config()))
+    assert why in ablation.obstacle(model, _prompts(model))
 
 
 def test_an_unknown_engine_is_refused(tiny_llama):
