@@ -30,5 +30,5 @@ bench: $(STAMP) ## the benchmarks that need no peers and no data; the others: an
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,ray,recovery]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,gguf,ray,recovery]'
 	touch $(STAMP)

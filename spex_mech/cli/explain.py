@@ -82,7 +82,10 @@ def text(
     context: typer.Context,
     text: Annotated[str, typer.Option(help="The text, @FILE, or - for standard input.")],
     model: Annotated[
-        str, typer.Option(help="'embedded', a folder, a hub id, or with --url the name there.")
+        str,
+        typer.Option(
+            help="'embedded', a folder, a GGUF file, a hub id, or with --url the name there."
+        ),
     ] = "embedded",
     pair: Annotated[
         str | None,
