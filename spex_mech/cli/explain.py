@@ -84,7 +84,7 @@ def text(
     model: Annotated[
         str,
         typer.Option(
-            help="'embedded', a folder, a GGUF file, a hub id, or with --url the name there."
+            help="'embedded', 'smollm2', a folder, a GGUF file, a hub id, or with --url the name there."
         ),
     ] = "embedded",
     pair: Annotated[

@@ -22,7 +22,7 @@ def tasks(
         ),
     ] = False,
     model: Annotated[
-        str, typer.Option(help="'embedded', a folder, a GGUF file or a hub id.")
+        str, typer.Option(help="'embedded', 'smollm2', a folder, a GGUF file or a hub id.")
     ] = "embedded",
     data: Annotated[Path | None, typer.Option(help="Folder with the task's data.")] = None,
     shots: Annotated[int, typer.Option(min=0, help="Worked examples before each question.")] = 0,
@@ -48,7 +48,7 @@ def tasks(
 
 def players(
     model: Annotated[
-        str, typer.Argument(help="'embedded', a folder, a GGUF file or a hub id.")
+        str, typer.Argument(help="'embedded', 'smollm2', a folder, a GGUF file or a hub id.")
     ] = "embedded",
     select: Annotated[str, typer.Argument(help="Such as 'heads:0-3 mlps'.")] = "heads",
 ) -> None:

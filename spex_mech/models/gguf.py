@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +16,7 @@ from spex_mech.core.quoting import quoted
 from spex_mech.models.broken import said_by
 from spex_mech.models.gguf_header import GgufHeader, read_header
 from spex_mech.models.loaded import check_loaded, without_report
+from spex_mech.models.progress import errors_on_terminals_only
 from spex_mech.models.settings import check_settings
 
 _INSTALL = "pip install 'spex-mech[gguf]'"
@@ -28,6 +26,24 @@ _ELSEWHERE = "Give the original model as a folder of safetensors or a hub id"
 def is_gguf(source: str | Path) -> bool:
     """Whether a source names a GGUF file; a folder with such a name is a folder."""
     return Path(source).suffix.lower() == ".gguf" and not Path(source).is_dir()
+
+
+def check_package(path: str) -> dict[int, tuple[int, int]]:
+    """Elements and bytes of a block of each type of quantised weights, as the package gguf knows them.
+
+    Args:
+        path: what an error calls the model.
+
+    Raises:
+        InputError: the package is not installed.
+    """
+    try:
+        from gguf import GGML_QUANT_SIZES
+    except ImportError as error:
+        raise InputError(
+            f"{path!r} is read with the package gguf, which is not installed. Install it: {_INSTALL}"
+        ) from error
+    return {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
 
 
 def check_gguf(path: str, *, needs_tokenizer: bool = False) -> GgufHeader:
@@ -41,12 +57,7 @@ def check_gguf(path: str, *, needs_tokenizer: bool = False) -> GgufHeader:
         MissingFileError: no such file, or no tokenizer in it.
         InputError: the package gguf is not installed, or the file is damaged or no GGUF file.
     """
-    try:
-        from gguf import GGML_QUANT_SIZES
-    except ImportError as error:
-        raise InputError(
-            f"{path!r} is read with the package gguf, which is not installed. Install it: {_INSTALL}"
-        ) from error
+    block_sizes = check_package(path)
     if not Path(path).is_file():
         raise MissingFileError(
             f"model file {path!r} does not exist; give a GGUF file, a local folder, a hub id such as "
@@ -57,7 +68,7 @@ def check_gguf(path: str, *, needs_tokenizer: bool = False) -> GgufHeader:
             f"an adapter_config.json lies beside {path!r}, and Transformers would apply that adapter; "
             "move the GGUF file to a folder of its own"
         )
-    header = read_header(Path(path), {int(k): v for k, v in GGML_QUANT_SIZES.items()})
+    header = read_header(Path(path), block_sizes)
     if needs_tokenizer and "tokenizer.ggml.tokens" not in header.settings:
         raise MissingFileError(
             f"{path!r} has no tokenizer in it; pass tokenizer= a folder or hub id to load it from"
@@ -92,7 +103,7 @@ def read_gguf(path: str, *, dtype: torch.dtype | None = None, **options: Any) ->
             "decoder-only language model such as llama or gpt2"
         )
     model_class: Any = AutoModelForCausalLM
-    with _quiet(), without_report(), _reading("weights", path, header):
+    with errors_on_terminals_only(), without_report(), _reading("weights", path, header):
         hf, info = model_class.from_pretrained(
             folder,
             trust_remote_code=False,
@@ -151,13 +162,3 @@ def _reading(part: str, path: str, header: GgufHeader) -> Iterator[None]:
             f"{path!r} cannot be loaded: Transformers cannot read its {part}, of architecture "
             f"{quoted(header.architecture)} (it says: {said_by(error)}). {_ELSEWHERE}"
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the progress bar of dequantising, which Transformers always shows, out of files and pipes."""
-    if sys.stderr.isatty():
-        yield
-        return
-    with contextlib.redirect_stderr(io.StringIO()):
-        yield

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,16 +9,19 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM
-from transformers.utils import logging as hf_logging
 
 from spex_mech.core.errors import InputError
 from spex_mech.models.checkpoints import hub_options, read_config, read_tokenizer, read_weights
 from spex_mech.models.compact_loading import own_class
+from spex_mech.models.downloads import DOWNLOADS, downloaded
 from spex_mech.models.folders import check_folder
 from spex_mech.models.gguf import check_gguf, is_gguf, read_gguf, read_gguf_tokenizer
 from spex_mech.models.model import Model, check_causal
+from spex_mech.models.progress import bars_on_terminals_only
 
 EMBEDDED = "embedded"
+NAMED = (EMBEDDED, *DOWNLOADS)
+"""Models that have names of their own; a folder of such a name is written ``./name``."""
 
 
 def load_model(
@@ -39,9 +39,10 @@ def load_model(
     modelling file in its folder.
 
     Args:
-        source: ``"embedded"`` for the model in the package, a local folder, a GGUF file, whose
-            quantised weights become plain ones (extra ``gguf``), a hub id, or a Hugging Face model
-            object (used as it is: not moved, cast or copied).
+        source: ``"embedded"`` for the model in the package, ``"smollm2"`` for the one that
+            ``spex-mech get smollm2`` fetches, a local folder, a GGUF file, whose quantised weights become
+            plain ones (extra ``gguf``), a hub id, or a Hugging Face model object (used as it is: not
+            moved, cast or copied).
         tokenizer: a tokenizer, or a folder or hub id to load it from; by default the model's own.
             Models given as objects may do without.
         device: device to move to; by default the GPU if there is one, else the CPU.
@@ -79,19 +80,6 @@ def load_model(
         if is_gguf(path):
             return _load_gguf(path, tokenizer, device, dtype, hf_options)
         return _load(path, name, tokenizer, device, dtype, trust_remote_code, hf_options)
-
-
-@contextmanager
-def bars_on_terminals_only() -> Iterator[None]:
-    """Keep Transformers' progress bars out of files and pipes."""
-    shown = hf_logging.is_progress_bar_enabled() and not sys.stderr.isatty()
-    if shown:
-        hf_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            hf_logging.enable_progress_bar()
 
 
 def _load(
@@ -152,4 +140,4 @@ def _path_of(name: str) -> str:
     """The folder of a model that is called by a name; other names are paths or hub ids themselves."""
     if name == EMBEDDED:
         return str(Path(str(resources.files("spex_mech").joinpath(EMBEDDED))))
-    return name
+    return str(downloaded(name)) if name in DOWNLOADS else name
