@@ -54,9 +54,9 @@ def players(
 ) -> None:
     """List the players that a selection gives."""
     from spex_mech.core.players import select_players
-    from spex_mech.models.loading import load_model
+    from spex_mech.models.outline import read_outline
 
-    chosen = select_players(load_model(model), select)
+    chosen = select_players(read_outline(model), select)
     typer.echo(f"{chosen.n} players: {' '.join(chosen.names)}")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from spex_mech.core.errors import InputError, MissingFileError
@@ -76,6 +76,30 @@ def check_gguf(path: str, *, needs_tokenizer: bool = False) -> GgufHeader:
     return header
 
 
+def read_gguf_config(path: str) -> Any:
+    """The config of the model in a GGUF file.
+
+    Raises:
+        InputError: an architecture that Transformers does not read from GGUF files, or that is no
+            decoder-only language model.
+    """
+    header = check_gguf(path)
+    with _reading("config", path, header):
+        values, _ = PreTrainedConfig.get_config_dict(
+            str(Path(path).parent), gguf_file=Path(path).name
+        )
+    check_settings(values, path)
+    if values.get("model_type") not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise InputError(
+            f"{path!r} holds a model of architecture {quoted(header.architecture)}, expected a "
+            "decoder-only language model such as llama or gpt2"
+        )
+    with _reading("config", path, header):
+        return AutoConfig.from_pretrained(
+            str(Path(path).parent), gguf_file=Path(path).name, trust_remote_code=False
+        )
+
+
 def read_gguf(path: str, *, dtype: torch.dtype | None = None, **options: Any) -> Any:
     """The plain model in a GGUF file, in evaluation mode, all of whose weights were read.
 
@@ -90,20 +114,13 @@ def read_gguf(path: str, *, dtype: torch.dtype | None = None, **options: Any) ->
             decoder-only language model; weights that are missing or left over.
     """
     header = check_gguf(path)
+    read_gguf_config(path)
     where = {"gguf_file": Path(path).name}
     folder = str(Path(path).parent)
-    with _reading("config", path, header):
-        from transformers import GgufConfig
-
-        values, _ = PreTrainedConfig.get_config_dict(folder, **where)
-    check_settings(values, path)
-    if values.get("model_type") not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        raise InputError(
-            f"{path!r} holds a model of architecture {quoted(header.architecture)}, expected a "
-            "decoder-only language model such as llama or gpt2"
-        )
     model_class: Any = AutoModelForCausalLM
     with errors_on_terminals_only(), without_report(), _reading("weights", path, header):
+        from transformers import GgufConfig  # not in every version
+
         hf, info = model_class.from_pretrained(
             folder,
             trust_remote_code=False,

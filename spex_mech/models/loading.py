@@ -71,7 +71,7 @@ def load_model(
             "gguf_file is not an option of load_model; give the GGUF file's own path, as in "
             "load_model('folder/model.gguf')"
         )
-    path = _path_of(name)
+    path = path_of(name)
     if is_gguf(path):
         check_gguf(path, needs_tokenizer=tokenizer is None)
     else:
@@ -136,8 +136,12 @@ def _place(hf: Any, device: str | torch.device | None, hf_options: dict[str, Any
         nn.Module.to(hf, target)
 
 
-def _path_of(name: str) -> str:
-    """The folder of a model that is called by a name; other names are paths or hub ids themselves."""
+def path_of(name: str) -> str:
+    """The folder of a model that is called by a name; other names are paths or hub ids themselves.
+
+    Raises:
+        MissingFileError: a model that ``spex-mech get`` has not fetched.
+    """
     if name == EMBEDDED:
         return str(Path(str(resources.files("spex_mech").joinpath(EMBEDDED))))
     return str(downloaded(name)) if name in DOWNLOADS else name

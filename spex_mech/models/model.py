@@ -50,7 +50,7 @@ class Model:
         Raises:
             InputError: a compact export, which has no single number of heads.
         """
-        return _shape_of(self.hf.config, self.name)
+        return shape_of(self.hf.config, self.name)
 
     @property
     def device(self) -> torch.device:
@@ -136,7 +136,12 @@ def _is_bidirectional(architecture: str) -> bool:
     return any(part in architecture for part in family)
 
 
-def _shape_of(config: Any, name: str) -> ModelShape:
+def shape_of(config: Any, name: str) -> ModelShape:
+    """Numbers of layers and heads as a Hugging Face config says them.
+
+    Raises:
+        InputError: a compact export, or a model whose layers differ; ``name`` is what it is called.
+    """
     text = config.get_text_config()
     if hasattr(config, "compact_layers"):
         raise InputError(
