@@ -67,8 +67,12 @@ def plan(
     )
     shared = seconds_text(sum(p.seconds_with(workers) for p in phases))
     typer.echo(f"with 1 worker: {total}; with {workers} workers like this one: {shared}")
+    typer.echo("differences in accuracy that the questions can show; no accuracy was measured:")
     for split, noise in planning.expected(setup).items():
-        typer.echo(f"{split + ' questions':<18}{noise}")
+        typer.echo(
+            f"{split + ' questions':<18}{noise.questions}: {noise.differences}, assuming that "
+            f"{noise.accuracy:.0%} of the answers are right, the worst case"
+        )
 
 
 def status(

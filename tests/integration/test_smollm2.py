@@ -1,4 +1,4 @@
-"""A trained language model: all kinds of players against hooks on plain Hugging Face code, and both engines."""
+"""A trained language model: all players against hooks on plain Hugging Face code, and both engines."""
 
 from __future__ import annotations
 
