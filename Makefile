@@ -4,11 +4,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo test lint types bench
+.PHONY: demo demo-real test lint types bench
 
 demo: $(STAMP) ## the main job on the embedded model; writes runs/demo/report.html
 	rm -rf runs/demo
 	$(BIN)/spex-mech run --out runs/demo
+
+demo-real: $(STAMP) ## the main job on a trained language model; writes runs/demo-real/report.html
+	$(BIN)/spex-mech get smollm2
+	test ! -e runs/demo-real/report.html || rm -rf runs/demo-real
+	$(BIN)/spex-mech run analyses/real_models/ioi.toml --out runs/demo-real
 
 # The matrices are small: two threads take longer than one.
 test: export OMP_NUM_THREADS ?= 1
@@ -30,5 +35,5 @@ bench: $(STAMP) ## the benchmarks that need no peers and no data; the others: an
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,ray,recovery]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,gguf,ray,recovery]'
 	touch $(STAMP)

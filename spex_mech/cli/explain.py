@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from spex_mech.cli.options import Settings, SpecFile, as_settings, finite, seed_option
 from spex_mech.cli.printing import print_decoded
-from spex_mech.core.errors import MissingFileError
+from spex_mech.core.errors import InputError, MissingFileError
 from spex_mech.core.text_files import read_text
 
 
@@ -34,10 +34,18 @@ app = typer.Typer(
     "Without game or text, it is text where --text is given and else game.",
 )
 
+
+def _target(value: float | None) -> float | None:
+    """Refuse what no R² can reach."""
+    if finite(value) is not None and not 0 < (value or 0) <= 1:
+        raise InputError(f"target_r2 is {value}, expected a number above 0 and at most 1")
+    return value
+
+
 TargetR2 = Annotated[
     float | None,
     typer.Option(
-        callback=finite,
+        callback=_target,
         help="Stop at this cross-validated R²; by default spend the whole budget.",
     ),
 ]
@@ -82,7 +90,10 @@ def text(
     context: typer.Context,
     text: Annotated[str, typer.Option(help="The text, @FILE, or - for standard input.")],
     model: Annotated[
-        str, typer.Option(help="'embedded', a folder, a hub id, or with --url the name there.")
+        str,
+        typer.Option(
+            help="'embedded', 'smollm2', a folder, a GGUF file, a hub id, or with --url the name there."
+        ),
     ] = "embedded",
     pair: Annotated[
         str | None,
@@ -125,16 +136,20 @@ def text(
     top: Top = 8,
 ) -> None:
     """Explain a text; one parameter per option, since the options of a command are its interface."""
+    from spex_mech.decoders.decode import decoder
     from spex_mech.features import Chat, Endpoint, ExplainOptions, Removal, TextPair, split_text
     from spex_mech.features import text as text_game
     from spex_mech.run.explain_features import explain_features
 
+    decoder(method or "auto")  # refused before a model is loaded, as is what follows
     endpoint = None if url is None else Endpoint(model, base_url=url)
     if endpoint is not None:
         context.params["url"] = endpoint.base_url  # without credentials, which no file may hold
     command = _command(context)
     whole = read_source(text)
-    split_text(whole, "word")  # refuses an empty text before a model is loaded
+    split_text(
+        whole, "word" if level == "token" else level
+    )  # refuses an empty text and other levels
     around = template.replace("\\n", "\n")
     answers = target or []
     explained_game = text_game(

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import typer
 
 from spex_mech.cli import explain, steps
+from spex_mech.cli.get import get
 from spex_mech.cli.options import ExecutorCommand
 from spex_mech.cli.run import plan, run, status
 from spex_mech.cli.tasks import players, tasks
@@ -36,6 +37,7 @@ app.command()(steps.export)
 app.command(cls=ExecutorCommand)(steps.circuit)
 app.command()(steps.report)
 app.add_typer(explain.app, name="explain")
+app.command()(get)
 app.command()(tasks)
 app.command()(players)
 

@@ -24,7 +24,7 @@ def run(
     from spex_mech.run.setup import prepare
     from spex_mech.run.spec import read_spec
 
-    setup = prepare(read_spec(spec, settings or []))
+    setup = prepare(read_spec(spec, settings or []), pruning=True)
     typer.echo(
         f"{setup.model!r}\n{setup.game!r}\n{len(setup.design)} {setup.spec.design.kind} masks"
     )
@@ -48,11 +48,10 @@ def plan(
 ) -> None:
     """Print masks, tokens, bytes and estimated time of a run, and what its questions can show."""
     from spex_mech.run import plan as planning
-    from spex_mech.run.setup import check_pruning, prepare
+    from spex_mech.run.setup import prepare
     from spex_mech.run.spec import read_spec
 
-    setup = prepare(read_spec(spec, settings or []))
-    check_pruning(setup)
+    setup = prepare(read_spec(spec, settings or []), pruning=True)
     typer.echo(f"{setup.model!r}\n{setup.game!r}\n")
     phases = planning.plan(setup)
     typer.echo(f"{'phase':<18}{'stored':>10}{'masks':>10}{'tokens':>16}{'time':>12}")
@@ -68,8 +67,12 @@ def plan(
     )
     shared = seconds_text(sum(p.seconds_with(workers) for p in phases))
     typer.echo(f"with 1 worker: {total}; with {workers} workers like this one: {shared}")
+    typer.echo("differences in accuracy that the questions can show; no accuracy was measured:")
     for split, noise in planning.expected(setup).items():
-        typer.echo(f"{split + ' questions':<18}{noise}")
+        typer.echo(
+            f"{split + ' questions':<18}{noise.questions}: {noise.differences}, assuming that "
+            f"{noise.accuracy:.0%} of the answers are right, the worst case"
+        )
 
 
 def status(

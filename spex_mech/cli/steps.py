@@ -147,7 +147,7 @@ def prune(
     from spex_mech.run import steps
     from spex_mech.run.decode import decode_folder
     from spex_mech.run.folder import save_spec
-    from spex_mech.run.setup import check_pruning, prepare
+    from spex_mech.run.setup import prepare
 
     limits = {"per_layer": per_layer, "kv_groups": kv_groups, "parameters": _whole(parameters)}
     changes = as_settings(
@@ -158,8 +158,7 @@ def prune(
         **{f"prune__{name}": value for name, value in limits.items()},
     )
     run = _pruning_folder(folder, changes, keep, choose)
-    setup = prepare(run.spec)
-    check_pruning(setup)
+    setup = prepare(run.spec, pruning=True)
     decoded = decode_folder(run) if run.has("spectrum.json") else steps.decode_step(run)
     kept = steps.prune_step(setup, run, decoded)
     save_spec(run)
@@ -192,7 +191,7 @@ def export(
 
     changes = as_settings(None, prune__mode=mode, prune__even=even, prune__measure=measure)
     run = changed(open_folder(folder), changes, ("prune",), "export")
-    run.load("kept.json")  # refuses a run that was not pruned before the model is loaded
+    _check_kept(run, keep)
     target = export_step(prepare(run.spec), run, keep, out=out)
     typer.echo(f"written: {target}")
 
@@ -220,7 +219,7 @@ def circuit(
     if questions is not None:
         changes.append(f"circuit.questions={questions}")
     run = changed(open_folder(folder), changes, ("circuit",), "circuit")
-    run.load("kept.json")  # refuses a run that was not pruned before the model is loaded
+    _check_kept(run, keep)
     tested = circuit_step(prepare(run.spec), run, keep, executor=context.obj)
     save_spec(run)
     typer.echo(str(tested))
@@ -291,6 +290,14 @@ def _pruning_folder(
     elif sizes is not None and before.spec.prune.export not in (*sizes, "auto"):
         changes.append("prune.export=none")
     return changed(before, changes, ("prune",), "prune")
+
+
+def _check_kept(run: RunFolder, keep: int | None) -> None:
+    """Refuse a run that was not pruned, or not to this size, before the model is loaded."""
+    from spex_mech.run.prune import kept_of
+    from spex_mech.run.setup import outline
+
+    kept_of(run, outline(run.spec).players, keep)
 
 
 def _whole(number: float | None) -> int | float | None:

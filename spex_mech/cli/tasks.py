@@ -21,7 +21,9 @@ def tasks(
             "--noise", help="Also ask a model, and show how large a difference the task can show."
         ),
     ] = False,
-    model: Annotated[str, typer.Option(help="'embedded', a folder or a hub id.")] = "embedded",
+    model: Annotated[
+        str, typer.Option(help="'embedded', 'smollm2', a folder, a GGUF file or a hub id.")
+    ] = "embedded",
     data: Annotated[Path | None, typer.Option(help="Folder with the task's data.")] = None,
     shots: Annotated[int, typer.Option(min=0, help="Worked examples before each question.")] = 0,
     chat: Annotated[bool, typer.Option("--chat", help="Use the chat template.")] = False,
@@ -45,14 +47,16 @@ def tasks(
 
 
 def players(
-    model: Annotated[str, typer.Argument(help="'embedded', a folder or a hub id.")] = "embedded",
+    model: Annotated[
+        str, typer.Argument(help="'embedded', 'smollm2', a folder, a GGUF file or a hub id.")
+    ] = "embedded",
     select: Annotated[str, typer.Argument(help="Such as 'heads:0-3 mlps'.")] = "heads",
 ) -> None:
     """List the players that a selection gives."""
     from spex_mech.core.players import select_players
-    from spex_mech.models.loading import load_model
+    from spex_mech.models.outline import read_outline
 
-    chosen = select_players(load_model(model), select)
+    chosen = select_players(read_outline(model), select)
     typer.echo(f"{chosen.n} players: {' '.join(chosen.names)}")
 
 

@@ -43,7 +43,8 @@ class StoredRun:
         players: the ordered players.
         masks: bool (m, n), the stored masks, each once.
         damaged: shards that are damaged or missing; their masks are not among ``masks``.
-        metric: name of the metric; None for the values as they were stored.
+        metric: name of the metric; None for the values as they were stored, which are in the metric that
+            was evaluated (`metric_name`).
         examples: positions of the examples that count, (e,); None for all.
     """
 
@@ -78,6 +79,14 @@ class StoredRun:
             raise InputError(f"{self.folder} does not say which metric it is in; give one")
         metric_for(name, self.prompts)
         return replace(self, metric=name, examples=chosen)
+
+    def __repr__(self) -> str:
+        damaged = f", {len(self.damaged)} damaged shards" if self.damaged else ""
+        chosen = "" if self.examples is None else f", {len(self.examples)} examples"
+        return (
+            f"StoredRun({str(self.folder)!r}, {len(self.masks)} masks of {self.players.n} players, "
+            f"metric {self.metric_name}{chosen}{damaged})"
+        )
 
     @property
     def design(self) -> MaskDesign:
@@ -203,7 +212,7 @@ class StoredRun:
             if len(full) and rows.scores is not None:
                 return rows.scores[full[:1]]
         raise InputError(
-            f"{self.folder} does not hold the full model's scores, which {self.metric} needs; evaluate "
+            f"{self.folder} does not hold the full model's scores, which {self.metric_name} needs; evaluate "
             "once more with the model"
         )
 
@@ -257,7 +266,12 @@ class StoredRun:
 
     @cached_property
     def _metric(self) -> Metric:
-        return metric_for(str(self.metric), self._chosen_prompts)
+        name = self.metric_name
+        if name is None:
+            raise InputError(
+                f"{self.folder} does not say which metric it is in; give one: open_run(folder, metric=...)"
+            )
+        return metric_for(name, self._chosen_prompts)
 
     def _chosen(self, scores: np.ndarray) -> np.ndarray:
         return scores if self.examples is None else scores[:, self.examples]

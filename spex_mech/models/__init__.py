@@ -1,10 +1,11 @@
 """A checkpoint becomes a `Model`.
 
-In: a hub id, a local folder, ``"embedded"``, or a Hugging Face model object. Out: a `Model` (model): the
-weights, the tokenizer, numbers of layers and heads, and a fingerprint of the weights. `load_model`
-(loading) reads it and refuses what it cannot read, both with `read_config` and `read_weights`
-(checkpoints), through which other rooms read their models too; `read_decoder` (families) names the
-parts of each architecture for the fast engine.
+In: a hub id, a local folder, a GGUF file, ``"embedded"``, or a Hugging Face model object. Out: a `Model`
+(model): the weights, the tokenizer, numbers of layers and heads, and a fingerprint of the weights.
+`load_model` (loading) reads it and refuses what it cannot read, with `read_config` and `read_weights`
+(checkpoints), through which other rooms read their models too, or `read_gguf` (gguf). `get_model`
+(downloads) fetches a small trained model. `read_decoder` (families) names the parts of each
+architecture for the fast engine.
 
     >>> from spex_mech.models.loading import load_model
     >>> model = load_model("embedded")

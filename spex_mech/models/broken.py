@@ -57,7 +57,7 @@ def reading(
     except Exception as error:
         if _in_trusted_code(error):
             raise
-        said = _first_words(error)
+        said = said_by(error)
         fault = _fault(part, path, error, options or {})
         quoted = "" if said in fault else f" (Transformers says: {said})"
         kind = MissingFileError if isinstance(error, FileNotFoundError) else InputError
@@ -99,7 +99,7 @@ def _in_trusted_code(error: Exception) -> bool:
     return any(name.startswith("transformers_modules.") for name in names)
 
 
-def _first_words(error: Exception) -> str:
+def said_by(error: Exception) -> str:
     """What an error says, on one line; the next line too where the first ends with a colon."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     first = " ".join(lines[:2] if lines and lines[0].endswith(":") else lines[:1])

@@ -35,6 +35,10 @@ def check_folder(path: str, *, needs_tokenizer: bool = False) -> None:
     if not exists(path):
         return
     if not (folder / "config.json").is_file():
+        for file in sorted(folder.glob("*.gguf")):
+            raise MissingFileError(
+                f"{path!r} has no config.json, but it has a GGUF file; give that file: {str(file)!r}"
+            )
         raise MissingFileError(
             f"{path!r} has no config.json; expected a model folder as save_pretrained writes it"
         )

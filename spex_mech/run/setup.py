@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from spex_mech.ablation import ABLATIONS
 from spex_mech.ablation.game import TaskGame
 from spex_mech.core.errors import InputError
 from spex_mech.core.interactions import interactions
 from spex_mech.core.limits import Limit, kv_groups, per_layer
 from spex_mech.core.players import PlayerSet, select_players
+from spex_mech.core.quoting import quoted
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decoder
 from spex_mech.designs import MaskDesign
 from spex_mech.exporting.parameters import parameter_limit
 from spex_mech.models.loading import load_model
 from spex_mech.models.model import Model
+from spex_mech.models.outline import read_outline
 from spex_mech.pruning.compare import METHODS
 from spex_mech.pruning.integer_program import best_set
 from spex_mech.pruning.prune import FEASIBLE_SECONDS, OURS, size_of
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.spec import RunSpec
 from spex_mech.tasks.cards import load_task
+from spex_mech.tasks.metrics import CHOICE_METRICS
 from spex_mech.tasks.task import ChoiceTask
 
 
 @dataclass(frozen=True, eq=False)
-class Setup:
-    """A spec, and the model, task, players, game and masks that it names; nothing is evaluated yet.
+class Outline:
+    """A spec, and the task, players and masks that it names; the model's weights are not read.
 
     Where a pilot finds the keep rates, ``design`` and ``check`` have as many masks as will be evaluated, but
     are drawn at usual keep rates; `evaluate_step` draws them anew.
     """
 
     spec: RunSpec
-    model: Model
     task: ChoiceTask
     players: PlayerSet
-    game: TaskGame
     design: MaskDesign
     check: MaskDesign | None
 
@@ -53,35 +55,80 @@ class Setup:
         return len(self.design) + self.spec.prune.ablations * len(self.sizes)
 
 
-def prepare(spec: RunSpec) -> Setup:
-    """Load what a spec names and check that it fits together, before anything is evaluated.
+@dataclass(frozen=True, eq=False)
+class Setup(Outline):
+    """An outline with its model and game; nothing is evaluated yet."""
+
+    model: Model
+    game: TaskGame
+
+
+def outline(spec: RunSpec) -> Outline:
+    """Check what can be checked in a spec before the model's weights are read, which may take minutes.
 
     Raises:
         InputError: an unknown model, task, player, metric, ablation, design, decoder or index.
     """
     decoder(spec.decode.method)
-    model = load_model(spec.model)
-    players = select_players(model, spec.players)
-    constant = Spectrum.from_supports([()], [0.0], players.n)
-    interactions(constant, spec.interactions.index, spec.interactions.order)
+    _check_game(spec)
     task = load_task(spec.task, **spec.asking.model_dump())
     if spec.game.examples is not None:
         task = task.first(spec.game.examples)
+    players = select_players(read_outline(spec.model), spec.players)
+    constant = Spectrum.from_supports([()], [0.0], players.n)
+    interactions(constant, spec.interactions.index, spec.interactions.order)
     design = search_design(spec.design, players.n)
     check = check_design(spec.design, players.n)
+    return Outline(spec, task, players, design, check)
+
+
+def prepare(spec: RunSpec, *, pruning: bool = False) -> Setup:
+    """Load what a spec names and check that it fits together, before anything is evaluated.
+
+    Args:
+        spec: the spec.
+        pruning: check what pruning, testing and exporting need as well, see `check_pruning`.
+
+    Raises:
+        InputError: as for `outline`, or a model that does not fit the task.
+    """
+    checked = outline(spec)
+    if pruning:
+        check_sizes(checked)
+    spec = checked.spec
+    model = load_model(spec.model)
     game = TaskGame(
         model,
-        task,
-        players,
+        checked.task,
+        checked.players,
         metric=spec.game.metric,
         ablation=spec.game.ablation,
         rescale=spec.game.rescale,
     )
-    return Setup(spec, model, task, players, game, design, check)
+    parts = {field.name: getattr(checked, field.name) for field in fields(checked)}
+    setup = Setup(**parts, model=model, game=game)
+    if pruning:
+        check_pruning(setup)
+    return setup
 
 
 def check_pruning(setup: Setup) -> None:
     """Check what pruning, testing and exporting need, before anything is evaluated.
+
+    Raises:
+        InputError: as for `check_sizes`, or limits that no set of players keeps.
+    """
+    check_sizes(setup)
+    constant = Spectrum.from_supports([()], [0.0], setup.players.n)
+    limits = limits_of(setup)
+    for size in setup.sizes if limits else ():
+        best_set(
+            constant, keep=size, limits=limits, seconds=FEASIBLE_SECONDS
+        )  # refuses limits that no set keeps
+
+
+def check_sizes(setup: Outline) -> None:
+    """Check what pruning, testing and exporting need, so far as no weights are needed.
 
     Raises:
         InputError: sizes out of range, a task without test questions (or without validation questions,
@@ -109,12 +156,6 @@ def check_pruning(setup: Setup) -> None:
         raise InputError(
             f"prune.{limited[0]} is a limit that the baselines do not keep; set prune.baselines=[]"
         )
-    constant = Spectrum.from_supports([()], [0.0], n)
-    limits = limits_of(setup)
-    for size in setup.sizes if limits else ():
-        best_set(
-            constant, keep=size, limits=limits, seconds=FEASIBLE_SECONDS
-        )  # refuses limits that no set keeps
     _check_mode(setup)
     check_circuit(setup)
     setup.task.select("test")
@@ -137,7 +178,7 @@ def limits_of(setup: Setup) -> list[Limit]:
     return limits
 
 
-def check_circuit(setup: Setup) -> None:
+def check_circuit(setup: Outline) -> None:
     """Check the settings of a circuit's test.
 
     Raises:
@@ -151,7 +192,7 @@ def check_circuit(setup: Setup) -> None:
         )
 
 
-def check_export(setup: Setup) -> None:
+def check_export(setup: Outline) -> None:
     """Check that a pruned model can be exported as the spec says.
 
     Raises:
@@ -172,7 +213,7 @@ def check_export(setup: Setup) -> None:
             )
 
 
-def _check_mode(setup: Setup) -> None:
+def _check_mode(setup: Outline) -> None:
     mode = setup.spec.prune.mode
     if mode not in ("dense", "compact"):
         raise InputError(f"prune.mode is {mode!r}, expected 'dense' or 'compact'")
@@ -186,6 +227,24 @@ def circuit_game(setup: Setup) -> TaskGame:
     task = setup.task.without([x for x in every if x not in chosen])
     settings = replace(setup.game.settings, split="test")
     return TaskGame(setup.model, task, setup.players, **settings.options)
+
+
+def _check_game(spec: RunSpec) -> None:
+    """Refuse names that no game knows; whether they fit the task is seen when the game is made."""
+    metrics = [*CHOICE_METRICS, *(f"{name}_norm" for name in CHOICE_METRICS)]
+    if spec.game.metric is not None and spec.game.metric not in metrics:
+        raise InputError(
+            f"unknown metric {quoted(spec.game.metric)}; expected one of {', '.join(metrics)}"
+        )
+    if spec.game.ablation not in ABLATIONS:
+        raise InputError(
+            f"unknown ablation {quoted(spec.game.ablation)}; expected one of {', '.join(ABLATIONS)}"
+        )
+    if spec.game.rescale and spec.game.ablation != "zero":
+        raise InputError(
+            f"game.rescale goes with zero ablation only, got {quoted(spec.game.ablation)}; set "
+            "game.rescale=false"
+        )
 
 
 def _fits(keep: int | float | str, n: int) -> bool:

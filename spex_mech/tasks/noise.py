@@ -42,8 +42,15 @@ class Noise:
     def __str__(self) -> str:
         return (
             f"{self.questions} questions, accuracy {self.accuracy:.3f} ± {self.standard_error:.3f} "
-            f"[{self.low:.3f}, {self.high:.3f}]; can see a difference of {self.paired:.3f} on the same "
-            f"questions (if {self.discordant:.0%} of the answers change), {self.unpaired:.3f} on others"
+            f"[{self.low:.3f}, {self.high:.3f}]; {self.differences}"
+        )
+
+    @property
+    def differences(self) -> str:
+        """The differences that the questions can show, in words."""
+        return (
+            f"can see a difference of {self.paired:.3f} on the same questions (if "
+            f"{self.discordant:.0%} of the answers change), {self.unpaired:.3f} on others"
         )
 
 

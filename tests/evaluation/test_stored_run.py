@@ -43,6 +43,22 @@ def test_every_metric_is_the_games(stored, metric):
     np.testing.assert_array_equal(again.per_example(MASKS), live.per_example(run.scores))
 
 
+def test_the_metric_that_was_evaluated_is_the_default(stored):
+    _, folder = stored
+    run = open_run(folder)
+    assert run.metric is None and run.metric_name == "margin"
+    np.testing.assert_array_equal(
+        run.per_example(MASKS), open_run(folder, metric="margin").per_example(MASKS)
+    )
+
+
+def test_it_is_shown_on_one_short_line(stored):
+    _, folder = stored
+    shown = repr(open_run(folder))
+    assert shown == f"StoredRun({str(folder)!r}, 13 masks of 4 players, metric margin)"
+    assert ", 2 examples" in repr(open_run(folder).with_metric(examples=["3", "1"]))
+
+
 def test_a_subset_of_the_examples_is_the_game_of_those(stored):
     game, folder = stored
     scores = sm.evaluate(game, sm.MaskDesign(MASKS, 0), batch=BATCH).scores

@@ -30,7 +30,16 @@ CELLS = (*SCORES, *EXPORTS)
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.06}
 
 COMPACT = {"llama", "llama-hd", "qwen2", "qwen3", "gpt2", "gemma", "gemma2", "gemma2-window"}
-COMPACT |= {"mistral-window"}
+COMPACT |= {
+    "mistral-window",
+    "pythia",
+    "neox-series",
+    "gemma3-text",
+    "phi3",
+    "stablelm",
+    "starcoder2",
+}
+COMPACT |= {"granite", "smollm3", "ernie4.5", "seed-oss", "arcee"}
 EVERYTHING = set(CELLS)
 REFUSED = {
     "phi-qknorm": EVERYTHING,

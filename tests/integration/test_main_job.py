@@ -169,7 +169,9 @@ def test_plan_prints_masks_tokens_and_time(monkeypatch, capsys):
     assert lines["baselines"][-4] == "72"
     assert lines["circuit"][-4] == str(4 + 2 * 3 + 3 * 12)
     for split, questions in (("search", 12), ("test", 480)):
-        assert f"{split + ' questions':<18}{expected_noise(questions)}" in out
+        differences = expected_noise(questions).differences
+        assert f"{split + ' questions':<18}{questions}: {differences}, assuming that 50%" in out
+    assert "no accuracy was measured" in out and "accuracy 0.5" not in out
     tokens = int(lines["design"][-3].replace(",", ""))
     setup = prepare(read_spec(None, SMALL))
     assert tokens == 48 * sum(len(t) for t in setup.game.prompts.tokens)

@@ -37,6 +37,25 @@ def test_the_head_map_has_every_player_in_its_place():
     assert len(arcs) == sum(len(s) == 2 for s in PAIRS.values)
 
 
+def test_a_deep_model_lies_on_its_side_and_one_strong_head_does_not_hide_the_others():
+    class Deep:
+        shape = ModelShape(n_layers=30, n_heads=9, n_kv_heads=3)
+
+    players = select_players(Deep(), "heads")
+    effects = np.random.default_rng(0).normal(scale=0.1, size=players.n)
+    effects[players.index("L24H4")] = 5.0
+    spectrum = sm.Spectrum.from_supports([(i,) for i in range(players.n)], effects, players.n)
+    singles = sm.interactions(spectrum, "Banzhaf", 1)
+    axes = plots.head_map(singles, sm.interactions(spectrum, "FBII", 2), players).axes[0]
+    grid = np.ma.filled(axes.images[0].get_array(), np.nan)
+    assert grid.shape == (9, 30)
+    for i, player in enumerate(players):
+        assert grid[player.index, player.layer] == pytest.approx(singles.values[(i,)])
+    assert axes.get_xlabel() == "layer" and len(axes.get_xticks()) == 30
+    assert axes.images[0].norm.vmax < 0.2 * np.abs(grid).max()
+    assert 0 < sum(t.get_text() != "" for t in axes.texts) < players.n
+
+
 def test_a_head_map_needs_parts_of_a_model():
     names = sm.PlayerSet.from_names(f"p{i}" for i in range(PLAYERS.n))
     with pytest.raises(ValueError, match="plot top_interactions instead"):

@@ -25,7 +25,8 @@ from spex_mech.features.tokens import TOKENS, TokenRow, pack_rows
 from spex_mech.models.checkpoints import read_config, read_tokenizer, read_weights
 from spex_mech.models.fingerprint import weights_fingerprint
 from spex_mech.models.folders import check_folder
-from spex_mech.models.loading import EMBEDDED, bars_on_terminals_only, load_model
+from spex_mech.models.gguf import is_gguf
+from spex_mech.models.loading import NAMED, bars_on_terminals_only, load_model
 from spex_mech.tasks.chats import render
 from spex_mech.tasks.task import Turn
 
@@ -167,8 +168,8 @@ def put_into_chat(
 
 
 def _from_folder(source: str, tokenizer: Any | None) -> TextModel:
-    if source == EMBEDDED:
-        return load_text_model(load_model(source), tokenizer)
+    if source in NAMED or is_gguf(source):
+        return load_text_model(load_model(source, tokenizer=tokenizer), None)
     check_folder(source, needs_tokenizer=tokenizer is None)
     config = read_config(source)
     kind = _kind((config.architectures or [""])[0], config)

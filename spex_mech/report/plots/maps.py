@@ -15,6 +15,10 @@ from spex_mech.core.palette import INK
 from spex_mech.core.players import PlayerSet
 from spex_mech.report.plots.style import MAP, column, columns, shown, sign_color
 
+_LIES_FROM = 2  # times as many layers as columns
+_FEW = 64  # cells whose numbers are all written
+_LONG = 8  # cells; longer arcs are flatter, so that they stay on the map
+
 
 def head_map(
     effects: Interactions, joint: Interactions, players: PlayerSet, *, pairs: int = 12
@@ -32,39 +36,36 @@ def head_map(
     """
     names = columns(players)
     layers = sorted({p.layer for p in players if p.layer is not None})
+    lies = len(layers) > _LIES_FROM * len(names)  # a deep model's layers run from left to right
     grid = np.full((len(layers), len(names)), np.nan)
     place = {}
     for i, player in enumerate(players):
         at, row = names.index(column(player)), layers.index(player.layer)  # type: ignore[arg-type]
-        place[i] = (at, row)
+        place[i] = (row, at) if lies else (at, row)
         grid[row, at] = effects.values.get((i,), 0.0)
-    figure = Figure(
-        figsize=(2.2 + 0.72 * len(names), 1.6 + 0.72 * len(layers)), layout="constrained"
-    )
+    labels = (names, [f"layer {layer}" for layer in layers])
+    if lies:
+        grid, labels = grid.T, ([str(layer) for layer in layers], names)
+    many = grid.size > _FEW
+    figure = _grid_figure(grid.shape, 0.5 if many else 0.72)
     axes = figure.subplots()
-    span = float(np.nanmax(np.abs(grid))) or 1.0
+    largest = float(np.nanmax(np.abs(grid))) or 1.0
+    # One head that does most of the work would leave all others white.
+    span = float(np.nanquantile(np.abs(grid), 0.98)) or largest if many else largest
     image = axes.imshow(grid, cmap=MAP, norm=TwoSlopeNorm(0, -span, span), aspect="equal")
-    for (row, at), effect in np.ndenumerate(grid):
-        if np.isfinite(effect):
-            color = "white" if abs(effect) > 0.6 * span else INK
-            axes.text(
-                at,
-                row + 0.32,
-                f"{effect:+.2f}",
-                ha="center",
-                va="center",
-                size=7,
-                color=color,
-                zorder=6,
-            )
+    _numbers(axes, grid, span, all_cells=not many)
     _arcs(axes, joint, place, pairs)
-    axes.set_xticks(range(len(names)), names, size=9)
-    axes.set_yticks(range(len(layers)), [f"layer {layer}" for layer in layers], size=9)
-    axes.set_xlim(-0.55, len(names) - 0.45)
-    axes.set_ylim(-0.75, len(layers) - 0.45)
+    axes.set_xticks(range(len(labels[0])), labels[0], size=9)
+    axes.set_yticks(range(len(labels[1])), labels[1], size=9)
+    if lies:
+        axes.set_xlabel("layer", size=9)
+    axes.set_xlim(-0.55, len(labels[0]) - 0.45)
+    axes.set_ylim(-0.75, len(labels[1]) - 0.45)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8)
+    bar = figure.colorbar(
+        image, ax=axes, shrink=0.8, extend="both" if span < largest else "neither"
+    )
     bar.set_label(f"average effect ({effects.index} value)", size=9)
     bar.ax.tick_params(labelsize=8)
     drawn = min(pairs, sum(len(s) == 2 for s in joint.values))
@@ -76,6 +77,28 @@ def head_map(
         color=INK,
     )
     return figure
+
+
+def _numbers(axes: Axes, grid: np.ndarray, span: float, *, all_cells: bool) -> None:
+    """Write effects into the cells of a map, the small ones only where all are to be written."""
+    for (row, at), effect in np.ndenumerate(grid):
+        if np.isfinite(effect) and (all_cells or abs(effect) >= 0.1 * span):
+            axes.text(
+                at,
+                row + 0.32,
+                f"{effect:+.2f}",
+                ha="center",
+                va="center",
+                size=7 if all_cells else 6,
+                color="white" if abs(effect) > 0.6 * span else INK,
+                zorder=6,
+            )
+
+
+def _grid_figure(shape: tuple[int, int], cell: float) -> Figure:
+    """A figure for a map of rows and columns, whose cells are so many inches wide."""
+    rows, across = shape
+    return Figure(figsize=(2.2 + cell * across, 1.6 + cell * rows), layout="constrained")
 
 
 def interaction_matrix(
@@ -142,6 +165,7 @@ def _arcs(
         ((s, v) for s, v in joint.values.items() if len(s) == 2), key=lambda item: -abs(item[1])
     )[:pairs]
     for (a, b), value in reversed(strongest):
+        length = np.hypot(*np.subtract(place[a], place[b]))
         width = 0.8 + 3.2 * abs(value) / abs(strongest[0][1])
         axes.annotate(
             "",
@@ -152,7 +176,7 @@ def _arcs(
                 "color": sign_color(value),
                 "linewidth": width,
                 "alpha": 0.75,
-                "connectionstyle": "arc3,rad=0.22",
+                "connectionstyle": f"arc3,rad={0.22 * min(1, _LONG / length):.3f}",
                 "shrinkA": 2,
                 "shrinkB": 2,
             },

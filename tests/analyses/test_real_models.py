@@ -1,0 +1,32 @@
+"""The specs of analyses/real_models fit their model, task and time, without the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spex_mech.core.players import ModelShape
+from spex_mech.models.outline import ModelOutline
+from spex_mech.pruning.compare import LASSO
+from spex_mech.run import setup
+from spex_mech.run.spec import read_spec
+
+FOLDER = Path(__file__).parents[2] / "analyses" / "real_models"
+SMOLLM2 = ModelShape(30, 9, 3)
+SECONDS = 0.04  # of one question of 16 tokens under one mask
+
+
+@pytest.mark.parametrize("spec", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
+def test_a_spec_fits_its_model_and_fifteen_minutes(spec, monkeypatch):
+    monkeypatch.setattr(setup, "read_outline", lambda name: ModelOutline(name, SMOLLM2))
+    plan = setup.outline(read_spec(spec))
+    setup.check_sizes(plan)
+    prune, circuit = plan.spec.prune, plan.spec.circuit
+    search, test = (len(plan.task.select(split)) for split in ("search", "test"))
+    checked = plan.check is not None and len(plan.check)
+    others = plan.budget * sum(name != LASSO for name in prune.baselines)
+    tested = 1 + (1 + len(prune.baselines)) * len(plan.sizes)
+    parts = 4 + 2 * circuit.subsets + 1.5 * min(plan.sizes)  # a second test for a quarter of them
+    questions = search * (plan.budget + checked + others) + test * tested
+    assert SECONDS * (questions + circuit.questions * parts) < 15 * 60

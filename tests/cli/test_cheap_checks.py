@@ -1,0 +1,102 @@
+"""What can be refused without a model's weights is refused before they are read."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from spex_mech import cli
+
+
+@pytest.fixture(autouse=True)
+def no_weights(monkeypatch):
+    """Loading a model fails the test, wherever it is asked for."""
+    import spex_mech.features.readers.model
+    import spex_mech.models.loading
+    import spex_mech.run.setup
+
+    def load_model(*_, **__):
+        pytest.fail("the model's weights were read before a mistake was refused")
+
+    for module in (
+        spex_mech.run.setup,
+        spex_mech.models.loading,
+        spex_mech.features.readers.model,
+    ):
+        monkeypatch.setattr(module, "load_model", load_model)
+
+
+def refusal(monkeypatch, capsys, *arguments):
+    """What a refused command prints."""
+    monkeypatch.setattr(sys, "argv", ["spex-mech", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and error.count("\n") == 1
+    return error
+
+
+MISTAKES = {
+    "task=embedded/peple": "unknown task",
+    "model=runs/there/is/none": "does not exist",
+    "game.metric=correctness": "unknown metric 'correctness'",
+    "game.ablation=half": "unknown ablation 'half'",
+    "players=heads:0-99": "out of range",
+    "players=noses": "unknown player selection 'noses'",
+    "design.budget=-4": "design.budget",
+    "design.kind=spiral": "design.kind",
+    "design.keep_rate=[0.9, 0.3]": "keep_rate",
+    "decode.method=magic": "magic",
+    "interactions.index=Banzai": "Banzai",
+}
+PRUNING = {
+    "prune.keep=[99]": "expected sizes from 1 to 32",
+    "prune.export=11": "expected one of",
+    "prune.baselines=['luck']": "prune.baselines has 'luck'",
+    "prune.mode=crushed": "prune.mode",
+    "circuit.questions=1": "circuit.questions",
+}
+
+
+@pytest.mark.parametrize("setting, message", MISTAKES.items(), ids=MISTAKES)
+@pytest.mark.parametrize("command", ["plan", "run", "evaluate", "explain"])
+def test_mistakes_in_a_spec(command, setting, message, monkeypatch, capsys, tmp_path):
+    out = () if command == "plan" else ("--out", str(tmp_path / "out"))
+    assert message in refusal(monkeypatch, capsys, command, "--set", setting, *out)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("setting, message", PRUNING.items(), ids=PRUNING)
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_mistakes_in_what_is_pruned(command, setting, message, monkeypatch, capsys, tmp_path):
+    out = () if command == "plan" else ("--out", str(tmp_path / "out"))
+    assert message in refusal(monkeypatch, capsys, command, "--set", setting, *out)
+
+
+OTHER = {
+    "prune": (["prune", "nowhere"], "nowhere"),
+    "circuit": (["circuit", "nowhere"], "nowhere"),
+    "export": (["export", "nowhere"], "nowhere"),
+    "decode": (["decode", "nowhere"], "nowhere"),
+    "players": (["players", "embedded", "noses"], "unknown player selection"),
+    "players of a model that is not there": (["players", "./nowhere"], "does not exist"),
+    "tasks": (["tasks", "embedded/peple", "--noise"], "unknown task"),
+    "level": (["explain", "text", "--text", "A b.", "--level", "letter"], "level is 'letter'"),
+    "method": (["explain", "text", "--text", "A b.", "--method", "magic"], "magic"),
+    "text": (["explain", "text", "--text", " "], "has no word"),
+    "target": (["explain", "text", "--text", "A b.", "--target-r2", "2"], "target_r2 is 2.0"),
+}
+
+
+@pytest.mark.parametrize("arguments, message", OTHER.values(), ids=OTHER)
+def test_mistakes_on_other_commands(arguments, message, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert message in refusal(monkeypatch, capsys, *arguments)
+
+
+def test_players_are_listed_without_reading_weights(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["spex-mech", "players", "embedded", "mlps"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0 and "4 players" in capsys.readouterr().out
