@@ -61,3 +61,20 @@ def test_constant_values_and_bad_input():
     big = designs.uniform(2000, 200, seed=0)
     with pytest.raises(InputError, match="do not fit in memory"):
         lasso(big, np.arange(200.0), order=2)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_choosing_terms_changes_no_result(monkeypatch, noise):
+    design = designs.biased(30, 90, keep_rate=(0.4, 0.9), seed=0)  # 465 terms
+    rng = np.random.default_rng(0)
+    sets = [(0,), (3, 7), (3, 9), (12, 20), (21, 22, 23)]
+    game = Spectrum.from_supports(sets, [1.0, -2.0, 1.5, 0.7, 0.5], 30)
+    values = game(design.masks) + noise * rng.normal(size=90)
+    results = []
+    for most in (10**9, 0):
+        monkeypatch.setattr("spex_mech.decoders.lasso._MANY_TERMS", most)
+        results.append(lasso(design, values, seed=0))
+    every, chosen = results
+    fresh = rng.random((200, 30)) < 0.6
+    np.testing.assert_allclose(chosen(fresh), every(fresh), atol=1e-4 * np.ptp(values))
+    assert chosen.info["r2_cv"] == pytest.approx(every.info["r2_cv"], abs=1e-4)
