@@ -96,7 +96,7 @@ class _OneByOne:
 
 
 @dataclass(frozen=True, eq=False)
-class Terms:
+class SpectrumTerms:
     """A spectrum's own terms as a set function that knows what is near.
 
     With t_S the value of term S at a set, to flip player i adds -2 sum_{S ∋ i} t_S, and to flip i and j
@@ -160,7 +160,7 @@ class Terms:
 
 @dataclass(frozen=True, eq=False)
 class _TermsNear:
-    terms: Terms
+    terms: SpectrumTerms
     pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
     values: Float64[np.ndarray, " s"]
 

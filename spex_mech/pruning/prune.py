@@ -15,7 +15,7 @@ from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.games import as_game
 from spex_mech.pruning.integer_program import Optimum, best_set
 from spex_mech.pruning.moves import AllowedSets, random_sets, resized
-from spex_mech.pruning.nearby import SetFunction, Terms
+from spex_mech.pruning.nearby import SetFunction, SpectrumTerms
 from spex_mech.pruning.search import (
     Evaluated,
     SearchState,
@@ -212,7 +212,7 @@ def first_starts(
 
     They are one by greedy removal, ``feasible``, one by first-order coefficients, and random ones.
     """
-    terms = Terms(spectrum)
+    terms = SpectrumTerms(spectrum)
     everything = np.ones(spectrum.n, dtype=bool)
     masks = [resized(terms, everything, allowed), feasible]
     if allowed.keep is not None:

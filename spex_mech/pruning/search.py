@@ -19,7 +19,7 @@ from spex_mech.pruning.moves import (
     random_sets,
     resized,
 )
-from spex_mech.pruning.nearby import SetFunction, Terms
+from spex_mech.pruning.nearby import SetFunction, SpectrumTerms
 
 _ROUND = 8  # ablations between two corrections
 _LEADERS = 4
@@ -89,7 +89,7 @@ class SearchState:
         self._examples: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
         self._full: Corrected = Corrected(spectrum)
         # A decoder's full model can take longer for one swap than its terms for thousands of swaps.
-        self._quick: Corrected = Corrected(Terms(spectrum))
+        self._quick: Corrected = Corrected(SpectrumTerms(spectrum))
         self.masks = np.zeros((0, spectrum.n), dtype=bool)
         self.values = np.zeros(0)
         self._prior: Prior | None = None

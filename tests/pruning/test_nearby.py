@@ -8,7 +8,7 @@ import pytest
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.pruning import nearby
 from spex_mech.pruning.corrected import Corrected, correct, learn_errors
-from spex_mech.pruning.nearby import Local, Terms, exchanged, flipped, near
+from spex_mech.pruning.nearby import Local, SpectrumTerms, exchanged, flipped, near
 
 N = 70  # more than one word of 64 players
 
@@ -31,7 +31,7 @@ def corrected(surrogate, ablations: int = 30) -> Corrected:
 
 
 def functions() -> dict:
-    terms = Terms(spectrum())
+    terms = SpectrumTerms(spectrum())
     return {
         "terms": terms,
         "corrected": corrected(terms),
@@ -73,12 +73,14 @@ def test_rows_of_swaps_do_not_depend_on_how_many_are_asked_for_together(monkeypa
 def test_too_many_pairs_are_evaluated_one_by_one(monkeypatch):
     mask = np.arange(N) % 2 > 0
     kept, gone = np.flatnonzero(mask)[:4], np.flatnonzero(~mask)[:4]
-    expected = near(Terms(spectrum()), mask).swaps(kept, gone)
+    expected = near(SpectrumTerms(spectrum()), mask).swaps(kept, gone)
     monkeypatch.setattr(nearby, "_MOST_PAIRS", 3)
-    np.testing.assert_allclose(near(Terms(spectrum()), mask).swaps(kept, gone), expected, atol=1e-9)
+    np.testing.assert_allclose(
+        near(SpectrumTerms(spectrum()), mask).swaps(kept, gone), expected, atol=1e-9
+    )
 
 
 def test_a_constant_has_no_differences():
-    around = near(Terms(Spectrum.from_supports([()], [2.0], 5)), np.arange(5) < 2)
+    around = near(SpectrumTerms(Spectrum.from_supports([()], [2.0], 5)), np.arange(5) < 2)
     np.testing.assert_array_equal(around.flips(), np.full(5, 2.0))
     np.testing.assert_array_equal(around.swaps(np.arange(2), np.arange(2, 5)), np.full((2, 3), 2.0))
