@@ -29,6 +29,7 @@ SMALL = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+ALL_HEADS = {k: v for k, v in SMALL.items() if k != "num_key_value_heads"}
 WINDOWS = {
     "sliding_window": 4,
     "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
@@ -41,8 +42,10 @@ CONFIGS = {
         **SMALL, embedding_multiplier=3.0, residual_multiplier=0.4, logits_scaling=0.5
     ),
     "phi3": lambda: transformers.Phi3Config(**SMALL, sliding_window=4),
-    "pythia": lambda: transformers.GPTNeoXConfig(**SMALL),
-    "pythia in series": lambda: transformers.GPTNeoXConfig(**SMALL, use_parallel_residual=False),
+    "pythia": lambda: transformers.GPTNeoXConfig(**ALL_HEADS),
+    "pythia in series": lambda: transformers.GPTNeoXConfig(
+        **ALL_HEADS, use_parallel_residual=False
+    ),
     "seed-oss": lambda: transformers.SeedOssConfig(**SMALL, head_dim=16),
     "smollm3": lambda: transformers.SmolLM3Config(**SMALL, no_rope_layers=[1, 0, 1]),
     "stablelm": lambda: transformers.StableLmConfig(**SMALL, use_qkv_bias=True),

@@ -164,6 +164,11 @@ def test_the_folder_holds_what_was_explained(word_game, word_run):
     )
     assert np.ptp(wide.found.run.masks.sum(axis=1)) > np.ptp(told.found.run.masks.sum(axis=1))
     assert told.view(0).joint == () and "held-out masks" in told.summary()
+    piloted = explain_features(
+        word_game, budget=90, method="lasso", options=Options(keep_rate="auto", check=0)
+    )
+    assert piloted.found.keep_rates is not None
+    assert len(piloted.found.keep_rates.run.masks) == 4
 
 
 def test_the_report_shows_the_input_beside_the_usual_sections(copy, word_game):
@@ -304,7 +309,7 @@ def test_a_folder_of_something_else_is_left_alone(copy, tmp_path):
         ({"options": Options(order=0)}, "order"),
         ({"budget": 0}, "budget"),
         ({"budget": 90.0}, "'design.budget' is 90.0"),
-        ({"options": Options(keep_rate="auto")}, "design.keep_rate 'auto'"),
+        ({"options": Options(keep_rate="often")}, "keep_rate.*'auto'"),
         ({"options": Options(keep_rate=(0.9, 0.2))}, "expected .low, high."),
         ({"seed": None}, "'design.seed' is None"),
     ],

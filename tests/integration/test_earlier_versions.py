@@ -311,6 +311,7 @@ def test_a_finished_run_ablates_nothing_more(copy, ask):
     folder = copy("run")
     before = shards(folder)
     settings = EXPECTED["run"]["settings"]
+    settings = {"design.keep_rate": "[0.3, 0.9]", **settings}  # the default then
     told = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     code, _, said = ask("run", *told, "--out", folder)
     assert code == 0 or "its run is finished" in said

@@ -68,7 +68,8 @@ def by_hand(module: nn.Module, data: Examples, rows: np.ndarray, recipe: Recipe,
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
 def test_a_stack_equals_sgd_written_out(train: Examples, schedule: str):
-    recipe = Recipe(epochs=6, batch=5, rate=0.2, weight_decay=0.01, schedule=schedule)
+    # At a higher rate, rounding that differs between processors grows to 1e-4 in six epochs.
+    recipe = Recipe(epochs=6, batch=5, rate=0.05, weight_decay=0.01, schedule=schedule)
     trainer = TorchTrainer(lambda: multilayer((4,), 3, (6,)), recipe)
     chosen = subsets(train)
     found = trainer.weights(train, chosen, seed=3)
