@@ -104,8 +104,8 @@ class ExplainOptions:
     """How `explain_features` draws masks, checks the fit and reads interactions.
 
     Attributes:
-        keep_rate: share of the parts that a mask keeps, a range that each mask draws its own from, or ``auto``
-            for the range that a pilot finds, see `find_keep_rates`.
+        keep_rate: share of the parts that a mask keeps, a range that each mask draws its own from, or
+            ``auto`` for the range that a pilot finds, see `find_keep_rates`.
         check: masks that are evaluated on top and held out, to measure the fit; 0 for none.
         index: index of the interactions, see `interactions`.
         order: largest number of parts of an interaction.
