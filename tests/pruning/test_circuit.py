@@ -250,6 +250,10 @@ def test_the_tests_figure_has_every_number():
         : len(found.knock_outs)
     ]
     assert points == [(k.model.mean, k.circuit.mean) for k in found.knock_outs]
+    few = plots.circuit_tests(found, parts=2).axes[1]
+    assert few.get_title(loc="left") == f"minimality: 2 of {len(found.nodes)} parts"
+    shown = [line.get_xdata()[0] for line in few.lines if line.get_marker() == "o"]
+    assert shown == sorted(sorted((n.effect.mean for n in found.nodes), key=abs)[-2:])
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from spex_mech.pruning.circuit_parts import Edge
 from spex_mech.report.plots.style import column, columns, plain, shown, sign_color
 
 _EDGES = 24
+_LEGEND = 0.8  # inches below the axes
+_ROWS = 40
 Place = tuple[float, float]
 
 
@@ -77,7 +79,7 @@ def circuit_graph(circuit: Circuit, *, edges: int = _EDGES) -> Figure:
         fontsize=8,
         ncols=5,
         loc="lower center",
-        bbox_to_anchor=(0.5, -0.14 if layered else -0.08),
+        bbox_to_anchor=(0.5, -_LEGEND / figure.get_figheight() if layered else -0.08),
         handletextpad=0.4,
         columnspacing=1.2,
     )
@@ -91,14 +93,19 @@ def circuit_graph(circuit: Circuit, *, edges: int = _EDGES) -> Figure:
     return figure
 
 
-def circuit_tests(circuit: Circuit) -> Figure:
+def circuit_tests(circuit: Circuit, *, parts: int = _ROWS) -> Figure:
     """Values of true ablations: of the whole circuit, of each part, and of random knock-outs.
 
     Left: the value of the model, of the circuit alone, of everything else, and of nothing. Middle: what
     the circuit loses without each part. Right: the same parts taken from circuit and model; on the line
     both lose the same (Wang et al. 2023, figure 4). Bars are 95 % intervals over questions.
+
+    Args:
+        circuit: the circuit.
+        parts: most parts to show, those whose removal changes most.
     """
-    nodes = sorted(circuit.nodes, key=lambda n: n.effect.mean)
+    largest = sorted(circuit.nodes, key=lambda n: -abs(n.effect.mean))[:parts]
+    nodes = sorted(largest, key=lambda n: n.effect.mean)
     figure = Figure(figsize=(11, max(3.4, 1.3 + 0.2 * len(nodes))), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1.2, 1.2])
     rows = {
@@ -122,8 +129,14 @@ def circuit_tests(circuit: Circuit) -> Figure:
         )
     middle.axvline(0, color=INK, linewidth=0.8)
     middle.set_yticks(range(len(nodes)), [shown(n.name, 20) for n in nodes], size=8)
-    middle.set_xlabel(f"{circuit.metric} lost without it; grey: not shown needed", size=9)
-    middle.set_title("minimality", size=10, loc="left", color=INK)
+    middle.set_xlabel(
+        f"{circuit.metric} lost without it (blue) or gained (red);\ngrey: not shown to be needed",
+        size=9,
+    )
+    some = (
+        f": {len(nodes)} of {len(circuit.nodes)} parts" if len(nodes) < len(circuit.nodes) else ""
+    )
+    middle.set_title(f"minimality{some}", size=10, loc="left", color=INK)
     for k in circuit.knock_outs:
         right.errorbar(
             k.model.mean,
