@@ -45,8 +45,10 @@ class Phase:
         """Estimated wall-clock time with a number of workers as fast as the one that was measured.
 
         Workers share batches, which are never split, so that a phase of few masks gains little. The
-        time to start workers is not counted.
+        time to start workers is not counted. Every worker prepares for itself.
         """
+        if not self.masks:
+            return self.seconds
         batches = -(-self.masks // self.batch)
         per_worker = -(-batches // workers)
         return self.seconds * min(1.0, per_worker * self.batch / max(1, self.masks))
@@ -56,10 +58,11 @@ def plan(setup: Setup) -> list[Phase]:
     """Estimate the phases of a prepared run.
 
     A few masks of the design are timed on the search questions (about two seconds after a warm-up);
-    their rate of tokens per second is used for all phases.
+    their rate of tokens per second is used for all phases. Before its first answer, every game prepares its
+    engine and holds it to the model; the time of that is the first phase.
     """
     spec = setup.spec
-    rate = _tokens_per_second(setup)
+    rate, preparation = _tokens_per_second(setup)
     sizes, methods = setup.sizes, 1 + len(spec.prune.baselines)
     search, test = setup.game, setup.game.with_split("test")
     checks = len(sizes) * spec.prune.ablations
@@ -81,7 +84,8 @@ def plan(setup: Setup) -> list[Phase]:
         size = max(sizes) if spec.prune.export == "auto" else _exported(setup)
         most = 4 + 2 * spec.circuit.subsets + 3 * size  # if every player needs a second test
         counts.append(("circuit", circuit_game(setup), most))
-    phases = []
+    games = len({id(game) for _, game, masks in counts if masks})
+    phases = [Phase("preparation", 0, 0, games * preparation, 0, 1)]
     for name, game, masks in counts:
         tokens = masks * tokens_per_mask(game)
         size = masks * bytes_per_mask(game)
@@ -115,17 +119,23 @@ def _exported(setup: Setup) -> int:
     return size_of(size, setup.players.n) or min(setup.sizes)
 
 
-def _tokens_per_second(setup: Setup) -> float:
-    """Rate of the first probe that takes two seconds or the whole design; probes double in size."""
+def _tokens_per_second(setup: Setup) -> tuple[float, float]:
+    """Rate of the first probe that takes two seconds or the whole design, and seconds of preparation.
+
+    Probes double in size. What the first mask takes longer than its rate explains is preparation.
+    """
     masks = setup.design.masks[unique(setup.design.masks)[0]]
+    began = time.monotonic()
     setup.game.scores(masks[:1])
+    first = time.monotonic() - began
     count = 1
     while True:
         began = time.monotonic()
         setup.game.scores(masks[:count])
         seconds = time.monotonic() - began
         if seconds >= _PROBE_SECONDS or count >= len(masks):
-            return min(count, len(masks)) * tokens_per_mask(setup.game) / seconds
+            done = min(count, len(masks))
+            return done * tokens_per_mask(setup.game) / seconds, max(0.0, first - seconds / done)
         count *= 2
 
 

@@ -34,3 +34,7 @@ def test_workers_share_whole_batches(workers, seconds):
 
 def test_few_masks_gain_nothing_from_workers():
     assert Phase("test", 3, 0, 6.0, 0, 64).seconds_with(8) == 6.0
+
+
+def test_every_worker_prepares_for_itself():
+    assert Phase("preparation", 0, 0, 7.0, 0, 1).seconds_with(8) == 7.0

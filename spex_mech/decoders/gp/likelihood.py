@@ -169,7 +169,7 @@ def inverse_from(lower: Float64[np.ndarray, "m m"]) -> Float64[np.ndarray, "m m"
     from scipy.linalg import get_lapack_funcs
 
     (potri,) = get_lapack_funcs(("potri",), (lower,))
-    inverse, _ = potri(lower, lower=1)
-    inverse = np.tril(inverse)
-    inverse += np.tril(inverse, -1).T
+    half, _ = potri(lower, lower=1)  # zero above the diagonal, as L is
+    inverse = half + half.T
+    np.einsum("ii->i", inverse)[:] = np.diagonal(half)
     return inverse
