@@ -20,6 +20,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks" / "decoders"))
 from methods import shapiq_proxyspex
@@ -35,7 +36,7 @@ CHECK_SEED = 1000
 
 
 def main() -> None:
-    """Measure, and write results.csv and results.md."""
+    """Measure, and write results.csv, results.md and faithfulness.png."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--tasks", nargs="+", default=["circuits/ioi"])
@@ -61,6 +62,7 @@ def main() -> None:
                     measured = measure(first(design, budget), values, method, check, truth)
                     append(path, [*row, *measured])
     (HERE / "results.md").write_text(table(read(path)), encoding="utf-8")
+    figure(read(path)).savefig(HERE / "faithfulness.png", dpi=120)
     print((HERE / "results.md").read_text())
 
 
@@ -128,6 +130,34 @@ def table(rows: list[dict[str, str]]) -> str:
             text += f"| {method} | " + " | ".join(texts) + " |\n"
         text += "\n"
     return text
+
+
+def figure(rows: list[dict[str, str]]) -> Figure:
+    """R² against the number of masks, with intervals; a panel for each task."""
+    tasks = list(dict.fromkeys(r["task"] for r in rows))
+    drawn = Figure(figsize=(5.5 * len(tasks), 4), layout="constrained")
+    for axes, task in zip(drawn.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
+        for method in METHODS:
+            some = sorted(
+                (r for r in rows if (r["task"], r["method"]) == (task, method)),
+                key=lambda r: int(r["masks"]),
+            )
+            if not some:
+                continue
+            x, r2, low, high = (
+                np.array([float(r[k]) for r in some]) for k in ("masks", "r2", "low", "high")
+            )
+            axes.errorbar(x, r2, yerr=[r2 - low, high - r2], marker="o", capsize=3, label=method)
+        axes.set_xscale("log")
+        budgets = sorted({int(r["masks"]) for r in rows if r["task"] == task})
+        axes.set_xticks(budgets, [str(budget) for budget in budgets])
+        axes.minorticks_off()
+        axes.set_xlabel("masks")
+        axes.set_ylabel("R² on 200 held-out masks (95 % interval)")
+        axes.set_title(task)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    return drawn
 
 
 def key_of(row: dict[str, str]) -> tuple[str, int, str, int]:

@@ -164,7 +164,10 @@ def test_plan_prints_masks_tokens_and_time(monkeypatch, capsys):
     assert run_cli(monkeypatch, "plan", *flags(SMALL)) == 0
     out = capsys.readouterr().out
     lines = {line.split("  ")[0]: line.split()[-4:] for line in out.splitlines()}
-    assert lines["preparation"][:2] == ["0", "0"]  # no masks, but the time of the engine's first answer
+    assert lines["preparation"][:2] == [
+        "0",
+        "0",
+    ]  # no masks, but the time of the engine's first answer
     assert lines["design"][-4] == "48"
     assert lines["pruning"][-4] == "24"
     assert lines["baselines"][-4] == "72"

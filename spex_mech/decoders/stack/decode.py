@@ -32,7 +32,7 @@ _ALL_PROCESSES = (
     32,
 )  # most masks and players for which all Gaussian processes are affordable
 _LEVELS = 5  # fewest different values for which values are warped
-_LASSO_ENTRIES = 1 << 23
+_LASSO_ENTRIES, _LASSO_TERMS = 1 << 23, 20_000
 _EQUAL = 1e-12  # range of values, of 1 in all samples, that is rounding
 _CANDIDATES = 2  # candidate terms from each member, per term that is to be read out
 
@@ -57,7 +57,8 @@ def stack(
       tied to each other,
     - ``ranks`` and ``logits``: the same on warped values (see `gp.warp`), if there are 5 different
       values,
-    - ``lasso``: all terms of 1 or 2 players (1 alone where masks x terms exceed 2^23),
+    - ``lasso``: all terms of 1 or 2 players (1 alone where masks x terms exceed 2^23, or with more than 199
+      players),
     - ``trees``: the boosted trees of `proxyspex`; with more than 32 players they are replaced by a refit
       of their largest terms, as in `proxyspex`, where that is clearly better.
 
@@ -136,7 +137,8 @@ def default_members(data: Samples, *, nthread: int = 1) -> tuple[Member, ...]:
         members.append(Process("ranks", 0.5 if affordable else 2.0, rank_gaussian))
     if levels and affordable:
         members.append(Process("logits", 0.5, logistic))
-    order = 2 if n > 1 and m * (n + comb(n, 2)) <= _LASSO_ENTRIES else 1
+    pairs = n + comb(n, 2)
+    order = 2 if n > 1 and m * pairs <= _LASSO_ENTRIES and pairs <= _LASSO_TERMS else 1
     return (*members, Lasso(order), Trees(nthread, refit=many))
 
 
