@@ -164,7 +164,15 @@ def _check_told_apart(
         raise InputError(
             f"known= has {known.design.n} players, the design {design.n}; give a run of the same game"
         )
-    before: Mapping[str, str] = known.key or {}
+    check_same_game(known.key or {}, game)
+
+
+def check_same_game(before: Mapping[str, str], game: Game) -> None:
+    """Refuse values that were evaluated with another key than the game's.
+
+    Raises:
+        InputError: names the first field that differs.
+    """
     for field in sorted(before.keys() | game.key.keys()):
         if before.get(field) != game.key.get(field):
             raise InputError(

@@ -12,6 +12,7 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.limits import Limit
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
+from spex_mech.evaluation.evaluate import check_same_game
 from spex_mech.evaluation.games import as_game
 from spex_mech.pruning.integer_program import Optimum, best_set
 from spex_mech.pruning.moves import AllowedSets, random_sets, resized
@@ -158,7 +159,7 @@ def check_players(game: SetFunction, spectrum: Spectrum, known: Evaluated | None
     """Refuse a spectrum or known values of other players.
 
     Raises:
-        InputError: another number of players.
+        InputError: another number of players, or a run of another game, by its key.
     """
     players = as_game(game).players
     if players is not None and players.n != spectrum.n:
@@ -170,6 +171,9 @@ def check_players(game: SetFunction, spectrum: Spectrum, known: Evaluated | None
             f"known masks are {known.masks.shape[1]} players wide, the spectrum has {spectrum.n}; give "
             "a run of this game"
         )
+    key = getattr(known, "key", None)
+    if key is not None:  # a run's; plain masks with values have none
+        check_same_game(key, as_game(game))
 
 
 def feasible_set(

@@ -174,3 +174,18 @@ def test_ablations_on_the_way_down_are_part_of_the_budget():
     sizes = np.concatenate(asked).sum(axis=1)
     assert len(sizes) == pruned.ablations == 50
     assert sizes.min() == 3 and len({*sizes}) >= 5 and (sizes == 3).sum() >= 30
+
+
+def test_known_values_of_another_game_are_refused():
+    def one(masks):
+        return masks.sum(axis=1) * 1.0
+
+    def other(masks):
+        return masks[:, 0] * 1.0
+
+    design = sm.designs.uniform(6, 20, seed=0)
+    run = sm.evaluate(one, design)
+    spectrum = sm.decode(design, run.values, method="lasso", order=1)
+    assert sm.prune(one, spectrum, keep=3, validate=4, known=run).keep == 3
+    with pytest.raises(sm.InputError, match="evaluated with another"):
+        sm.prune(other, spectrum, keep=3, validate=4, known=run)
