@@ -108,7 +108,7 @@ def prepare(spec: RunSpec, *, pruning: bool = False) -> Setup:
     parts = {field.name: getattr(checked, field.name) for field in fields(checked)}
     setup = Setup(**parts, model=model, game=game)
     if pruning:
-        check_pruning(setup)
+        _check_limits(setup)
     return setup
 
 
@@ -119,12 +119,15 @@ def check_pruning(setup: Setup) -> None:
         InputError: as for `check_sizes`, or limits that no set of players keeps.
     """
     check_sizes(setup)
+    _check_limits(setup)
+
+
+def _check_limits(setup: Setup) -> None:
+    """Refuse limits that no set of players keeps."""
     constant = Spectrum.from_supports([()], [0.0], setup.players.n)
     limits = limits_of(setup)
     for size in setup.sizes if limits else ():
-        best_set(
-            constant, keep=size, limits=limits, seconds=FEASIBLE_SECONDS
-        )  # refuses limits that no set keeps
+        best_set(constant, keep=size, limits=limits, seconds=FEASIBLE_SECONDS)
 
 
 def check_sizes(setup: Outline) -> None:
