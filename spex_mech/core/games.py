@@ -137,6 +137,30 @@ class ScoredGame(Game, Protocol):
 
 
 @runtime_checkable
+class AskedGame(ScoredGame, Protocol):
+    """A `ScoredGame` that can be asked some of its questions under each mask: rows instead of whole masks."""
+
+    @property
+    def question_ids(self) -> tuple[str, ...]:
+        """The questions' names; a question is known by its position among them."""
+        ...
+
+    def asked_scores(self, masks: Masks, questions: Int64[np.ndarray, "m q"], /) -> Scores:
+        """Raw scores (m, q, ...) of mask j on the questions at the positions ``questions[j]``."""
+        ...
+
+    def per_asked(
+        self, scores: Scores, questions: Int64[np.ndarray, "m q"], /
+    ) -> Float64[np.ndarray, "m q"]:
+        """The metric of raw scores (m, q, ...) of these questions."""
+        ...
+
+    def asking_cost(self) -> tuple[float, float]:
+        """What a mask costs however few questions it is asked, and each question under it; in tokens."""
+        ...
+
+
+@runtime_checkable
 class QuestionGame(Protocol):
     """A game that knows its value on each question: a model's game, or a stored run."""
 
