@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from spex_mech.decoders.explain import Explanation as Explanation
     from spex_mech.decoders.explain import explain as explain
     from spex_mech.designs import MaskDesign as MaskDesign
-    from spex_mech.evaluation.evaluate import Run as Run
     from spex_mech.evaluation.evaluate import evaluate as evaluate
+    from spex_mech.evaluation.evaluated import Run as Run
     from spex_mech.evaluation.executors import LocalExecutor as LocalExecutor
     from spex_mech.evaluation.executors import RayExecutor as RayExecutor
     from spex_mech.evaluation.keep_rates import KeepRates as KeepRates
@@ -75,7 +75,7 @@ _HOME = {
     "PlayerSet": "core.players",
     "PruningCurve": "pruning.curve",
     "RayExecutor": "evaluation.executors",
-    "Run": "evaluation.evaluate",
+    "Run": "evaluation.evaluated",
     "Spectrum": "core.spectrum",
     "StoredRun": "evaluation.stored_run",
     "TaskGame": "ablation.game",

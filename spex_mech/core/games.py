@@ -137,8 +137,8 @@ class ScoredGame(Game, Protocol):
 
 
 @runtime_checkable
-class AskedGame(ScoredGame, Protocol):
-    """A `ScoredGame` that can be asked some of its questions under each mask: rows instead of whole masks."""
+class AsksQuestions(Protocol):
+    """What a game has that can be asked some of its questions under each mask."""
 
     @property
     def question_ids(self) -> tuple[str, ...]:
@@ -158,6 +158,11 @@ class AskedGame(ScoredGame, Protocol):
     def asking_cost(self) -> tuple[float, float]:
         """What a mask costs however few questions it is asked, and each question under it; in tokens."""
         ...
+
+
+@runtime_checkable
+class AskedGame(ScoredGame, AsksQuestions, Protocol):
+    """A `ScoredGame` that can be asked some of its questions under each mask: rows instead of whole masks."""
 
 
 @runtime_checkable

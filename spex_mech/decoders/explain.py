@@ -12,7 +12,8 @@ from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign, biased, stratified
-from spex_mech.evaluation.evaluate import Run, evaluate
+from spex_mech.evaluation.evaluate import evaluate
+from spex_mech.evaluation.evaluated import Run
 from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.keep_rates import KeepRates, find_keep_rates
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int64
 
-from spex_mech.core.games import AnyGame, Game, Masks, ScoredValueFunction, SentWhole
+from spex_mech.core.games import (
+    AnyGame,
+    AsksQuestions,
+    Game,
+    Masks,
+    ScoredValueFunction,
+    SentWhole,
+)
 from spex_mech.core.players import PlayerSet
 from spex_mech.evaluation.identity import identity_of
 
@@ -19,12 +26,15 @@ def as_game(game: AnyGame) -> Game:
 
     Nothing else looks for what such a callable may have beside: ``players``; ``key`` (a dict of texts) or
     ``fingerprint``, which guard stores (without them, its code and variables do, see `identity_of`);
-    ``batch``; ``scores`` and ``values_from_scores``, if it is a `ScoredValueFunction`; and for a store's
-    readers ``split`` and the names of its ``model``, ``task``, ``metric`` and ``ablation``.
+    ``batch``; ``scores`` and ``values_from_scores``, if it is a `ScoredValueFunction`, and with these what
+    `AsksQuestions` has; and for a store's readers ``split`` and the names of its ``model``, ``task``,
+    ``metric`` and ``ablation``.
     """
     if isinstance(game, Game):
         return game
-    return _AdaptedScored(game) if isinstance(game, ScoredValueFunction) else _Adapted(game)
+    if not isinstance(game, ScoredValueFunction):
+        return _Adapted(game)
+    return _AdaptedAsked(game) if isinstance(game, AsksQuestions) else _AdaptedScored(game)
 
 
 class _Adapted(SentWhole):
@@ -78,3 +88,22 @@ class _AdaptedScored(_Adapted):
         self, scores: Float32[np.ndarray, "m e ..."], /
     ) -> Float64[np.ndarray, " m"]:
         return self.game.values_from_scores(scores)
+
+
+class _AdaptedAsked(_AdaptedScored):
+    @property
+    def question_ids(self) -> tuple[str, ...]:
+        return self.game.question_ids
+
+    def asked_scores(
+        self, masks: Masks, questions: Int64[np.ndarray, "m q"], /
+    ) -> Float32[np.ndarray, "m q ..."]:
+        return self.game.asked_scores(masks, questions)
+
+    def per_asked(
+        self, scores: Float32[np.ndarray, "m q ..."], questions: Int64[np.ndarray, "m q"], /
+    ) -> Float64[np.ndarray, "m q"]:
+        return self.game.per_asked(scores, questions)
+
+    def asking_cost(self) -> tuple[float, float]:
+        return self.game.asking_cost()

@@ -9,7 +9,8 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.games import AnyGame
 from spex_mech.designs import MaskDesign
 from spex_mech.designs.pilot import keep_range, pilot, piloted
-from spex_mech.evaluation.evaluate import Run, evaluate
+from spex_mech.evaluation.evaluate import evaluate
+from spex_mech.evaluation.evaluated import Run
 from spex_mech.evaluation.games import as_game
 
 

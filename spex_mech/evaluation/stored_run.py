@@ -41,7 +41,8 @@ class StoredRun:
         key: what decided the answers, field by field.
         facts: names of model, task and metric, and how masks were evaluated.
         players: the ordered players.
-        masks: bool (m, n), the stored masks, each once.
+        masks: bool (m, n), the stored masks that were asked all questions, each once; `stored_answers` has
+            the others.
         damaged: shards that are damaged or missing; their masks are not among ``masks``.
         metric: name of the metric; None for the values as they were stored, which are in the metric that
             was evaluated (`metric_name`).
@@ -58,6 +59,7 @@ class StoredRun:
     examples: Int64[np.ndarray, " e"] | None = field(repr=False)
     _shards: tuple[str, ...] = field(repr=False)
     _rows: Int64[np.ndarray, " m"] = field(repr=False)  # of the masks among the rows of the shards
+    asked_shards: tuple[str, ...] = field(default=(), repr=False)  # of masks asked some questions each
 
     def with_metric(
         self, metric: str | None = None, *, examples: ExampleChoice | None = None
@@ -297,15 +299,19 @@ def open_run(folder: str | Path, *, metric: str | None = None) -> StoredRun:
     """
     header = read_header(folder)
     n, facts = int(header["n"]), dict(header["facts"])
-    masks, intact, damaged = [], [], []
+    masks, intact, asked, damaged = [], [], [], []
+    stored = 0
     for name, rows in read_blocks(folder, n):
         if rows is None:
             damaged.append(name)
+            continue
+        stored += len(rows)
+        if rows.questions is not None:
+            asked.append(name)
         else:
             masks.append(rows.masks)
             intact.append(name)
     if damaged:
-        stored = sum(map(len, masks))
         warnings.warn(damage_text(folder, damaged, stored), DamagedStoreWarning, stacklevel=2)
     if not masks:
         raise InputError(f"{folder} holds no intact masks yet; nothing can be read off it")
@@ -329,5 +335,6 @@ def open_run(folder: str | Path, *, metric: str | None = None) -> StoredRun:
         None,
         tuple(intact),
         first,
+        tuple(asked),
     )
     return run if metric is None else run.with_metric(metric)

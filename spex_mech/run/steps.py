@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from spex_mech.designs import MaskDesign
-from spex_mech.evaluation.evaluate import Run, evaluate
+from spex_mech.evaluation.evaluate import evaluate
+from spex_mech.evaluation.evaluated import Run
 from spex_mech.evaluation.executors import Executor
 from spex_mech.evaluation.keep_rates import find_keep_rates
 from spex_mech.pruning.circuit import Circuit

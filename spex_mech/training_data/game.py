@@ -16,7 +16,7 @@ from spex_mech.core.errors import InputError, NonFiniteScoreError
 from spex_mech.core.games import Questions, SentWhole
 from spex_mech.core.masks import check_masks, unique
 from spex_mech.core.players import PlayerSet
-from spex_mech.evaluation.evaluate import Run
+from spex_mech.evaluation.evaluated import Run
 from spex_mech.tasks.metrics import CHOICE_METRICS, Metric
 from spex_mech.training_data.examples import Examples, check_pair
 from spex_mech.training_data.players import Coalitions, by_example

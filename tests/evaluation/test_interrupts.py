@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import spex_mech as sm
-from spex_mech.evaluation.evaluate import _ValueTable
 from spex_mech.evaluation.executors import LocalExecutor
 from spex_mech.evaluation.executors.dispatch import Started
 from spex_mech.evaluation.executors.local import _Processes
 from spex_mech.evaluation.executors.ray import _Actors
 from spex_mech.evaluation.store.store import RunStore
+from spex_mech.evaluation.tables import ValueTable
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="several workers need a POSIX system")
 # Workers do not have the tests' folder: what is defined here travels with the game.
@@ -65,11 +65,11 @@ def test_an_interrupt_while_the_caller_stores_keeps_what_other_workers_finished(
         monkeypatch.undo()
         raise KeyboardInterrupt
 
-    append, fill = RunStore.append, _ValueTable.fill
+    append, fill = RunStore.append, ValueTable.fill
     if where == "store":
         monkeypatch.setattr(RunStore, "append", lambda *a: (append(*a), interrupt()))
     else:
-        monkeypatch.setattr(_ValueTable, "fill", lambda *a: (fill(*a), interrupt()))
+        monkeypatch.setattr(ValueTable, "fill", lambda *a: (fill(*a), interrupt()))
     with pytest.raises(KeyboardInterrupt):
         sm.evaluate(game, DESIGN, batch=4, executor=LocalExecutor(2), store=tmp_path / "s")
     kept = sm.open_run(tmp_path / "s")

@@ -416,7 +416,7 @@ import pyarrow.parquet as pq
 
 folder = pathlib.Path(sys.argv[1])
 header = json.loads((folder / "key.json").read_text())
-assert header["format"] == 2
+assert header["format"] == 3
 masks, values, scores = [], [], []
 for path in sorted(folder.glob("shards/*.parquet")):
     assert hashlib.sha256(path.read_bytes()).hexdigest() == path.stem.split("-")[1]

@@ -112,13 +112,13 @@ def test_a_header_and_sessions_with_less_in_them_are_taken(tmp_path):
 
 def test_another_format_is_refused_and_left_alone(tmp_path):
     half(tmp_path)
-    rewrite_header(tmp_path, lambda header: header.update(format=3))
+    rewrite_header(tmp_path, lambda header: header.update(format=4))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for opened in (
         lambda: sm.open_run(tmp_path),
         lambda: sm.evaluate(Game(), DESIGN, store=tmp_path),
     ):
-        with pytest.raises(sm.InputError, match="store format 3, this version reads 2"):
+        with pytest.raises(sm.InputError, match="store format 4, this version reads 2 and 3"):
             opened()
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     after.pop(tmp_path / "lock"), before.pop(tmp_path / "lock")  # says who looked

@@ -11,7 +11,7 @@ from math import inf
 from typing import Protocol, TypeAlias
 
 from spex_mech.core.errors import InputError
-from spex_mech.evaluation.executors.executor import Batch, Chunk, ScoredBatch, chunk_of
+from spex_mech.evaluation.executors.executor import Batch, Chunk, ScoredBatch, chunk_of, masks_of
 from spex_mech.evaluation.executors.pace import Pace
 
 _DEATHS = 3  # after which a batch, or the start of a worker, is given up
@@ -291,7 +291,7 @@ def _died(state: _State, event: Died) -> InputError | None:
     state.waiting.extendleft(reversed(left))
     state.deaths.update(left[:1])
     if left and state.deaths[left[0]] >= _DEATHS:
-        masks = state.batches[left[0]]
+        masks = masks_of(state.batches[left[0]])
         return InputError(
             f"{_DEATHS} workers died on the same masks, the last one: {event.reason}; these are the "
             f"{len(masks)} masks of batch {left[0] + 1} of {len(state.batches)}, the first is "

@@ -7,14 +7,36 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from spex_mech.core.errors import InputError, NonFiniteScoreError
-from spex_mech.core.games import Game, ScoredGame
+from spex_mech.core.games import AskedGame, Game, ScoredGame
 
-Batch: TypeAlias = Bool[np.ndarray, "b n"]
+
+@dataclass(frozen=True, eq=False)
+class Asking:
+    """Masks that are asked some questions each.
+
+    Attributes:
+        masks: bool (b, n), True = present.
+        questions: int64 (b, q), positions of the questions that each mask is asked.
+    """
+
+    masks: Bool[np.ndarray, "b n"]
+    questions: Int64[np.ndarray, "b q"]
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Asking:
+        return Asking(self.masks[rows], self.questions[rows])
+
+
+Batch: TypeAlias = Bool[np.ndarray, "b n"] | Asking
+"""Masks (b, n) that are asked all questions, or some questions each."""
+
 ScoredBatch: TypeAlias = tuple[Float64[np.ndarray, " b"], Float32[np.ndarray, "b ..."] | None]
-"""Values (b,) of a batch, and its scores (b, examples, ...) where the game keeps them."""
+"""Values (b,) of a batch, and its scores where the game keeps them: (b, questions that were asked, ...)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +46,16 @@ class Chunk:
     Attributes:
         batches: which batches these are.
         masks: bool (m, n), their masks one after the other.
-        values: float64 (m,).
-        scores: float32 (m, examples, ...) of games that keep them, else None.
+        values: float64 (m,), means over the questions that were asked.
+        scores: float32 (m, questions that were asked, ...) of games that keep them, else None.
+        questions: int64 (m, q), positions of the questions that each mask was asked; None for all.
     """
 
     batches: list[int]
     masks: Bool[np.ndarray, "m n"]
     values: Float64[np.ndarray, " m"]
     scores: Float32[np.ndarray, "m ..."] | None
+    questions: Int64[np.ndarray, "m q"] | None = None
 
 
 class Executor(Protocol):
@@ -60,17 +84,25 @@ class Executor(Protocol):
         ...
 
 
-def score_batch(game: Game, masks: Batch) -> ScoredBatch:
+def score_batch(game: Game, batch: Batch) -> ScoredBatch:
     """Values and, where the game keeps them, scores of a batch.
 
     The game is given copies, and what it answers is copied: it may change its arguments in place, or answer
     the same array every time.
 
     Raises:
-        InputError: values of the wrong shape, or of another type than real numbers.
+        InputError: values of the wrong shape, or of another type than real numbers; some questions for a game
+            that cannot be asked them.
         NonFiniteScoreError: NaN or infinite values.
     """
-    if isinstance(game, ScoredGame):
+    masks = masks_of(batch)
+    if isinstance(batch, Asking):
+        if not isinstance(game, AskedGame):
+            raise InputError("this game is asked all of its questions; set questions='all'")
+        scores = _numbers(game.asked_scores(masks.copy(), batch.questions.copy()), np.float32)
+        answers = _numbers(game.per_asked(scores.copy(), batch.questions.copy()), np.float64)
+        values = answers.mean(axis=1)
+    elif isinstance(game, ScoredGame):
         scores = _numbers(game.scores(masks.copy()), np.float32)
         values = _numbers(game.values_from_scores(scores.copy()), np.float64)
     else:
@@ -103,11 +135,18 @@ def _numbers(answer: Any, dtype: type[np.floating]) -> np.ndarray:
 
 
 def chunk_of(which: list[int], batches: Sequence[Batch], parts: Sequence[ScoredBatch]) -> Chunk:
-    """The chunk of the batches ``which``, scored one by one."""
+    """The chunk of the batches ``which``, scored one by one; all are asked equally many questions."""
     scores = [part[1] for part in parts if part[1] is not None]
+    asked = [batch.questions for i in which if isinstance(batch := batches[i], Asking)]
     return Chunk(
         which,
-        np.concatenate([batches[i] for i in which]),
+        np.concatenate([masks_of(batches[i]) for i in which]),
         np.concatenate([part[0] for part in parts]),
         np.concatenate(scores) if scores else None,
+        np.concatenate(asked) if asked else None,
     )
+
+
+def masks_of(batch: Batch) -> Bool[np.ndarray, "b n"]:
+    """The masks of a batch."""
+    return batch.masks if isinstance(batch, Asking) else batch

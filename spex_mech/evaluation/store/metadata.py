@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from jaxtyping import Int64
 
 from spex_mech.core.games import Game, Questions
 from spex_mech.core.masks import mask_hash
@@ -33,9 +34,16 @@ def facts_of(game: Game, batch: int) -> dict[str, Any]:
 
 
 def session_of(
-    design: MaskDesign, executor: Mapping[str, Any], wanted: int, spec: Mapping[str, Any] | None
+    design: MaskDesign,
+    executor: Mapping[str, Any],
+    wanted: int,
+    spec: Mapping[str, Any] | None,
+    counts: Int64[np.ndarray, " m"] | None = None,
 ) -> dict[str, Any]:
-    """What one writer was to evaluate, where and with which settings."""
+    """What one writer was to evaluate, where and with which settings.
+
+    ``counts`` (m,) says how many questions each mask is asked; None is all.
+    """
     rates = design.keep_rates
     return {
         "spec": None if spec is None else dict(spec),
@@ -47,6 +55,7 @@ def session_of(
             "keep_rates": None if rates is None else rates.tolist(),
         },
         "wanted": wanted,
+        "rows": None if counts is None else int(counts.sum()),
         "executor": dict(executor),
         "environment": environment(),
     }

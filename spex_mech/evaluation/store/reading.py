@@ -13,7 +13,8 @@ from spex_mech.core.files import read_regular, real_folder
 from spex_mech.evaluation.store.journal import read_journal
 from spex_mech.evaluation.store.shards import Rows, digest, digest_in, from_bytes, is_shard
 
-FORMAT = 2
+FORMAT = 3
+_READ = (2, FORMAT)  # a store of format 2 has no masks that were asked some questions
 
 
 def read_header(folder: str | Path) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def read_header(folder: str | Path) -> dict[str, Any]:
         content = json.loads(read_regular(path))
         version = content["format"]
         intact = version == 1 or content["sha256"] == _checksum(content)
-        intact = intact and (version != FORMAT or _is_header(content))
+        intact = intact and (version not in _READ or _is_header(content))
     except (ValueError, KeyError, TypeError, RecursionError, OSError):
         version, content, intact = None, {}, False
     if not intact:
@@ -41,9 +42,9 @@ def read_header(folder: str | Path) -> dict[str, Any]:
             f"{path} is damaged; its shards may be intact: put the file back from a copy, or use "
             "another folder"
         )
-    if version != FORMAT:
+    if version not in _READ:
         raise InputError(
-            f"{folder} has store format {version}, this version reads {FORMAT}; use another folder, "
+            f"{folder} has store format {version}, this version reads {_listed(_READ)}; use another folder, "
             "or the version of spex-mech that wrote it"
         )
     return content
@@ -111,6 +112,10 @@ def damage_text(folder: str | Path, damaged: Sequence[str], stored: int) -> str:
 def signed(content: Mapping[str, Any]) -> bytes:
     """A header with the checksum of what it says."""
     return json.dumps({**content, "sha256": _checksum(content)}, indent=1).encode()
+
+
+def _listed(formats: Sequence[int]) -> str:
+    return " and ".join(map(str, formats))
 
 
 def _is_header(content: Mapping[str, Any]) -> bool:

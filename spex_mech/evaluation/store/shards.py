@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 _NAME = re.compile(r"(\d{6,})-([0-9a-f]{64})\.parquet")
 
@@ -26,20 +26,23 @@ class Rows:
 
     Attributes:
         masks: bool (m, n), True = present.
-        values: float64 (m,).
-        scores: float32 (m, examples, ...), or None of games that keep none.
+        values: float64 (m,), means over the questions that each mask was asked.
+        scores: float32 (m, examples, ...), or None of games that keep none; (m, q, ...) where each mask was
+            asked q questions.
+        questions: int64 (m, q), positions of the questions that each mask was asked; None for all.
     """
 
     masks: Bool[np.ndarray, "m n"]
     values: Float64[np.ndarray, " m"]
     scores: Float32[np.ndarray, "m ..."] | None
+    questions: Int64[np.ndarray, "m q"] | None = None
 
     def __len__(self) -> int:
         return len(self.masks)
 
 
 def to_bytes(rows: Rows) -> bytes:
-    """A Parquet file with the columns ``mask``, ``value`` and, where there are any, ``scores``."""
+    """A Parquet file: ``mask``, ``value`` and, where there are any, ``scores`` and ``questions``."""
     octets = np.packbits(rows.masks, axis=1, bitorder="little")
     columns = {
         "mask": _array(octets, pa.binary(octets.shape[1]), len(octets)),
@@ -50,6 +53,10 @@ def to_bytes(rows: Rows) -> bytes:
         shape = list(rows.scores.shape[1:])
         flat = _array(np.asarray(rows.scores, dtype=np.float32), pa.float32(), rows.scores.size)
         columns["scores"] = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(shape)))
+    if rows.questions is not None:
+        asked = np.asarray(rows.questions, dtype=np.int64)
+        flat = _array(asked, pa.int64(), asked.size)
+        columns["questions"] = pa.FixedSizeListArray.from_arrays(flat, asked.shape[1])
     table = pa.table(columns).replace_schema_metadata({"shape": json.dumps(shape)})
     buffer = io.BytesIO()
     # Scores hardly compress and have no repeats: dictionaries and statistics would only cost time.
@@ -66,7 +73,7 @@ def from_bytes(content: bytes, n: int) -> Rows:
 
     Raises:
         ValueError: not what `to_bytes` writes for ``n`` players: other columns, masks of another width,
-            values that are not finite, compressed data.
+            values that are not finite, negative or repeated questions, compressed data.
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
@@ -86,8 +93,14 @@ def from_bytes(content: bytes, n: int) -> Rows:
         raise ValueError("values that are not finite")
     if "scores" not in columns:
         return Rows(masks, values, None)
-    flat = _numbers(columns["scores"].flatten(), np.float32)
-    return Rows(masks, values, flat.reshape(len(table), *shape))
+    scores = _numbers(columns["scores"].flatten(), np.float32).reshape(len(table), *shape)
+    if "questions" not in columns:
+        return Rows(masks, values, scores)
+    asked = _numbers(columns["questions"].flatten(), np.int64).reshape(len(table), shape[0])
+    ordered = np.sort(asked, axis=1)
+    if (ordered < 0).any() or (np.diff(ordered, axis=1) == 0).any():
+        raise ValueError("questions that are negative or repeated")
+    return Rows(masks, values, scores, asked)
 
 
 def _shape_of(file: pq.ParquetFile, n: int) -> list[int]:
@@ -99,6 +112,8 @@ def _shape_of(file: pq.ParquetFile, n: int) -> list[int]:
     expected = [("mask", pa.binary(-(-n // 8))), ("value", pa.float64())]
     if "scores" in schema.names:
         expected.append(("scores", pa.list_(pa.float32(), math.prod(shape))))
+        if "questions" in schema.names and shape:
+            expected.append(("questions", pa.list_(pa.int64(), shape[0])))
     if [(field.name, field.type) for field in schema] != expected:
         raise ValueError(f"columns {schema.names} of other types than those of {n} players")
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]

@@ -1,8 +1,8 @@
 """`RunStore`: what was evaluated, on disk, append-only and checksummed.
 
-A store is a folder, format version 2, readable with pyarrow and NumPy alone:
+A store is a folder, format version 3, readable with pyarrow and NumPy alone:
 
-    key.json                        {"format": 2, "n": players, "key": {field: text}, "facts": {...},
+    key.json                        {"format": 3, "n": players, "key": {field: text}, "facts": {...},
                                     "sha256": of the rest, as sorted JSON without blanks}
     shards/000000-<sha256>.parquet  rows, a file for each finished chunk; the name carries the SHA-256
                                     of the file's bytes
@@ -16,7 +16,10 @@ A store is a folder, format version 2, readable with pyarrow and NumPy alone:
 ``key`` is what decides an answer, ``facts`` what readers want beside it (player names, masks per batch,
 names of model, task and metric). A shard's columns: ``mask`` (fixed-size binary, ceil(n / 8) bytes,
 player i = bit i % 8 of byte i // 8, 1 = present), ``value`` (float64) and, where the game keeps scores,
-``scores`` (fixed-size list of float32, row-major over the shape in the table's metadata ``shape``).
+``scores`` (fixed-size list of float32, row-major over the shape in the table's metadata ``shape``). In a
+shard whose masks were asked q questions each, ``questions`` (fixed-size list of q int64) has their positions
+among the examples, ``shape`` begins with q, and ``value`` is the mean over those questions. Format 2 has no
+such shards; a store of that format is turned into one of format 3 before the first is written.
 
 Every file but the journal is written under a temporary name (``.NAME.random.part``), synced to disk and
 renamed: a reader sees whole files only, and a process that is killed leaves nothing that is read. The
@@ -36,7 +39,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from spex_mech.core.errors import DamagedStoreWarning, InputError
 from spex_mech.core.files import check_folder, make_folder, real_folder, write_whole
@@ -103,6 +106,10 @@ class RunStore:
             if header.exists():
                 content = read_header(self.folder)
                 self._check(content, dict(key))
+                if content["format"] != FORMAT:
+                    content["format"] = FORMAT
+                    del content["sha256"]
+                    self._write(header, signed(content))
             else:
                 content = {"format": FORMAT, "n": n, "key": dict(key), "facts": dict(facts or {})}
                 self._write(header, signed(content))
@@ -144,13 +151,16 @@ class RunStore:
         masks: Bool[np.ndarray, "m n"],
         values: Float64[np.ndarray, " m"],
         scores: Float32[np.ndarray, "m ..."] | None,
+        questions: Int64[np.ndarray, "m q"] | None = None,
     ) -> None:
         """Commit a shard: when this returns, or is interrupted from the keyboard, the rows are on disk.
+
+        `Rows` says what each argument is.
 
         Raises:
             InputError: the disk is full or cannot be written to; earlier rows stay readable.
         """
-        number, rows = self._next, Rows(masks, values, scores)
+        number, rows = self._next, Rows(masks, values, scores, questions)
         try:
             self._commit(number, rows)
         except KeyboardInterrupt:  # hours may have gone into these rows; a second one is obeyed
@@ -171,8 +181,8 @@ class RunStore:
     ) -> tuple[
         Bool[np.ndarray, "m n"], Float64[np.ndarray, " m"], Float32[np.ndarray, "m ..."] | None
     ]:
-        """All committed rows at once; a damaged shard is set aside with a warning, its rows are missing."""
-        parts = list(self.blocks())
+        """All masks that were asked all questions; a damaged shard is set aside with a warning."""
+        parts = [rows for rows in self.blocks() if rows.questions is None]
         if not parts:
             return np.empty((0, self._n), dtype=bool), np.empty(0), None
         scores = [part.scores for part in parts if part.scores is not None]

@@ -12,7 +12,7 @@ from spex_mech.core.limits import Limit
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign, biased
-from spex_mech.evaluation.evaluate import Run
+from spex_mech.evaluation.evaluated import Run
 from spex_mech.pruning.curve import keep_rates, prune_curve
 from spex_mech.pruning.methods.method import Method, Problem, keep_top
 from spex_mech.pruning.prune import Pruned
