@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from spex_mech.core.errors import InputError
+
+
+@runtime_checkable
+class Evaluated(Protocol):
+    """Evaluated masks, such as a `Run`."""
+
+    @property
+    def masks(self) -> Bool[np.ndarray, "m n"]:
+        """True = present."""
+        ...
+
+    @property
+    def values(self) -> Float64[np.ndarray, " m"]:
+        """The value of each mask."""
+        ...
+
+    @property
+    def answers(self) -> Answers | None:
+        """The answers behind the values, where masks were asked some questions each."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

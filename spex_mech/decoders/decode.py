@@ -10,19 +10,21 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float64
 
+from spex_mech.core.answers import Answers, Evaluated
 from spex_mech.core.errors import InputError
-from spex_mech.core.masks import pack
+from spex_mech.core.masks import pack, unique
 from spex_mech.core.packed import word_count
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import MAX_PLAYERS, exact_spectrum
 from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
 from spex_mech.decoders.diagnosis import UNEXPLAINED, outlier, unexplained
-from spex_mech.decoders.gp.decode import walsh_gp
+from spex_mech.decoders.gp.decode import walsh_gp, walsh_gp_answers
 from spex_mech.decoders.lasso import lasso
 from spex_mech.decoders.proxyspex import proxyspex
 from spex_mech.decoders.spex.decode import spex
 from spex_mech.decoders.spex.expected_r2 import spex_r2, subsampling_of
+from spex_mech.decoders.stack.asked import stack_answers
 from spex_mech.decoders.stack.decode import MIN_MASKS, stack
 from spex_mech.designs.design import MaskDesign
 from spex_mech.designs.spex import SpexStructure
@@ -32,7 +34,7 @@ _CLEAR = 0.98  # R² of SPEX at which nothing else is tried
 
 def decode(
     design: MaskDesign,
-    values: npt.ArrayLike,
+    values: npt.ArrayLike | Evaluated | Answers,
     *,
     method: str = "auto",
     seed: int = 0,
@@ -42,7 +44,11 @@ def decode(
 
     Args:
         design: the masks; ``spex`` needs one made by `designs.spex`.
-        values: float64 (m,), one for each mask.
+        values: float64 (m,), one for each mask; or a `Run` of the design, or `Answers` to single questions
+            under its masks. Of a run whose masks were asked some questions each, the answers are decoded: the
+            spectrum is that of the mean over all questions, and ``walsh_gp``, ``stack`` and ``auto`` model
+            what questions have in common and how they differ. Other methods see each mask's mean answer,
+            freed of the questions' levels (see `Answers.means`).
         method: ``auto``, ``stack``, ``walsh_gp``, ``proxyspex``, ``spex``, ``lasso`` or ``exact``.
             ``auto`` is exact when all 2^n masks are there, compares ``spex`` with a ``stack`` on a
             coded design, and otherwise stacks (see `auto`).
@@ -57,7 +63,19 @@ def decode(
     """
     check_seed(seed)
     seeds = {} if method in _UNSEEDED else {"seed": seed}
-    return decoder(method)(design, values, **seeds, **options)
+    function = decoder(method)
+    if isinstance(values, Evaluated):
+        values = values.values if values.answers is None else values.answers
+    if isinstance(values, Answers):
+        if not np.array_equal(values.masks, design.masks):
+            raise InputError(
+                f"the answers are of {len(values.masks)} masks that are not the design's {len(design)}; "
+                "decode them with their own design"
+            )
+        if method in ANSWERS:
+            return ANSWERS[method](design, values, **seeds, **options)
+        values = values.means()
+    return function(design, values, **seeds, **options)
 
 
 def decoder(method: str) -> Callable[..., Spectrum]:
@@ -132,6 +150,24 @@ def auto(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0) -> Spectru
     return replace(best, info={**best.info, "message": message})
 
 
+def auto_answers(design: MaskDesign, answers: Answers, *, seed: int = 0) -> Spectrum:
+    """What `auto` does with answers to single questions: a stack, or `walsh_gp` alone of few masks.
+
+    Raises:
+        InputError: fewer than 10 distinct masks.
+    """
+    if len(unique(answers.masks)[0]) < MIN_MASKS:
+        return walsh_gp_answers(design, answers, seed=seed)
+    best = stack_answers(design, answers, seed=seed)
+    message = f"chose to stack: {best.info['message']}"
+    if not best.info["r2_cv"] >= UNEXPLAINED:
+        means = answers.means()
+        message = (
+            f"{unexplained(design, means, best.info['r2_cv'])} ({best.info['method']} was used)"
+        )
+    return replace(best, info={**best.info, "message": message})
+
+
 def _coded(
     design: MaskDesign, values: Float64[np.ndarray, " m"], seed: int
 ) -> tuple[Spectrum, str]:
@@ -174,3 +210,10 @@ DECODERS: Mapping[str, Callable[..., Spectrum]] = {
     "exact": exact,
 }
 _UNSEEDED = frozenset({"spex", "exact"})
+
+ANSWERS: Mapping[str, Callable[..., Spectrum]] = {
+    "auto": auto_answers,
+    "walsh_gp": walsh_gp_answers,
+    "stack": stack_answers,
+}
+"""The decoders that model answers to single questions."""

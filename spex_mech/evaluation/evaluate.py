@@ -170,11 +170,11 @@ def _chosen(
     if pilot is not None:
         masks = MaskDesign(design.masks[: len(pilot)], design.seed, design.kind)
         answers = evaluate(game, masks, questions=pilot, label="pilot", **options).answers
-    each = choose_questions(game.asking_cost(), len(game.question_ids), answers).each
-    counts = np.full(len(design), each)
+    choice = choose_questions(game.asking_cost(), len(game.question_ids), answers)
+    counts = choice.counts(len(design))
     if pilot is not None:
         counts[: len(pilot)] = pilot
-    return counts
+    return counts_of(game, design, counts)
 
 
 def _answered(

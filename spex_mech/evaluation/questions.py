@@ -10,7 +10,7 @@ the classical optimum of two-stage sampling (Cochran 1977, equation 10.26).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -29,7 +29,13 @@ Questions: TypeAlias = Literal["all", "auto"] | int | npt.ArrayLike
 
 PILOT = 4  # questions that a pilot asks each of its masks
 _PILOT_SHARE, _PILOT_MOST, _PILOT_LEAST = 20, 24, 8  # of the masks
-_MOST_MASKS = 512  # that are evaluated together, whatever few questions they are asked
+_SECOND = (
+    5  # every fifth mask is asked a second question, so that noise is measured and not assumed
+)
+_MOST_SPREAD = (
+    4000  # masks that a budget is spread over: decoding more takes longer than it is worth
+)
+_MOST_TOGETHER = 512  # masks that are evaluated together, whatever few questions they are asked
 _LARGEST_RATIO = 100.0  # of W to V, where a pilot shows no difference between masks
 
 
@@ -39,27 +45,41 @@ class QuestionChoice:
 
     Attributes:
         each: q.
-        mask_cost: tokens that a mask costs however few questions it is asked.
-        question_cost: tokens that each question costs under a mask, on average.
-        ratio: W / V, as a pilot has shown it; None where it did not matter.
+        questions: number of all questions.
+        message: one sentence on what was chosen and why.
     """
 
     each: int
-    mask_cost: float
-    question_cost: float
-    ratio: float | None
+    questions: int
+    message: str
+
+    def counts(self, masks: int) -> Int64[np.ndarray, " m"]:
+        """How many questions each of so many masks is asked: q, and 2 of every fifth mask where q is 1."""
+        counts = np.full(masks, self.each)
+        if self._has_seconds:
+            counts[::_SECOND] = 2
+        return counts
+
+    def masks(self, rows: int) -> int:
+        """The number of masks that so many answers are spread over."""
+        per_mask = 1 + 1 / _SECOND if self._has_seconds else self.each
+        return max(int(rows / per_mask), 1)
+
+    def spread(self, rows: int) -> QuestionChoice:
+        """The same choice, with more questions where so many rows would take more than 4000 masks."""
+        least = -(-rows // _MOST_SPREAD)
+        if self.each >= least:
+            return self
+        each = min(least, self.questions)
+        message = (
+            f"each mask is asked {each} questions, so that {rows:,} answers come from no more than "
+            f"{_MOST_SPREAD:,} masks"
+        )
+        return replace(self, each=each, message=message)
 
     @property
-    def message(self) -> str:
-        """One sentence on what was chosen and why."""
-        asked = f"each mask is asked {self.each} question{'s' if self.each > 1 else ''}"
-        if self.ratio is None:
-            return f"{asked}: another mask costs no more than another question under the same mask"
-        return (
-            f"{asked}: a mask costs {self.mask_cost:.0f} tokens and each question under it "
-            f"{self.question_cost:.0f}, and the variance of answers between questions is {self.ratio:.2g} "
-            "times that between masks"
-        )
+    def _has_seconds(self) -> bool:
+        return self.each == 1 and self.questions > 1
 
 
 def choose_questions(
@@ -70,14 +90,28 @@ def choose_questions(
     Args:
         cost: tokens of a mask and of each question under it, see `AskedGame.asking_cost`.
         questions: number of all questions.
-        pilot: answers of some masks to several questions each; not needed where a mask costs nothing.
+        pilot: answers of some masks to several questions each. It does not matter where a mask costs nothing
+            beside its questions; elsewhere, None takes W for equal to V.
     """
     mask_cost, question_cost = cost
-    if not mask_cost or pilot is None:
-        return QuestionChoice(1, mask_cost, question_cost, None)
-    ratio = variance_ratio(pilot)
-    best = int(np.clip(round(np.sqrt(ratio * mask_cost / question_cost)), 1, questions))
-    return QuestionChoice(best, mask_cost, question_cost, ratio)
+    if not mask_cost:
+        why = "another mask costs no more than another question under the same mask"
+        return QuestionChoice(1, questions, f"each mask is asked 1 question: {why}")
+    ratio = 1.0 if pilot is None else variance_ratio(pilot)
+    each = int(np.clip(round(np.sqrt(ratio * mask_cost / question_cost)), 1, questions))
+    asked = f"each mask is asked {each} question{'s' if each > 1 else ''}"
+    seen = "is taken for" if pilot is None else "was seen to be"
+    why = (
+        f"a mask costs {mask_cost:.0f} tokens and each question under it {question_cost:.0f}, and the "
+        f"variance of answers between questions {seen} {ratio:.2g} times that between masks"
+    )
+    return QuestionChoice(each, questions, f"{asked}: {why}")
+
+
+def chosen_number(each: int, questions: int) -> QuestionChoice:
+    """The choice of a number of questions that the caller has set."""
+    asked = f"each mask is asked {each} of {questions} questions"
+    return QuestionChoice(each, questions, f"{asked}, as was set")
 
 
 def variance_ratio(answers: Answers) -> float:
@@ -158,4 +192,4 @@ def question_count(game: Game) -> int:
 
 def masks_at_once(size: int, questions: int, counts: Int64[np.ndarray, " m"]) -> int:
     """Masks to evaluate together that have as many questions as ``size`` whole masks, at most 512."""
-    return int(max(size, min(size * questions // int(counts.min()), _MOST_MASKS)))
+    return int(max(size, min(size * questions // int(counts.min()), _MOST_TOGETHER)))

@@ -59,7 +59,9 @@ class StoredRun:
     examples: Int64[np.ndarray, " e"] | None = field(repr=False)
     _shards: tuple[str, ...] = field(repr=False)
     _rows: Int64[np.ndarray, " m"] = field(repr=False)  # of the masks among the rows of the shards
-    asked_shards: tuple[str, ...] = field(default=(), repr=False)  # of masks asked some questions each
+    asked_shards: tuple[str, ...] = field(
+        default=(), repr=False
+    )  # of masks asked some questions each
 
     def with_metric(
         self, metric: str | None = None, *, examples: ExampleChoice | None = None

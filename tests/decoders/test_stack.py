@@ -17,8 +17,8 @@ from spex_mech.decoders.gp.warp import rank_gaussian
 from spex_mech.decoders.lasso import lasso_folds
 from spex_mech.decoders.proxyspex import boosted_folds, proxyspex
 from spex_mech.decoders.ridge import parities
-from spex_mech.decoders.samples import Samples
-from spex_mech.decoders.stack.decode import default_members, r2_of, stack
+from spex_mech.decoders.samples import Samples, r2_of
+from spex_mech.decoders.stack.decode import default_members, stack
 from spex_mech.decoders.stack.gp import Process, leave_out
 from spex_mech.decoders.stack.members import Lasso, Trees
 from spex_mech.decoders.stack.readout import read_samples, read_table
@@ -104,7 +104,9 @@ def test_closed_form_of_left_out_folds_is_conditioning_on_the_others():
     for k in range(5):
         rows = FOLD != k
         rest = data.rows(rows)
-        own = condition(prior, rest.masks, rest.values, rest.counts, shift=shift, scale=scale)
+        own = condition(
+            prior, Samples(rest.masks, rest.values, rest.counts), shift=shift, scale=scale
+        )
         np.testing.assert_allclose(mean[~rows], own(data.masks[~rows]), atol=1e-8)
         expected = own.std(data.masks[~rows]) / own.inflation * posterior.inflation
         np.testing.assert_allclose(std[~rows], expected, atol=1e-8)

@@ -146,7 +146,8 @@ def test_a_store_of_before_takes_few_questions_and_says_so(tmp_path):
 
 def test_auto_asks_one_question_where_a_mask_costs_nothing():
     run = sm.evaluate(Quiz(20), DESIGN, questions="auto")
-    assert (run.answers.counts == 1).all()
+    # every fifth has a second answer, from which the noise of answers is measured
+    np.testing.assert_array_equal(run.answers.counts, [2, 1, 1, 1, 1] * 10)
 
 
 @pytest.mark.parametrize("mask_cost, own, least, most", [(50.0, 3.0, 8, 12), (50.0, 0.02, 1, 2)])

@@ -6,25 +6,29 @@ masks, one exact solve on all masks gives the posterior, and its largest Fourier
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float64
 
+from spex_mech.core.answers import Answers
 from spex_mech.core.errors import InputError
 from spex_mech.core.faithfulness import faithfulness
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
 from spex_mech.decoders.gp.fit import (
+    FOLDS,
     condition_on,
     expected_r2,
     learn_in_stages,
     rows_to_learn,
 )
 from spex_mech.decoders.gp.kernel import signs
+from spex_mech.decoders.gp.posterior import WalshPosterior
 from spex_mech.decoders.gp.readout import Readout, read_out
-from spex_mech.decoders.samples import Samples
+from spex_mech.decoders.samples import Samples, r2_of
 from spex_mech.designs.design import MaskDesign
 
 MAX_ROWS = 5000  # most masks to solve for
@@ -70,8 +74,7 @@ def walsh_gp(
         InputError: values that do not fit the design, fewer than 2 distinct masks, or less than 1 term.
     """
     y = check_values(design, values)
-    if terms < 1:
-        raise InputError(f"terms is {terms}, expected at least 1")
+    _check_terms(terms)
     if constant := constant_spectrum(design, y, "walsh_gp"):
         return constant
     first, means, counts = distinct(design, y)
@@ -85,7 +88,60 @@ def walsh_gp(
     learnt = min(rows_to_learn(len(first), design.n), MAX_ROWS)
     prior = learn_in_stages(data.rows(slice(learnt)))
     posterior = condition_on(prior, data.rows(slice(MAX_ROWS)))
-    r2, kind = expected_r2(posterior, data, learnt)
+    r2 = expected_r2(posterior, data, learnt)
+    return _spectrum(design, posterior, r2, (len(first), learnt), terms=terms, rng=rng)
+
+
+def walsh_gp_answers(
+    design: MaskDesign, answers: Answers, *, seed: int = 0, terms: int = 200
+) -> Spectrum:
+    """`walsh_gp` on answers to single questions: the process of their mean over all questions.
+
+    Args:
+        design: the masks of the answers.
+        answers: the answers; beyond 5000 they are averaged mask by mask.
+        seed: see `walsh_gp`.
+        terms: see `walsh_gp`.
+
+    Returns:
+        As `walsh_gp`; ``r2_cv`` is that of the mean over all questions, see `stack_answers`.
+
+    Raises:
+        InputError: fewer than 10 distinct masks, or less than 1 term.
+    """
+    from spex_mech.decoders.gp.answers import AnswerSamples, levels_of, noise_of
+    from spex_mech.decoders.gp.fit_answers import fit_answers
+
+    _check_terms(terms)
+    rng = np.random.default_rng(seed)
+    data = AnswerSamples.of(answers, rng)
+    if len(data.masks) < 2 * FOLDS:
+        raise InputError(
+            f"answers under {len(data.masks)} distinct masks are too few, expected {2 * FOLDS} masks or "
+            "more; evaluate more"
+        )
+    posterior, mean, _ = fit_answers(data, np.arange(len(data.masks)) % FOLDS)
+    levels = levels_of(posterior)
+    noise = noise_of(data.answers, levels, posterior)
+    counts = data.answers.counts.astype(np.float64)
+    means = Samples(data.masks, data.answers.means(levels), counts)
+    seen = np.flatnonzero(np.isfinite(mean))
+    r2 = r2_of(mean[seen], means.rows(seen), noise[seen]), "folds"
+    count = len(data.masks), rows_to_learn(len(data.samples.values), design.n)
+    spectrum = _spectrum(design, posterior, r2, count, terms=terms, rng=rng)
+    return replace(spectrum, info={**spectrum.info, "answers": len(answers)})
+
+
+def _spectrum(
+    design: MaskDesign,
+    posterior: WalshPosterior,
+    expected: tuple[float, str],
+    counts: tuple[int, int],
+    *,
+    terms: int,
+    rng: np.random.Generator,
+) -> Spectrum:
+    """The largest terms of a posterior mean; ``counts``: masks, and rows that relevances are learnt from."""
     rates = product_rates(design)
     readout = read_out(
         posterior.kernel, signs(posterior.masks), posterior.alpha, rates, terms=terms, limit=_SEARCH
@@ -96,16 +152,16 @@ def walsh_gp(
     loss = _loss(Spectrum(readout.words, coefficients, design.n), fresh, posterior(fresh))
     info = {
         "method": "walsh_gp",
-        "r2_cv": r2,
-        "r2_cv_kind": kind,
+        "r2_cv": expected[0],
+        "r2_cv_kind": expected[1],
         "readout_loss": loss,
         "exact_readout": readout.exact,
-        "theta": prior.kernel.theta.tolist(),
-        "noise": prior.noise,
+        "theta": posterior.kernel.theta.tolist(),
+        "noise": posterior.noise,
         "jitter": posterior.jitter,
-        "rows": learnt,
+        "rows": counts[1],
     }
-    info["message"] = _message(info, len(first), readout)
+    info["message"] = _message(info, counts[0], readout)
     return Spectrum(readout.words, coefficients, design.n, info, posterior)
 
 
@@ -114,6 +170,11 @@ def product_rates(design: MaskDesign) -> Float64[np.ndarray, " n"]:
     rates = np.clip(np.asarray(design.keep_rates, dtype=np.float64), *_RATE_RANGE)
     near = np.abs(rates - 0.5) <= max(0.02, 2.0 / np.sqrt(len(design)))
     return np.where(near.all(), 0.5, rates)
+
+
+def _check_terms(terms: int) -> None:
+    if terms < 1:
+        raise InputError(f"terms is {terms}, expected at least 1")
 
 
 def _loss(

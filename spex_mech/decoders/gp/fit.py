@@ -10,12 +10,15 @@ from spex_mech.decoders.gp.likelihood import TIE, Prior, learn
 from spex_mech.decoders.gp.posterior import WalshPosterior, condition
 from spex_mech.decoders.samples import Samples
 
+LEARNT = 0.8  # share of the masks that relevances may be learnt from while others are predicted
+FEW_PLAYERS = 32  # up to this number, relevances learnt from a mask hardly improve its prediction
+TEST = 100  # masks that make a fair test, and are enough to weigh members on
 _ROWS = (400, 2000)  # fewest and most masks to learn the relevances from
 _ROWS_PER_PLAYER = 16
 _STEPS = (60, 40)  # of L-BFGS, on the first masks and on more
 _CLIP = 2.0
 _HELD_OUT = 100  # masks that make a fair test of one solve
-_FOLDS = 5
+FOLDS = 5
 
 
 def rows_to_learn(m: int, n: int) -> int:
@@ -38,7 +41,7 @@ def learn_in_stages(data: Samples, *, tie: float = TIE) -> Prior:
     sizes = [len(data.values)]
     while sizes[0] > 1.5 * _ROWS[0]:
         sizes.insert(0, max(sizes[0] // 2, _ROWS[0]))
-    prior = Prior.start(data.masks.shape[1])
+    prior = Prior.start(data.masks.shape[1], asked=data.asked is not None)
     moments = data.moments()
     for stage, size in enumerate(sizes):
         part, steps = data.rows(slice(size)), _STEPS[min(stage, 1)]
@@ -52,13 +55,21 @@ def learn_from(
     """Learn on all of ``data``, standardised by ``moments`` and clipped, from a prior that is near."""
     mean, deviation = moments
     standard = np.clip((data.values - mean) / deviation, -_CLIP, _CLIP)
-    return learn(signs(data.masks), standard, data.counts, start, iterations=steps, tie=tie)
+    return learn(
+        signs(data.masks),
+        standard,
+        data.counts,
+        start,
+        iterations=steps,
+        tie=tie,
+        overlap=data.overlap,
+    )
 
 
 def condition_on(prior: Prior, data: Samples) -> WalshPosterior:
     """The posterior given all of ``data``, standardised by its own moments."""
     shift, scale = data.moments()
-    return condition(prior, data.masks, data.values, data.counts, shift=shift, scale=scale)
+    return condition(prior, data, shift=shift, scale=scale)
 
 
 def expected_r2(posterior: WalshPosterior, data: Samples, learnt: int) -> tuple[float, str]:
@@ -78,13 +89,13 @@ def expected_r2(posterior: WalshPosterior, data: Samples, learnt: int) -> tuple[
     if m - solved >= _HELD_OUT:
         test = data.rows(slice(solved, None))
         return _r2(test, test.values - posterior(test.masks)), "left out"
-    if solved - learnt >= _HELD_OUT or m < 2 * _FOLDS:
+    if solved - learnt >= _HELD_OUT or m < 2 * FOLDS:
         unseen = slice(learnt if solved - learnt >= _HELD_OUT else 0, solved)
         residuals = posterior.scale * posterior.residuals[unseen]
         return _r2(data.rows(unseen), residuals), "leave one out"
     residuals = np.empty(m)
-    fold = np.arange(m) % _FOLDS
-    for k in range(_FOLDS):
+    fold = np.arange(m) % FOLDS
+    for k in range(FOLDS):
         train, test = data.rows(fold != k), data.rows(fold == k)
         fitted = condition_on(learn_in_stages(train.rows(slice(learnt))), train)
         residuals[fold == k] = test.values - fitted(test.masks)

@@ -11,20 +11,56 @@ from spex_mech.core.masks import check_masks
 from spex_mech.core.packed import degrees, players_of
 from spex_mech.decoders.gp.index import SizeWeight, covariances
 from spex_mech.decoders.gp.kernel import WalshKernel, signs
-from spex_mech.decoders.gp.likelihood import Factor, Prior, factorise
+from spex_mech.decoders.gp.likelihood import Factor, Prior, covariance, factorise
+from spex_mech.decoders.samples import Samples
 
 _ENTRIES = 1 << 22  # covariances held at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Asking:
+    """How values of some questions are related to those of all.
+
+    Attributes:
+        prior: the kernels of what questions have in common and of how they differ, and an answer's noise.
+        asked: float64 (m, e), the weight of each question in each value.
+    """
+
+    prior: Prior
+    asked: Float64[np.ndarray, "m e"]
+
+    @property
+    def mean_kernel(self) -> WalshKernel:
+        """The kernel of the mean over all questions, which is also that of the mean and one answer."""
+        kernel, own = self.prior.kernel, self.own_kernel
+        count = self.asked.shape[1]
+        return WalshKernel(
+            kernel.theta,
+            kernel.constant + own.constant / count,
+            kernel.linear + own.linear / count,
+            kernel.product + own.product / count,
+        )
+
+    @property
+    def own_kernel(self) -> WalshKernel:
+        """The kernel of how one question differs from what all have in common."""
+        assert self.prior.question is not None
+        return WalshKernel(self.prior.kernel.theta, *self.prior.question)
 
 
 @dataclass(frozen=True, eq=False)
 class WalshPosterior:
     """f(x) = shift + scale sum_j alpha_j K(x, x_j): the posterior mean; call it on masks.
 
+    Where values are of some questions only, f is the mean over all e questions. Its kernel has the amplitudes
+    a + b / e, because a question's own part is shared by one question in e.
+
     Attributes:
         kernel: K, of the standardised values.
         noise: variance of one standardised evaluation about f.
-        masks: bool (m, n), the distinct coalitions x_j that were evaluated.
-        counts: float64 (m,), how often each was.
+        masks: bool (m, n), the coalitions x_j that were evaluated; distinct, unless values are of some
+            questions only.
+        counts: float64 (m,), how often each was, or how many questions its value is the mean of.
         alpha: float64 (m,).
         shift: what was subtracted from the values.
         scale: what the values were then divided by.
@@ -35,6 +71,7 @@ class WalshPosterior:
             residuals in units of what the posterior of the others expects of them, noise included.
             (The noise was learnt on clipped values.)
         jitter: what the Cholesky factorisation had to add to the diagonal of C, as a part of its mean.
+        asking: what values of some questions have beside; None where values are of all questions.
     """
 
     kernel: WalshKernel
@@ -47,6 +84,7 @@ class WalshPosterior:
     residuals: Float64[np.ndarray, " m"]
     inflation: float
     jitter: float
+    asking: Asking | None = None
 
     def __call__(self, masks: Bool[np.ndarray, "k n"]) -> Float64[np.ndarray, " k"]:
         """The posterior mean at masks (k, n), True = present; float64 (k,)."""
@@ -72,7 +110,7 @@ class WalshPosterior:
 
         masks = check_masks(masks, self.masks.shape[1])
         seen = signs(self.masks)
-        lower = _factor(Prior(self.kernel, self.noise), seen, self.counts).lower
+        lower = self._factor().lower
         out = np.empty(len(masks))
         step = max(1, _ENTRIES // len(seen))
         for start in range(0, len(masks), step):
@@ -99,7 +137,7 @@ class WalshPosterior:
         from scipy.linalg import solve_triangular
 
         seen = signs(self.masks)
-        lower = _factor(Prior(self.kernel, self.noise), seen, self.counts).lower
+        lower = self._factor().lower
         means, variances = np.empty(len(words)), np.empty(len(words))
         sizes = degrees(words)
         for size in np.unique(sizes).tolist():
@@ -113,6 +151,12 @@ class WalshPosterior:
         deviations = np.sqrt(np.maximum(variances, 0.0))
         return means, self.scale * self.inflation * deviations
 
+    def _factor(self) -> Factor:
+        prior, asked = Prior(self.kernel, self.noise), None
+        if self.asking is not None:
+            prior, asked = self.asking.prior, self.asking.asked
+        return _factor(prior, Samples(self.masks, self.alpha, self.counts, asked))
+
     def deviations(
         self,
         words: UInt64[np.ndarray, "k w"],
@@ -124,42 +168,36 @@ class WalshPosterior:
         return np.hypot(std, mean - values)
 
 
-def condition(
-    prior: Prior,
-    masks: Bool[np.ndarray, "m n"],
-    values: Float64[np.ndarray, " m"],
-    counts: Float64[np.ndarray, " m"],
-    *,
-    shift: float,
-    scale: float,
-) -> WalshPosterior:
-    """Exact posterior given the mean ``values`` of distinct coalitions. Time m^3, memory 4 m^2 floats.
+def condition(prior: Prior, data: Samples, *, shift: float, scale: float) -> WalshPosterior:
+    """Exact posterior given samples. Time m^3, memory 4 m^2 floats.
 
     Args:
         prior: kernel and noise in standardised units.
-        masks: bool (m, n), distinct.
-        values: float64 (m,), not standardised.
-        counts: float64 (m,), evaluations behind each value.
+        data: m samples, not standardised; of distinct coalitions, unless values are of some questions only.
         shift: subtracted from the values.
         scale: what the values are then divided by.
     """
     from scipy.linalg import get_lapack_funcs
 
-    factor = _factor(prior, signs(masks), counts)
+    factor = _factor(prior, data)
     potrs, trtri = get_lapack_funcs(("potrs", "trtri"), (factor.lower,))
-    alpha = potrs(factor.lower, (values - shift) / scale, lower=1)[0]
+    alpha = potrs(factor.lower, (data.values - shift) / scale, lower=1)[0]
     inverse = trtri(factor.lower, lower=1, overwrite_c=1)[0]
     residuals = alpha / np.einsum("ij,ij->j", inverse, inverse)
     inflation = max(1.0, float(np.sqrt(np.mean(residuals * alpha))))  # residual / std, squared
+    kernel, noise, asking = prior.kernel, prior.noise, None
+    if prior.question is not None and data.asked is not None:
+        count = data.asked.shape[1]
+        asking = Asking(prior, data.asked)
+        kernel, noise = asking.mean_kernel, prior.noise / count
     return WalshPosterior(
-        prior.kernel, prior.noise, masks, counts, alpha, shift, scale, residuals, inflation,
-        factor.jitter,
+        kernel, noise, data.masks, data.counts, alpha, shift, scale, residuals, inflation,
+        factor.jitter, asking,
     )  # fmt: skip
 
 
-def _factor(
-    prior: Prior, seen: Float64[np.ndarray, "m n"], counts: Float64[np.ndarray, " m"]
-) -> Factor:
-    cov = prior.kernel(seen, seen)
-    np.einsum("ii->i", cov)[:] += prior.noise / counts
+def _factor(prior: Prior, data: Samples) -> Factor:
+    seen = signs(data.masks)
+    cov = covariance(prior, seen, seen, data.overlap)
+    np.einsum("ii->i", cov)[:] += prior.noise / data.counts
     return factorise(cov)

@@ -16,7 +16,7 @@ from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
 from spex_mech.decoders.gp.decode import product_rates
 from spex_mech.decoders.gp.readout import Readout
 from spex_mech.decoders.gp.warp import levels_of, logistic, rank_gaussian
-from spex_mech.decoders.samples import Samples
+from spex_mech.decoders.samples import Samples, r2_of
 from spex_mech.decoders.stack.gp import Process
 from spex_mech.decoders.stack.members import Fitted, Lasso, Member, Trees
 from spex_mech.decoders.stack.predictor import StackPredictor
@@ -33,7 +33,6 @@ _ALL_PROCESSES = (
 )  # most masks and players for which all Gaussian processes are affordable
 _LEVELS = 5  # fewest different values for which values are warped
 _LASSO_ENTRIES, _LASSO_TERMS = 1 << 23, 20_000
-_EQUAL = 1e-12  # range of values, of 1 in all samples, that is rounding
 _CANDIDATES = 2  # candidate terms from each member, per term that is to be read out
 
 
@@ -105,9 +104,38 @@ def stack(
     order = rng.permutation(len(first))
     shift, scale = float(np.average(means, weights=counts)), float(np.ptp(means))
     data = Samples(design.masks[first], (means - shift) / scale, counts).rows(order)
-    folds = _folds(len(first)) if fold is None else _given_folds(fold, len(design), first[order])
+    folds = folds_of(len(first)) if fold is None else _given_folds(fold, len(design), first[order])
     chosen = default_members(data, nthread=nthread) if members is None else members
     fitted = tuple(member(data, folds, seed) for member in chosen)
+    return blended(design, data, fitted, folds, shift=shift, scale=scale, terms=terms, rng=rng)
+
+
+def blended(
+    design: MaskDesign,
+    data: Samples,
+    fitted: tuple[Fitted, ...],
+    folds: Int64[np.ndarray, " m"],
+    *,
+    shift: float,
+    scale: float,
+    terms: int,
+    rng: np.random.Generator,
+    noise: Float64[np.ndarray, " m"] | None = None,
+) -> Spectrum:
+    """Blend fitted members, and read out the largest terms (9 parameters: what a stack has computed so far).
+
+    Args:
+        design: the design.
+        data: what the members were fitted to.
+        fitted: the members.
+        folds: the fold of each sample.
+        shift: what was subtracted from the values.
+        scale: what they were then divided by.
+        terms: terms to read out.
+        rng: draws the masks that the readout is fitted on.
+        noise: float64 (m,), the variance of each sample about what is wanted, which is no error of the
+            stack's; None for none.
+    """
     predictions = np.stack([f.held_out for f in fitted], axis=1)
     unseen = np.flatnonzero(np.isfinite(predictions).all(axis=1))
     test, predictions = data.rows(unseen), predictions[unseen]
@@ -119,7 +147,8 @@ def stack(
     )  # fmt: skip
     readout = _read(predictor, product_rates(design), terms, rng)
     constant_term = np.where(readout.words.any(axis=1), 0.0, shift)
-    info = _info(test, fitted, unseen, blend, readout, r2_of(held_out, test))
+    of_test = None if noise is None else noise[unseen]
+    info = _info(test, fitted, unseen, blend, readout, held_out, of_test)
     coefficients = constant_term + scale * readout.coefficients
     return Spectrum(readout.words, coefficients, design.n, info, predictor)
 
@@ -137,19 +166,18 @@ def default_members(data: Samples, *, nthread: int = 1) -> tuple[Member, ...]:
         members.append(Process("ranks", 0.5 if affordable else 2.0, rank_gaussian))
     if levels and affordable:
         members.append(Process("logits", 0.5, logistic))
+    return (*members, *linear_and_trees(data, nthread=nthread))
+
+
+def linear_and_trees(data: Samples, *, nthread: int = 1) -> tuple[Member, ...]:
+    """The members that are not Gaussian processes."""
+    m, n = data.masks.shape
     pairs = n + comb(n, 2)
     order = 2 if n > 1 and m * pairs <= _LASSO_ENTRIES and pairs <= _LASSO_TERMS else 1
-    return (*members, Lasso(order), Trees(nthread, refit=many))
+    return Lasso(order), Trees(nthread, refit=n > _ALL_PROCESSES[1])
 
 
-def r2_of(predicted: Float64[np.ndarray, " m"], data: Samples) -> float:
-    """R² of predictions of the samples, every evaluation counted; 0.0 of samples that are all equal."""
-    if np.ptp(data.values) <= _EQUAL:
-        return 0.0
-    return 1.0 - data.error(data.values - predicted) / data.error(data.values - data.moments()[0])
-
-
-def _folds(m: int) -> Int64[np.ndarray, " m"]:
+def folds_of(m: int) -> Int64[np.ndarray, " m"]:
     """Folds of masks in random order."""
     return np.arange(m) % min(_FOLDS[0] if m <= _FEW_MASKS else _FOLDS[1], m // 2)
 
@@ -223,10 +251,12 @@ def _info(
     unseen: Int64[np.ndarray, " t"],
     blend: Blend,
     readout: Readout,
-    r2: float,
+    held_out: Float64[np.ndarray, " t"],
+    noise: Float64[np.ndarray, " t"] | None,
 ) -> dict[str, Any]:
+    r2 = r2_of(held_out, test, noise)
     members = {
-        member.name: {"weight": float(weight), "r2_cv": r2_of(member.held_out[unseen], test)}
+        member.name: {"weight": float(weight), "r2_cv": r2_of(member.held_out[unseen], test, noise)}
         for member, weight in zip(fitted, blend.weights, strict=True)
     }
     shares = ", ".join(f"{name} {member['weight']:.2f}" for name, member in members.items())

@@ -11,6 +11,9 @@ from jaxtyping import Bool, Float64, Int64, UInt64
 from spex_mech.core.transform import walsh_hadamard
 from spex_mech.decoders.gp.decode import MAX_ROWS
 from spex_mech.decoders.gp.fit import (
+    FEW_PLAYERS,
+    LEARNT,
+    TEST,
     condition_on,
     learn_from,
     learn_in_stages,
@@ -24,9 +27,6 @@ from spex_mech.decoders.gp.warp import Link
 from spex_mech.decoders.samples import Samples
 from spex_mech.decoders.stack.members import Fitted
 
-_LEARNT = 0.8  # share of the masks that relevances may be learnt from while others are predicted
-_FEW_PLAYERS = 32  # up to this number, relevances learnt from a mask hardly improve its prediction
-_TEST = 100  # masks that make a fair test, and are enough to weigh members on
 _STEPS, _MANY_ROWS = (15, 8), 800  # of L-BFGS for a fold, from where all masks led; with many rows
 _SEARCH = 50_000
 
@@ -51,9 +51,9 @@ class Process:
         """Fit to ``data``; nothing is drawn."""
         target = data if self.warp is None else self.warp(data)
         m, n = data.masks.shape
-        learnt, first = min(rows_to_learn(m, n), MAX_ROWS), int(_LEARNT * m)
-        few = n <= _FEW_PLAYERS
-        if not few and m - first >= _TEST and len(np.unique(fold[first:])) > fold.max():
+        learnt, first = min(rows_to_learn(m, n), MAX_ROWS), int(LEARNT * m)
+        few = n <= FEW_PLAYERS
+        if not few and m - first >= TEST and len(np.unique(fold[first:])) > fold.max():
             posterior, mean, std = self._set_apart(target, fold, learnt, min(first, learnt))
         else:
             prior = learn_in_stages(target.rows(slice(learnt)), tie=self.tie)
@@ -63,14 +63,14 @@ class Process:
             else:
                 mean, std = self._fold_by_fold(prior if few else None, data, fold, learnt)
         if self.warp is None:
-            return _fitted(self.name, posterior, mean, std, None)
+            return fitted_of(self.name, posterior, mean, std, None)
         held_out, known = np.empty(m), np.isfinite(mean)
         for k in range(int(fold.max()) + 1):
             rows = (fold != k) & known
             link = Link.fit(mean[rows], data.values[rows], data.counts[rows])
             held_out[fold == k] = link(mean[fold == k])
         link = Link.fit(mean[known], data.values[known], data.counts[known])
-        return _fitted(self.name, posterior, held_out, None, link)
+        return fitted_of(self.name, posterior, held_out, None, link)
 
     def _set_apart(
         self, target: Samples, fold: Int64[np.ndarray, " m"], learnt: int, first: int
@@ -143,13 +143,15 @@ def leave_out(
     return mean, std
 
 
-def _fitted(
+def fitted_of(
     name: str,
     posterior: WalshPosterior,
     held_out: Float64[np.ndarray, " m"],
     std: Float64[np.ndarray, " m"] | None,
     link: Link | None,
 ) -> Fitted:
+    """A posterior, and its predictions of held-out masks, as a member of a stack."""
+
     def predict(masks: Bool[np.ndarray, "k n"]) -> Float64[np.ndarray, " k"]:
         values = posterior(masks)
         return values if link is None else link(values)

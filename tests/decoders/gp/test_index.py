@@ -13,6 +13,7 @@ from spex_mech.decoders.gp.decode import walsh_gp
 from spex_mech.decoders.gp.kernel import WalshKernel, signs
 from spex_mech.decoders.gp.likelihood import Prior
 from spex_mech.decoders.gp.posterior import condition
+from spex_mech.decoders.samples import Samples
 
 N = 6
 INDICES = ("Fourier", "Moebius", "Banzhaf", "Shapley", "BII", "SII", "STII", "FBII", "FSII")
@@ -24,7 +25,7 @@ def posterior(m=25, seed=0, n=N):
     masks = np.unique(rng.random((4 * m, n)) < 0.5, axis=0)
     masks = masks[rng.choice(len(masks), m, replace=False)]
     values, counts = 3 * rng.normal(size=m) + 2, rng.integers(1, 4, size=m).astype(float)
-    return condition(Prior(kernel, 0.1), masks, values, counts, shift=2.0, scale=3.0)
+    return condition(Prior(kernel, 0.1), Samples(masks, values, counts), shift=2.0, scale=3.0)
 
 
 def dense(gp):

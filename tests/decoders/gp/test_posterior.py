@@ -11,6 +11,7 @@ from spex_mech.core.masks import all_masks
 from spex_mech.decoders.gp.kernel import WalshKernel, signs
 from spex_mech.decoders.gp.likelihood import Prior, factorise, learn, objective
 from spex_mech.decoders.gp.posterior import condition
+from spex_mech.decoders.samples import Samples
 
 
 def random_prior(n, seed=0, noise=0.1):
@@ -85,7 +86,7 @@ def test_posterior_is_that_of_scikit_learn():
         equivalent, alpha=0.2 / counts, optimizer=None
     ).fit(signs(masks), values)
     prior = Prior(WalshKernel(theta, 0.7, 0.0, 1.3), 0.2)
-    ours = condition(prior, masks, values, counts, shift=0.0, scale=1.0)
+    ours = condition(prior, Samples(masks, values, counts), shift=0.0, scale=1.0)
     mean, std = peer.predict(signs(all_masks(n)), return_std=True)
     np.testing.assert_allclose(ours(all_masks(n)), mean, atol=1e-10)
     ours = replace(ours, inflation=1.0)
@@ -96,7 +97,7 @@ def test_posterior_is_that_of_scikit_learn():
 def test_shift_and_scale_and_batches():
     masks, values, counts = data(50, 8)
     prior = random_prior(8)
-    ours = condition(prior, masks, 3 * values + 5, counts, shift=5.0, scale=3.0)
+    ours = condition(prior, Samples(masks, 3 * values + 5, counts), shift=5.0, scale=3.0)
     kernel, s = prior.kernel, signs(masks)
     weights = np.linalg.solve(kernel(s, s) + np.diag(prior.noise / counts), values)
     expected = 5 + 3 * kernel(signs(all_masks(8)), s) @ weights
@@ -107,7 +108,9 @@ def test_shift_and_scale_and_batches():
 
 def test_tiny_noise_interpolates():
     masks, values, counts = data(100, 8)
-    ours = condition(random_prior(8, noise=1e-9), masks, values, counts, shift=0.0, scale=1.0)
+    ours = condition(
+        random_prior(8, noise=1e-9), Samples(masks, values, counts), shift=0.0, scale=1.0
+    )
     np.testing.assert_allclose(ours(masks), values, atol=1e-5)
     assert replace(ours, inflation=1.0).std(masks).max() < 1e-4
     assert ours.jitter == 0.0
@@ -116,10 +119,12 @@ def test_tiny_noise_interpolates():
 def test_residuals_are_those_of_leaving_one_out():
     masks, values, counts = data(30, 6)
     prior = random_prior(6)
-    ours = condition(prior, masks, values, counts, shift=0.0, scale=1.0)
+    ours = condition(prior, Samples(masks, values, counts), shift=0.0, scale=1.0)
     for j in (0, 11, 29):
         rest = np.arange(30) != j
-        without = condition(prior, masks[rest], values[rest], counts[rest], shift=0.0, scale=1.0)
+        without = condition(
+            prior, Samples(masks[rest], values[rest], counts[rest]), shift=0.0, scale=1.0
+        )
         expected = values[j] - without(masks[j : j + 1])[0]
         assert ours.residuals[j] == pytest.approx(expected, abs=1e-10)
 
@@ -127,19 +132,19 @@ def test_residuals_are_those_of_leaving_one_out():
 def test_inflation_is_the_size_of_the_leave_one_out_residuals():
     masks, values, counts = data(40, 6)
     prior = random_prior(6, noise=0.05)
-    ours = condition(prior, masks, 4 * values, counts, shift=0.0, scale=2.0)
+    ours = condition(prior, Samples(masks, 4 * values, counts), shift=0.0, scale=2.0)
     ratios = []
     for j in range(40):
         rest = np.arange(40) != j
         without = condition(
-            prior, masks[rest], 2 * values[rest], counts[rest], shift=0.0, scale=1.0
+            prior, Samples(masks[rest], 2 * values[rest], counts[rest]), shift=0.0, scale=1.0
         )
         spread = replace(without, inflation=1.0).std(masks[j : j + 1], noise=False)[0]
         expected = np.hypot(spread, np.sqrt(prior.noise / counts[j]))
         ratios.append((2 * values[j] - without(masks[j : j + 1])[0]) / expected)
     assert np.sqrt(np.mean(np.square(ratios))) > 1.0
     assert ours.inflation == pytest.approx(np.sqrt(np.mean(np.square(ratios))), rel=1e-9)
-    tame = condition(prior, masks, 1e-3 * values, counts, shift=0.0, scale=1.0)
+    tame = condition(prior, Samples(masks, 1e-3 * values, counts), shift=0.0, scale=1.0)
     assert tame.inflation == 1.0
 
 
@@ -149,7 +154,7 @@ def test_averaging_equal_masks_is_keeping_them_all():
     rows = np.repeat(np.arange(30), counts.astype(int))
     values = rng.normal(size=len(rows))
     means = np.bincount(rows, weights=values) / counts
-    ours = condition(prior, masks, means, counts, shift=0.0, scale=1.0)
+    ours = condition(prior, Samples(masks, means, counts), shift=0.0, scale=1.0)
     s = signs(masks[rows])
     weights = np.linalg.solve(prior.kernel(s, s) + prior.noise * np.eye(len(s)), values)
     expected = prior.kernel(signs(all_masks(6)), s) @ weights
