@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import warnings
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property, partial
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Float32, Float64
 
-from spex_mech import ablation as ablations
+from spex_mech.ablation.asking import asked_scores, check_finite, check_questions
+from spex_mech.ablation.engines import Engine, ablation_of, engine_of
+from spex_mech.ablation.identity import fingerprint_of, key_of
 from spex_mech.ablation.settings import GameParts, GameSettings
-from spex_mech.core.errors import InputError, NonFiniteScoreError
 from spex_mech.core.games import Questions
 from spex_mech.core.masks import check_masks, unique
 from spex_mech.core.players import PlayerSet
@@ -27,14 +24,6 @@ from spex_mech.tasks.task import Task
 
 _TOKENS = 2**20
 _MOST_MASKS = 64
-
-
-class Engine(Protocol):
-    """Scores ablated models on prompts: masks (m, n) -> float32 (m, rows, ...)."""
-
-    def scores(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m e ..."]:
-        """Scores of every mask and row."""
-        ...
 
 
 class TaskGame:
@@ -87,12 +76,12 @@ class TaskGame:
         """Nine parameters: each choice is a keyword of its own on the public face; see `GameSettings`."""
         self.model, self.task, self.split = model, task, split
         self._players = players
-        self.ablation = _ablation(ablation, rescale, seed)
+        self.ablation = ablation_of(ablation, rescale, seed)
         self.prompts: Prompts = encode(task, split, model.tokenizer, model.context)
         self.metric: Metric = metric_for(metric or task.metric, self.prompts)
         self.engine = engine
         self.settings = GameSettings(split, self.metric.name, ablation, rescale, seed, engine)
-        self._engine = _engine(engine)(model, self.prompts, players, self.ablation)
+        self._engine: Engine = engine_of(engine)(model, self.prompts, players, self.ablation)
 
     @property
     def players(self) -> PlayerSet:
@@ -102,25 +91,12 @@ class TaskGame:
     @cached_property
     def key(self) -> dict[str, str]:
         """Everything that decides the scores, field by field; the metric and split names do not."""
-        texts = json.dumps([self.prompts.tokens, self.prompts.right.tolist()])
-        read = (self.prompts.answers, self.prompts.targets, self.prompts.options)
-        answers = "".join(json.dumps(part.tolist()) for part in read if part is not None)
-        return {
-            "weights": self.model.fingerprint,
-            "dtype": str(self.model.dtype),
-            "ablation": self.ablation.name,
-            "ablation seed": str(self.ablation.seed),
-            "rescale": str(self.ablation.rescale),
-            "players": " ".join(self._players.names),
-            "examples": _digest(json.dumps(self.prompts.ids)),
-            "prompts": _digest(texts + answers),
-            "scorer": self.task.scorer,
-        }
+        return key_of(self.model, self.prompts, self._players, self.ablation, self.task.scorer)
 
     @property
     def fingerprint(self) -> str:
         """Hash of `key` and of the metric."""
-        return _digest(json.dumps([self.key, self.metric.name], sort_keys=True))
+        return fingerprint_of(self.key, self.metric.name)
 
     def __call__(self, masks: npt.ArrayLike) -> Float64[np.ndarray, " m"]:
         """Values of masks, (m,): the metric's mean over the examples.
@@ -152,20 +128,43 @@ class TaskGame:
         """
         checked = check_masks(masks, self._players.n)
         first, inverse = unique(checked)
-        todo = checked[first]
         if not len(checked):
             return np.empty((0, *self.prompts.shape), dtype=np.float32)
-        scores = self.prompts.arrange(self._engine.scores(todo))
-        bad = ~np.isfinite(scores.reshape(*scores.shape[:2], -1)).all(axis=2)
-        if bad.any():
-            row, example = np.argwhere(bad)[0]
-            gone = [n for n, kept in zip(self.players.names, todo[row], strict=True) if not kept]
-            raise NonFiniteScoreError(
-                f"mask {first[row]} (without {' '.join(gone) or 'nothing'}) scores "
-                f"{scores[row, example]} on example {self.prompts.ids[example]!r}; load the model in "
-                "float32 or bfloat16, or leave the example out"
-            )
-        return scores[inverse]
+        scores = self.prompts.arrange(self._engine.scores(checked[first]))[inverse]
+        every = np.broadcast_to(np.arange(len(self.prompts.ids)), scores.shape[:2])
+        check_finite(scores, checked, every, self._players, self.prompts)
+        return scores
+
+    def asked_scores(
+        self, masks: npt.ArrayLike, questions: npt.ArrayLike
+    ) -> Float32[np.ndarray, "m q ..."]:
+        """Answer scores of every mask on its own questions; a pair that is asked twice is evaluated once.
+
+        Args:
+            masks: bool (m, n), True = present.
+            questions: int64 (m, q), different positions among `question_ids` for each mask.
+
+        Returns:
+            float32 (m, q, ...): what `scores` has for mask j at ``questions[j]``, up to rounding.
+
+        Raises:
+            InputError: as `scores`; questions that are not integers, not q of at least 1 for each mask, that
+                do not exist, or that come twice under a mask.
+            NonFiniteScoreError: a score that is NaN or infinite; names mask and example.
+        """
+        checked = check_masks(masks, self._players.n)
+        asked = check_questions(questions, len(checked), self.prompts)
+        scores = asked_scores(self._engine, self.prompts, checked, asked)
+        check_finite(scores, checked, asked, self._players, self.prompts)
+        return scores
+
+    def asking_cost(self) -> tuple[float, float]:
+        """What a mask costs however few questions it is asked, and each question under it; in tokens.
+
+        The first is the beginning that all prompts share, where the engine runs it once for a mask. Both
+        follow from the prompts alone; nothing is timed.
+        """
+        return self._engine.asking_cost()
 
     def values_from_scores(
         self, scores: Float32[np.ndarray, "m e ..."]
@@ -180,6 +179,27 @@ class TaskGame:
         measure = self.metric if metric is None else metric_for(metric, self.prompts)
         full = self._full if measure.needs_full else None
         return measure(scores, self.prompts.right, full)
+
+    def per_asked(
+        self,
+        scores: Float32[np.ndarray, "m q ..."],
+        questions: npt.ArrayLike,
+        *,
+        metric: str | None = None,
+    ) -> Float64[np.ndarray, "m q"]:
+        """The game's metric, or another, of scores (m, q, ...) that `asked_scores` gave for these questions.
+
+        No model is run but for ``kl``, which needs the full model's scores of all questions, once.
+
+        Raises:
+            InputError: an unknown metric, or questions as `asked_scores` refuses them.
+        """
+        asked = check_questions(questions, len(scores), self.prompts).reshape(-1)
+        prompts = self.prompts.at(asked)
+        measure = metric_for(metric or self.metric.name, prompts)
+        full = self._full[:, asked] if measure.needs_full else None
+        flat = scores.reshape(1, len(asked), *scores.shape[2:])
+        return measure(flat, prompts.right, full).reshape(scores.shape[:2])
 
     def with_split(self, split: str) -> TaskGame:
         """The same game on another split's examples."""
@@ -266,41 +286,3 @@ class TaskGame:
             f"TaskGame({self.model.name!r}, {self.task.name!r}, {self._players.n} players, "
             f"{len(self.prompts.ids)} {self.split} examples, {self.metric.name}, {self.ablation.name})"
         )
-
-
-def _ablation(name: str, rescale: bool, seed: int) -> ablations.Ablation:
-    if name not in ablations.ABLATIONS:
-        raise InputError(
-            f"unknown ablation {name!r}; expected one of {', '.join(ablations.ABLATIONS)}"
-        )
-    if rescale and name != "zero":
-        raise InputError(
-            f"rescale=True goes with zero ablation only, got {name!r}; set rescale=False"
-        )
-    return replace(ablations.ABLATIONS[name](seed), rescale=rescale)
-
-
-def _engine(name: str) -> Callable[..., Engine]:
-    known = {
-        "auto": _best_engine,
-        "fast": partial(ablations.ProvenEngine, ablations.FastEngine),
-        "reference": partial(ablations.ProvenEngine, ablations.ReferenceEngine),
-    }
-    if name not in known:
-        raise InputError(f"unknown engine {name!r}; expected one of {', '.join(known)}")
-    return known[name]
-
-
-def _best_engine(model: Model, prompts: Prompts, *game: Any) -> Engine:
-    why = ablations.obstacle(model, prompts)
-    if why is not None:
-        warnings.warn(
-            f"{model.name!r} is scored by the slow reference engine because {why}; pass "
-            "engine='reference' to say that this is meant",
-            stacklevel=3,
-        )
-    return _engine("reference" if why else "fast")(model, prompts, *game)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

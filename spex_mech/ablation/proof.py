@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 
 from spex_mech.ablation.fast.engine import FastEngine
 from spex_mech.ablation.fills import Ablation, pad
@@ -53,6 +53,21 @@ class ProvenEngine:
 
     def scores(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m e ..."]:
         """Scores of every ablated model on every row, as `ReferenceEngine.scores` gives them."""
+        self._check()
+        return self._engine.scores(masks)
+
+    def pair_scores(
+        self, masks: Bool[np.ndarray, "m n"], pairs: Int64[np.ndarray, "p 2"]
+    ) -> Float32[np.ndarray, "p ..."]:
+        """Scores of some masks on some rows, as `ReferenceEngine.pair_scores` gives them."""
+        self._check()
+        return self._engine.pair_scores(masks, pairs)
+
+    def asking_cost(self) -> tuple[float, float]:
+        """Tokens that a mask costs however little it is asked, and those of a question under it."""
+        return self._engine.asking_cost()
+
+    def _check(self) -> None:
         if not self._proven:
             model = self._game[0]
             with bridge_errors(model.hf, model.name):
@@ -60,7 +75,6 @@ class ProvenEngine:
             if isinstance(self._engine, FastEngine):
                 prove(*self._game)
             self._proven = True
-        return self._engine.scores(masks)
 
 
 def hold(
@@ -116,7 +130,8 @@ def prove(model: Model, prompts: Prompts, players: PlayerSet, ablation: Ablation
     """Score a few masks on two prompts with both engines, and compare.
 
     The masks keep everything, nothing, and two random halves. The prompts are the shortest and one of
-    median length, so that the check costs little compared with a run.
+    median length, so that the check costs little compared with a run. The fast engine scores them twice: all
+    prompts under each mask, and single pairs of mask and prompt.
 
     Raises:
         InputError: the engines differ by more than `TOLERANCE` allows; the message names mask and example.
@@ -127,17 +142,32 @@ def prove(model: Model, prompts: Prompts, players: PlayerSet, ablation: Ablation
     by_length = _by_length(prompts)
     rows = by_length[sorted({0, len(by_length) // 2})]
     few = _some(prompts, rows)
-    engines = (e(model, few, players, ablation) for e in (FastEngine, ReferenceEngine))
-    fast, reference = (engine.scores(masks) for engine in engines)
-    at = disagreement(fast, reference, model.dtype)
-    if at is None:
+    fast = FastEngine(model, few, players, ablation)
+    reference = ReferenceEngine(model, few, players, ablation).scores(masks)
+    for scores in (fast.scores(masks), _by_pairs(fast, masks, len(rows))):
+        at = disagreement(scores, reference, model.dtype)
+        if at is not None:
+            break
+    else:
         return
     gone = [name for name, kept in zip(players.names, masks[at[0]], strict=True) if not kept]
     raise InputError(
         f"the fast engine differs from the reference on example {_example(prompts, rows[at[1]])!r} "
-        f"without {_listed(gone)}: it scores {fast[at]}, the reference {reference[at]}; pass "
+        f"without {_listed(gone)}: it scores {scores[at]}, the reference {reference[at]}; pass "
         "engine='reference' to TaskGame, and please report the model's architecture and this message"
     )
+
+
+def _by_pairs(
+    engine: FastEngine, masks: Bool[np.ndarray, "m n"], rows: int
+) -> Float32[np.ndarray, "m e ..."]:
+    """Scores of every mask and row, one row at a time, so that pairs of different masks run together."""
+    every = np.arange(len(masks))
+    parts = [
+        engine.pair_scores(masks, np.column_stack([every, np.full_like(every, row)]))
+        for row in range(rows)
+    ]
+    return np.stack(parts, axis=1)
 
 
 def disagreement(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from spex_mech.ablation.fills import Ablation, Fill, Filler, bridge_recorder, pad
 from spex_mech.ablation.gates import Gates, spread
@@ -44,8 +44,6 @@ class ReferenceEngine:
         self._model, self._prompts, self._players = model, prompts, players
         self._ablation = ablation
         self._filler: Filler | None = None
-        lengths = np.array([len(t) for t in prompts.tokens])
-        self._by_length = np.argsort(lengths, kind="stable")
         vocabulary = model.hf.get_output_embeddings().weight.shape[0]
         most = _CPU_TOKENS if model.device.type == "cpu" else _GPU_TOKENS
         self._max_tokens = max(1, min(most, _LOGITS_PER_BATCH // vocabulary))
@@ -67,10 +65,8 @@ class ReferenceEngine:
         """
         gates = spread(self._players, self._model.shape, masks)
         m, e = len(gates), len(self._prompts)
-        answers = self._prompts.answers
-        shape = (m, e) if answers is None else (m, e, answers.shape[1])
-        out = np.empty(shape, dtype=np.float32)
-        for examples in self._example_groups():
+        out = np.empty((m, e, *self._answers_shape()), dtype=np.float32)
+        for examples in self._groups(np.arange(e)):
             width = max(len(self._prompts.tokens[i]) for i in examples)
             at_once = max(1, self._max_tokens // (width * len(examples)))
             ids = pad(self._prompts, examples, width, self._model.device)
@@ -84,17 +80,50 @@ class ReferenceEngine:
                 out[rows, examples] = scores.cpu().numpy()
         return out
 
-    def _example_groups(self) -> Iterator[np.ndarray]:
-        """Examples of similar length that fill at most one batch with a single mask."""
+    def pair_scores(
+        self, masks: Bool[np.ndarray, "m n"], pairs: Int64[np.ndarray, "p 2"]
+    ) -> Float32[np.ndarray, "p ..."]:
+        """Scores of some ablated models on some prompts: every batch row is a mask and its own prompt.
+
+        Args:
+            masks: bool (m, n), True = present.
+            pairs: int64 (p, 2), a mask and a row of the prompts.
+
+        Returns:
+            float32 (p, ...): what `scores` has at ``[mask, row]`` of each pair.
+        """
+        gates = spread(self._players, self._model.shape, masks)
+        out = np.empty((len(pairs), *self._answers_shape()), dtype=np.float32)
+        for group in self._groups(pairs[:, 1]):
+            rows = pairs[group, 1]
+            width = max(len(self._prompts.tokens[i]) for i in rows)
+            ids = pad(self._prompts, rows, width, self._model.device)
+            logits = self._forward(gates[pairs[group, 0]], ids, self._fill(rows, width), 1)[None]
+            scores = scores_of_logits(self._prompts, rows, ids, logits, dtype=torch.float32)
+            out[group] = scores[0].cpu().numpy()
+        return out
+
+    def asking_cost(self) -> tuple[float, float]:
+        """Tokens that every mask runs, which are none, and mean tokens of a question."""
+        return 0.0, sum(len(t) for t in self._prompts.tokens) / len(self._prompts.ids)
+
+    def _answers_shape(self) -> tuple[int, ...]:
+        answers = self._prompts.answers
+        return () if answers is None else answers.shape[1:]
+
+    def _groups(self, rows: Int64[np.ndarray, " k"]) -> Iterator[Int64[np.ndarray, " g"]]:
+        """Places in ``rows`` of prompts of similar length that fill at most one batch with a single mask."""
+        lengths = np.array([len(self._prompts.tokens[row]) for row in rows])
         group: list[int] = []
-        for i in self._by_length:
-            length = len(self._prompts.tokens[i])
-            apart = group and self._side(length) != self._side(len(self._prompts.tokens[group[0]]))
+        for i in np.argsort(lengths, kind="stable"):
+            length = int(lengths[i])
+            apart = group and self._side(length) != self._side(int(lengths[group[0]]))
             if apart or (group and (len(group) + 1) * length > self._max_tokens):
                 yield np.array(group)
                 group = []
             group.append(int(i))
-        yield np.array(group)
+        if group:
+            yield np.array(group)
 
     def _check_donors(self) -> None:
         """Donors of resample ablation stand in one batch, whatever their lengths."""

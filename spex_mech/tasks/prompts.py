@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,28 @@ class Prompts:
         """Shape of the scores of one mask: (e, k), or (e,) where an example has a single score."""
         columns = self.answers if self.options is None else self.options
         return (len(self.ids),) if columns is None else (len(self.ids), columns.shape[1])
+
+    def rows_of(self, questions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The rows (k, o) of the examples at some positions (k,), −1 for options that one does not have."""
+        return questions[:, None] if self.options is None else self.options[questions]
+
+    def at(self, questions: npt.NDArray[np.int64]) -> Prompts:
+        """The examples at some positions (k,), for the metrics of their scores; one may come again."""
+
+        def some(part: npt.NDArray | None) -> Any:
+            return None if part is None else part[questions]
+
+        of_example = self.options is None  # else rows stay where options say that they are
+        return replace(
+            self,
+            ids=tuple(self.ids[q] for q in questions),
+            tokens=tuple(self.tokens[q] for q in questions) if of_example else self.tokens,
+            answers=some(self.answers),
+            right=some(self.right),
+            targets=some(self.targets) if of_example else self.targets,
+            options=some(self.options),
+            lengths=some(self.lengths),
+        )
 
     def arrange(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Scores of rows (m, rows, ...) as scores of examples (m, e, ...); missing options get −1e30."""

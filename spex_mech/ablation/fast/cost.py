@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,14 +10,34 @@ import numpy.typing as npt
 import torch
 
 from spex_mech.ablation.gates import Gates
+from spex_mech.core.errors import InputError
 from spex_mech.core.players import ModelShape
 from spex_mech.models.decoder import Decoder
+from spex_mech.tasks.prompts import Prompts
 
 # A CPU's caches hold a small batch; a GPU needs a large one to be full.
 _CPU_TOKENS, _CPU_ENOUGH, _CPU_KEPT = 1_024, 256, 2 * 2**30
 _GPU_TOKENS, _GPU_ENOUGH, _GPU_SHARE = 65_536, 8_192, 0.3
 # Multiplications in the time that one more call of an attention kernel takes.
 _CPU_CALL, _GPU_CALL = 2.5e6, 2e10
+
+
+class Budget:
+    """How many tokens go through a layer at once; fewer from the time when memory runs out.
+
+    Attributes:
+        tokens: that number.
+    """
+
+    def __init__(self, tokens: int, device: torch.device) -> None:
+        self.tokens, self._device = tokens, device
+
+    def shrink(self, below: int | None = None) -> None:
+        """Halve the number, or ``below`` if that is less, and free the memory of the batch that failed."""
+        self.tokens = max(1, min(self.tokens, below or self.tokens) // 2)
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 def tokens_at_once(device: torch.device, decoder: Decoder) -> int:
@@ -126,4 +147,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     text = str(error)
     return isinstance(error, RuntimeError) and (
         "DefaultCPUAllocator" in text or "out of memory" in text
+    )
+
+
+def too_large(error: BaseException, device: torch.device, prompts: Prompts, row: int) -> InputError:
+    """What to say when memory ran out with a single mask and prompt, the one of a row."""
+    return InputError(
+        f"memory ran out on {device} with a single mask and prompt (row {row}, "
+        f"{len(prompts.tokens[row])} tokens) in a batch. "
+        "Use a smaller dtype, fewer shots or shorter prompts, a larger device, or leave "
+        f"more memory free ({error})"
     )

@@ -8,25 +8,26 @@ It saves work in these ways:
 - The shared beginning of all prompts is computed once per mask.
 - Heads that no mask keeps are not computed.
 - Equal prompts go through the model once.
-- Prompts stand in one row, with hardly any padding.
+- Prompts stand in one row, with hardly any padding; prompts of different masks too, where each mask is asked
+  few (`pairs`).
 """
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 
 from spex_mech.ablation.fast import batches as reading
 from spex_mech.ablation.fast import cost
 from spex_mech.ablation.fast.attention import KeyValue
 from spex_mech.ablation.fast.batches import PromptBatch
 from spex_mech.ablation.fast.forward import Forward
-from spex_mech.ablation.fast.plan import Tree, grow, in_order, whole
+from spex_mech.ablation.fast.pairs import PairScorer, asked_of
+from spex_mech.ablation.fast.plan import Planner, Tree, in_order, whole
 from spex_mech.ablation.fast.prepared import Preparation, PreparedBatch, removable
 from spex_mech.ablation.fills import Ablation
 from spex_mech.ablation.gates import Gates, spread
@@ -82,12 +83,23 @@ class FastEngine:
         self._removable = removable(players, model.shape)
         self._first = self._removable.first
         self._own_fill = ablation.of_example
-        self._parallel = any(b.parallel for b in self._decoder.blocks)
+        self._planner = Planner(
+            model.shape,
+            self._first,
+            ablation.rescale,
+            any(b.parallel for b in self._decoder.blocks),
+            self._device,
+        )
         self._prefix = 0 if self._own_fill else reading.shared_prefix(prompts)
         self._preparation = Preparation(
             self._forward, prompts, ablation, self._removable, self._prefix
         )
-        self.tokens = tokens or cost.tokens_at_once(self._device, self._decoder)
+        self._budget = cost.Budget(
+            tokens or cost.tokens_at_once(self._device, self._decoder), self._device
+        )
+        self._pairs = PairScorer(
+            self._forward, prompts, self._preparation, self._planner, self._budget, self._prefix
+        )
         self._memory = memory if memory is not None else cost.memory_to_keep(self._device)
         self._batches = reading.batches(
             prompts,
@@ -99,6 +111,11 @@ class FastEngine:
         )
         self._parts = self._within_memory()
         self._kept: list[PreparedBatch] | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that go through a layer at once."""
+        return self._budget.tokens
 
     @torch.inference_mode()
     def scores(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m e ..."]:
@@ -119,6 +136,38 @@ class FastEngine:
                 self._score(gates, block, ready, 0, out)
             del ready  # before the next part is made
         return out
+
+    @torch.inference_mode()
+    def pair_scores(
+        self, masks: Bool[np.ndarray, "m n"], pairs: Int64[np.ndarray, "p 2"]
+    ) -> Float32[np.ndarray, "p ..."]:
+        """Scores of some masks on some rows, as `ReferenceEngine.pair_scores` gives them.
+
+        Args:
+            masks: bool (m, n), True = present.
+            pairs: int64 (p, 2), a mask and a row of the prompts.
+
+        Raises:
+            InputError: one mask on one prompt does not fit into memory.
+        """
+        gates = spread(self._players, self._model.shape, masks)
+        out = np.full((len(pairs), *self._row_shape()[1:]), np.nan, dtype=np.float32)
+        for part in self._parts:
+            if not any(np.isin(batch.rows, pairs[:, 1]).any() for batch in part):
+                continue
+            ready = self._make_ready(part)
+            asked = asked_of(pairs, [x.batch for x in ready], len(self._prompts))
+            for group in asked.groups(0 if self._prefix else cost.enough_tokens(self._device)):
+                self._pairs.score(gates, group, ready, out)
+            del ready  # before the next part is made
+        return out
+
+    def asking_cost(self) -> tuple[float, float]:
+        """Tokens of the shared prefix, which every mask runs, and mean tokens of a question behind it."""
+        prefix = self._prefix
+        tokens = sum(len(t) - prefix for t in self._prompts.tokens)
+        runs = prefix and self._first < len(self._decoder.blocks) - 1
+        return float(prefix if runs else 0), tokens / len(self._prompts.ids)
 
     def _row_shape(self) -> tuple[int, ...]:
         answers = self._prompts.answers
@@ -156,7 +205,7 @@ class FastEngine:
                 raise
             if len(batch) == 1:
                 raise self._too_large(error, batch) from error
-        self._shrink()
+        self._budget.shrink()
         middle = len(batch) // 2
         return self._prepare(batch[:middle]) + self._prepare(batch[middle:])
 
@@ -188,14 +237,7 @@ class FastEngine:
         """Score a block of masks on the batches from ``start``; split it where memory runs out."""
         done = start
         try:
-            tree = grow(
-                gates[block],
-                self._model.shape,
-                self._first,
-                rescale=self._ablation.rescale,
-                parallel=self._parallel,
-                device=self._device,
-            )
+            tree = self._planner.tree(gates[block])
             past = self._preparation.prefix_keys(tree) if self._prefix else []
             for batch in ready[start:]:
                 self._score_batch(tree, batch, past, block, out)
@@ -206,7 +248,7 @@ class FastEngine:
                 raise
             if len(block) == 1:
                 raise self._too_large(error, ready[min(done, len(ready) - 1)].batch) from error
-        self._shrink()
+        self._budget.shrink()
         middle = len(block) // 2
         self._score(gates, block[:middle], ready, done, out)
         self._score(gates, block[middle:], ready, done, out)
@@ -236,23 +278,10 @@ class FastEngine:
             except Exception as error:
                 if not cost.is_out_of_memory(error) or stop - start == 1:
                     raise
-            self._shrink(below=tree.widest * piece.batch.layout.tokens)
-
-    def _shrink(self, below: int | None = None) -> None:
-        """Halve the number of tokens at once, and free the memory of the batch that failed."""
-        self.tokens = max(1, min(self.tokens, below or self.tokens) // 2)
-        gc.collect()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+            self._budget.shrink(below=tree.widest * piece.batch.layout.tokens)
 
     def _too_large(self, error: Exception, batch: PromptBatch) -> InputError:
-        name = int(batch.prompt[-1])
-        return InputError(
-            f"memory ran out on {self._device} with a single mask and prompt (row {name}, "
-            f"{len(self._prompts.tokens[name])} tokens) in a batch. "
-            "Use a smaller dtype, fewer shots or shorter prompts, a larger device, or leave "
-            f"more memory free ({error})"
-        )
+        return cost.too_large(error, self._device, self._prompts, int(batch.prompt[-1]))
 
 
 def obstacle(model: Model, prompts: Prompts) -> str | None:

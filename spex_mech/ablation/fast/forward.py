@@ -1,9 +1,9 @@
 """A forward pass that knows its masks and computes only what some score depends on.
 
 Residual streams are (rows, tokens, hidden). A row belongs to all masks that agree up to this layer
-(`plan`), and holds the tokens of all prompts one after the other (`layout`). The results are those of
-the reference: heads are removed at the input of the output projection (``hook_z``), attention and MLP
-outputs where they are added to the stream.
+(`plan`), and holds the tokens of all prompts one after the other (`layout`); or its prompts belong to
+different masks (`pairs`). The results are those of the reference: heads are removed at the input of the
+output projection (``hook_z``), attention and MLP outputs where they are added to the stream.
 """
 
 from __future__ import annotations
@@ -240,14 +240,14 @@ class Forward:
     def _scale(self, step: Step, heads: torch.Tensor, fill: torch.Tensor | None) -> torch.Tensor:
         """Scale kept heads and fill removed ones, (rows, t, chosen heads, head_dim)."""
         if step.factor is not None:
-            heads = heads * step.factor[:, None, :, None].to(heads)
+            heads = heads * step.factor[..., None].to(heads)
         if step.keep is None:
             return heads
         other = heads.new_zeros(())
         if fill is not None:
             chosen = step.pick.heads
             other = fill if chosen is None else fill.index_select(-2, chosen)
-        return torch.where(step.keep[:, None, :, None], heads, other)
+        return torch.where(step.keep[..., None], heads, other)
 
 
 def _rotation(rotary: Rotary, like: torch.Tensor, positions: torch.Tensor) -> Rotation:
@@ -270,7 +270,7 @@ def _gate(
     """Add what a layer writes to the stream; in rows where it is removed, add its fill instead."""
     stream = _spread(stream, parent)
     if kept is not None:
-        gate = kept[:, None, None]
+        gate = kept[..., None]
         other = stream.new_zeros(()) if fill is None else fill
         if written is None:
             written = stream.new_zeros(())

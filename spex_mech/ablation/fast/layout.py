@@ -49,6 +49,12 @@ class Layout:
         """First token of each prompt, and T at the end."""
         return np.concatenate([[0], np.cumsum(self.widths)])
 
+    def tokens_of(self, prompts: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " t"]:
+        """The tokens of some prompts, prompt after prompt."""
+        widths = self.widths[prompts]
+        ends = np.cumsum(widths)
+        return np.repeat(self.starts[prompts] - ends + widths, widths) + np.arange(widths.sum())
+
     @property
     def tokens(self) -> int:
         """Number of tokens, T."""

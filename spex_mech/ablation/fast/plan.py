@@ -2,12 +2,13 @@
 
 The residual stream that enters a layer depends only on the gates before it. So masks of a block that
 agree up to a layer share one row of the computation. A row splits at the gate where its masks first
-differ.
+differ. Masks that are asked different prompts share a row in another way: each prompt in it has its own mask.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,15 +41,18 @@ class Pick:
 class Step:
     """What a block of masks does in one layer: r rows come in, u leave attention, w leave the MLP.
 
+    Where all tokens of a row belong to one mask, t is 1. A row whose tokens belong to different masks
+    (`pairs`) has gates for each of its tokens.
+
     Attributes:
         parent: int64 (u,) which row each comes from, or None for itself.
         pick: heads that some row keeps.
         dead: int64, heads that no row keeps, or None.
-        keep: bool (u, a), which of the chosen heads each row keeps; None where every row keeps all.
-        factor: float64 (u, a), what chosen heads are multiplied by; None where that is 1.
-        attention: bool (u,), False = the attention output is removed; None where all are kept.
+        keep: bool (u, t, a), which of the chosen heads each row keeps; None where every row keeps all.
+        factor: float64 (u, t, a), what chosen heads are multiplied by; None where that is 1.
+        attention: bool (u, t), False = the attention output is removed; None where all are kept.
         mlp_parent: int64 (w,) which of the u rows each comes from, or None for itself.
-        mlp: bool (w,), False = the MLP's output is removed; None where all are kept.
+        mlp: bool (w, t), False = the MLP's output is removed; None where all are kept.
         mlp_rows: int64, rows whose MLP is needed (of the u, or of the r where the MLP stands beside
             attention); None for all.
         mlp_place: int64 (w,), place of each leaving row's MLP among these.
@@ -81,61 +85,115 @@ class Tree:
     widest: int
 
 
-def grow(
-    gates: Gates,
-    shape: ModelShape,
-    first: int,
-    *,
-    rescale: bool,
-    parallel: bool,
-    device: torch.device,
-) -> Tree:
-    """Plan a block of masks.
+@dataclass(frozen=True)
+class Planner:
+    """Plans the runs of one game.
 
-    Args:
-        gates: what each mask of the block keeps.
+    Attributes:
         shape: the model's shape.
         first: the first layer that any player can change.
         rescale: whether kept heads are scaled by H / |kept|.
         parallel: whether MLPs read the stream before attention writes to it.
         device: where the indices go.
     """
-    scale = gates.head_scale()
-    row = np.zeros(len(gates), dtype=np.int64)
-    steps, widest = [], 1
-    for layer in range(first, shape.n_layers):
-        heads, attention = gates.heads[:, layer], gates.attention[:, layer]
-        kept = heads & attention[:, None]
-        row, parent, at = _split(row, np.concatenate([kept, attention[:, None]], axis=1))
-        alive = np.flatnonzero(kept.any(axis=0))
-        row, mlp_parent, mlp_at = _split(row, gates.mlps[:, layer, None])
-        mlp = gates.mlps[mlp_at, layer]
-        source = mlp_parent if not parallel else _compose(parent, mlp_parent)
-        rows, place = _needed(source, mlp)
-        picked = kept[at][:, alive]
-        factor = np.broadcast_to(scale[at, layer, None], picked.shape).copy()
-        widest = max(widest, len(mlp))
 
-        def put(array: np.ndarray | None) -> torch.Tensor | None:
-            return None if array is None else torch.from_numpy(array).to(device)
+    shape: ModelShape
+    first: int
+    rescale: bool
+    parallel: bool
+    device: torch.device
 
-        steps.append(
-            Step(
-                parent=put(parent),
-                pick=pick(alive, shape, device),
-                dead=put(np.setdiff1d(np.arange(shape.n_heads), alive))
-                if len(alive) < shape.n_heads
-                else None,
-                keep=None if picked.all() else put(picked),
-                factor=put(factor) if rescale and (factor[picked] != 1).any() else None,
-                attention=None if attention[at].all() else put(attention[at]),
-                mlp_parent=put(mlp_parent),
-                mlp=None if mlp.all() else put(mlp),
-                mlp_rows=put(rows),
-                mlp_place=put(place),
+    def tree(self, gates: Gates) -> Tree:
+        """Plan a block of masks that run on the same prompts, from what each of them keeps."""
+        scale = gates.head_scale()
+        row = np.zeros(len(gates), dtype=np.int64)
+        steps, widest = [], 1
+        for layer in range(self.first, self.shape.n_layers):
+            attention = gates.attention[:, layer]
+            kept = gates.heads[:, layer] & attention[:, None]
+            row, parent, at = _split(row, np.concatenate([kept, attention[:, None]], axis=1))
+            row, mlp_parent, mlp_at = _split(row, gates.mlps[:, layer, None])
+            mlp = gates.mlps[mlp_at, layer]
+            source = mlp_parent if not self.parallel else _compose(parent, mlp_parent)
+            rows, place = _needed(source, mlp)
+            widest = max(widest, len(mlp))
+            step = self._step(
+                kept[at], attention[at], mlp, scale[at, layer], lambda gate: gate[:, None]
             )
+            steps.append(
+                replace(
+                    step,
+                    parent=self._put(parent),
+                    mlp_parent=self._put(mlp_parent),
+                    mlp_rows=self._put(rows),
+                    mlp_place=self._put(place),
+                )
+            )
+        return Tree(tuple(steps), row, widest)
+
+    def row(self, gates: Gates, widths: npt.NDArray[np.int64], reads: int) -> tuple[Step, ...]:
+        """Plan one row in which every prompt has a mask of its own.
+
+        Args:
+            gates: what each prompt's mask keeps.
+            widths: int64 (p,), tokens of each prompt.
+            reads: tokens of each prompt that the last layer computes.
+        """
+        scale = gates.head_scale()
+        prompt = np.arange(len(gates))
+        tokens, read = (torch.from_numpy(np.repeat(prompt, n)) for n in (widths, reads))
+        steps = []
+        for layer in range(self.first, self.shape.n_layers):
+            owner = (read if layer == self.shape.n_layers - 1 else tokens).to(self.device)
+            attention, mlp = gates.attention[:, layer], gates.mlps[:, layer]
+            kept = gates.heads[:, layer] & attention[:, None]
+            step = self._step(
+                kept, attention, mlp, scale[:, layer], lambda gate, owner=owner: gate[owner][None]
+            )
+            steps.append(step if mlp.any() else replace(step, mlp_rows=self._put(prompt[:0])))
+        return tuple(steps)
+
+    def _step(
+        self,
+        kept: npt.NDArray[np.bool_],
+        attention: npt.NDArray[np.bool_],
+        mlp: npt.NDArray[np.bool_],
+        scale: npt.NDArray[np.float64],
+        along: Callable[[torch.Tensor], torch.Tensor],
+    ) -> Step:
+        """The gates of a layer; rows are their own parents.
+
+        Args:
+            kept: bool (x, heads), heads that are kept.
+            attention: bool (x,), whether the output of attention is kept.
+            mlp: bool (y,), whether the output of the MLP is kept.
+            scale: float64 (x,), what kept heads are multiplied by where the game rescales.
+            along: gates (x, ...) on the device -> gates of rows and tokens, (u, t, ...).
+        """
+        heads = np.arange(self.shape.n_heads)
+        alive = np.flatnonzero(kept.any(axis=0))
+        picked = kept[:, alive]
+        factor = np.broadcast_to(scale[:, None], picked.shape).copy()
+        rescaled = self.rescale and (factor[picked] != 1).any()
+
+        def put(gate: np.ndarray) -> torch.Tensor:
+            return along(torch.from_numpy(gate).to(self.device))
+
+        return Step(
+            parent=None,
+            pick=pick(alive, self.shape, self.device),
+            dead=self._put(np.setdiff1d(heads, alive)) if len(alive) < len(heads) else None,
+            keep=None if picked.all() else put(picked),
+            factor=put(factor) if rescaled else None,
+            attention=None if attention.all() else put(attention),
+            mlp_parent=None,
+            mlp=None if mlp.all() else put(mlp),
+            mlp_rows=None,
+            mlp_place=None,
         )
-    return Tree(tuple(steps), row, widest)
+
+    def _put(self, array: np.ndarray | None) -> torch.Tensor | None:
+        return None if array is None else torch.from_numpy(array).to(self.device)
 
 
 def pick(alive: npt.NDArray[np.int64], shape: ModelShape, device: torch.device) -> Pick:

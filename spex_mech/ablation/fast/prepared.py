@@ -5,9 +5,11 @@ These are the inputs of the first ablated layer, the fills, and the shared prefi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from spex_mech.ablation.fast.attention import KeyValue
@@ -120,6 +122,40 @@ class Preparation:
         frame = self._forward.frame(batch.layout, self._prefix)
         return PreparedBatch(batch, frame, prepared.entry[written], fills)
 
+    def gather(
+        self, chosen: Sequence[tuple[PreparedBatch, npt.NDArray[np.int64]]]
+    ) -> PreparedBatch:
+        """Prompts (k,) of each of some batches, one after the other; the same prompt may come again."""
+        layouts = [ready.batch.layout for ready, _ in chosen]
+        read = [np.asarray(layout.reads) for layout in layouts]
+        last = np.arange(max(positions.shape[1] for positions in read))
+        columns = [np.minimum(last, positions.shape[1] - 1) for positions in read]
+        prompts = [prompts for _, prompts in chosen]
+        tokens = [x.tokens_of(p) for x, p in zip(layouts, prompts, strict=True)]
+        written = tokens
+        if self._ends_at_once:  # the entry holds the tokens that are read
+            written = [
+                (p[:, None] * positions.shape[1] + at).reshape(-1)
+                for p, positions, at in zip(prompts, read, columns, strict=True)
+            ]
+        fills = chosen[0][0].fills
+        if self._ablation.of_example:  # whose fills are of single tokens
+            fills = {
+                site: _picked([ready.fills[site] for ready, _ in chosen], tokens, 0)
+                for site in fills
+            }
+        layout = Layout(
+            np.concatenate([x.widths[p] for x, p in zip(layouts, prompts, strict=True)]),
+            np.concatenate([x[p][:, at] for x, p, at in zip(read, prompts, columns, strict=True)]),
+        )
+        rows = np.concatenate([ready.batch.prompt[p] for ready, p in chosen])
+        ids = _picked([ready.batch.ids for ready, _ in chosen], tokens, 0)
+        batch = PromptBatch(ids, layout, rows, np.arange(len(rows)), rows)
+        entries = [ready.entry for ready, _ in chosen]
+        parts = zip(*[(e.stream, e.heads, e.mlp) for e in entries], strict=True)
+        entry = Entry(*(None if x[0] is None else _picked(x, written, 1) for x in parts))  # pyright: ignore
+        return PreparedBatch(batch, self._forward.frame(layout, self._prefix), entry, fills)
+
     def prefix_keys(self, tree: Tree) -> list[KeyValue | None]:
         """Keys and values of the shared prefix under each mask of a block, layer by layer."""
         _, entry = self._begin()
@@ -153,3 +189,14 @@ class Preparation:
 
     def _prefix_frame(self) -> Frame:
         return self._forward.frame(Layout(np.array([self._prefix])))
+
+
+def _picked(
+    parts: Sequence[torch.Tensor], tokens: Sequence[npt.NDArray[np.int64]], dim: int
+) -> torch.Tensor:
+    """Some tokens of each tensor along a dimension, one after the other."""
+    taken = [
+        x.index_select(dim, torch.from_numpy(at).to(x.device))
+        for x, at in zip(parts, tokens, strict=True)
+    ]
+    return taken[0] if len(taken) == 1 else torch.cat(taken, dim=dim)

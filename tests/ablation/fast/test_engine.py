@@ -8,18 +8,13 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from engine_cases import ABLATIONS, masks_of, prompts_of
 
 import spex_mech as sm
 from spex_mech import ablation
 from spex_mech.tasks.prompts import Prompts, encode
 
 SHARED_MODELS = True  # their TransformerLens views take most of the time
-ABLATIONS = {
-    "zero": ablation.zero(),
-    "rescale": ablation.zero(rescale=True),
-    "mean": ablation.mean(),
-    "resample": ablation.resample(seed=3),
-}
 # Ablation that begins at the first, a middle and the last layer, and every kind of player.
 PLAYERS = (
     "heads",
@@ -67,29 +62,6 @@ MORE = {
         **SMALL, num_key_value_heads=2, head_dim=16, rope_parameters=YARN
     ),
 }
-
-
-def prompts_of(prefix: int, form: str = "answers", seed: int = 0) -> Prompts:
-    """Six prompts of 5 to 13 tokens after a shared prefix; the second equals the first."""
-    rng = np.random.default_rng(seed)
-    shared = rng.integers(1, 61, prefix).tolist()
-    own = [rng.integers(1, 61, length).tolist() for length in (9, 5, 13, 6, 7)]
-    tokens = tuple(tuple(shared + t) for t in (own[0], *own))
-    rows = len(tokens)
-    ids = tuple(str(i) for i in range(rows))
-    right = np.zeros(rows, dtype=np.int64)
-    if form == "answers":
-        answers = rng.integers(1, 61, (rows, 3))
-        answers[1] = answers[0][::-1]  # equal prompts may ask for different answers
-        return Prompts(ids, tokens, answers, right)
-    targets = None if form == "sequences" else np.array([3, 1, 2, 4, 1, 2])
-    return Prompts(ids, tokens, None, right, targets=targets)
-
-
-def masks_of(n: int, count: int = 6, seed: int = 1) -> np.ndarray:
-    masks = np.random.default_rng(seed).random((count, n)) < 0.6
-    masks[0], masks[1] = True, False
-    return masks
 
 
 def both(
