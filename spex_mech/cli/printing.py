@@ -24,9 +24,10 @@ def print_decoded(decoded: Decoded, top: int = 8, *, message: bool = True) -> No
     if message and (text := decoded.spectrum.info.get("message")):
         typer.echo(f"decoder: {text}")
     if decoded.held_out is not None:
-        r2 = decoded.held_out.r2
+        r2, asked = decoded.held_out.r2, decoded.held_out.answers
+        few = "" if asked is None else f", {asked} questions each, corrected for the noise of that"
         typer.echo(
-            f"faithfulness: R² {r2.mean:.3f} [{r2.low:.3f}, {r2.high:.3f}] on {r2.n} held-out masks"
+            f"faithfulness: R² {r2.mean:.3f} [{r2.low:.3f}, {r2.high:.3f}] on {r2.n} held-out masks{few}"
         )
     values = decoded.interactions
     joint = values.joint(top)

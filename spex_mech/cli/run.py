@@ -26,7 +26,8 @@ def run(
 
     setup = prepare(read_spec(spec, settings or []), pruning=True)
     typer.echo(
-        f"{setup.model!r}\n{setup.game!r}\n{len(setup.design)} {setup.spec.design.kind} masks"
+        f"{setup.model!r}\n{setup.game!r}\n{setup.spec.design.kind} masks, as many answers as "
+        f"{len(setup.design)} masks have"
     )
     result = steps.run(setup, out, executor=context.obj, finished_with=["report.html"])
     print_decoded(result.decoded)
@@ -46,7 +47,7 @@ def plan(
         int, typer.Option(min=1, help="Also estimate the time with so many workers.")
     ] = 4,
 ) -> None:
-    """Print masks, tokens, bytes and estimated time of a run, and what its questions can show."""
+    """Print masks, answers, tokens, bytes and estimated time of a run, and what its questions can show."""
     from spex_mech.run import plan as planning
     from spex_mech.run.setup import prepare
     from spex_mech.run.spec import read_spec
@@ -54,16 +55,19 @@ def plan(
     setup = prepare(read_spec(spec, settings or []), pruning=True)
     typer.echo(f"{setup.model!r}\n{setup.game!r}\n")
     phases = planning.plan(setup)
-    typer.echo(f"{'phase':<18}{'stored':>10}{'masks':>10}{'tokens':>16}{'time':>12}")
+    if (choice := planning.planned_choice(setup)) is not None:
+        typer.echo(f"{choice.message}\n")
+    typer.echo(f"{'phase':<18}{'stored':>10}{'masks':>10}{'answers':>12}{'tokens':>16}{'time':>12}")
     for phase in phases:
         typer.echo(
-            f"{phase.name:<18}{bytes_text(phase.size):>10}{phase.masks:>10,}{phase.tokens:>16,}"
-            f"{seconds_text(phase.seconds):>12}"
+            f"{phase.name:<18}{bytes_text(phase.size):>10}{phase.masks:>10,}{phase.rows:>12,}"
+            f"{phase.tokens:>16,}{seconds_text(phase.seconds):>12}"
         )
     total = seconds_text(sum(p.seconds for p in phases))
     typer.echo(
         f"{'total':<18}{bytes_text(sum(p.size for p in phases)):>10}"
-        f"{sum(p.masks for p in phases):>10,}{sum(p.tokens for p in phases):>16,}{total:>12}"
+        f"{sum(p.masks for p in phases):>10,}{sum(p.rows for p in phases):>12,}"
+        f"{sum(p.tokens for p in phases):>16,}{total:>12}"
     )
     shared = seconds_text(sum(p.seconds_with(workers) for p in phases))
     typer.echo(f"with 1 worker: {total}; with {workers} workers like this one: {shared}")

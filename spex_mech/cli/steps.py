@@ -56,8 +56,9 @@ def evaluate(
     searched, checked = steps.evaluate_step(setup, folder, executor=context.obj)
     for name, run in (("masks", searched), ("check", checked)):
         if run is not None:
+            asked = "" if run.answers is None else f" with {len(run.answers)} answers"
             typer.echo(
-                f"{folder.path / name}: {len(run.design)} {run.design.kind} masks, {run.evaluated} "
+                f"{folder.path / name}: {len(run.design)} {run.design.kind} masks{asked}, {run.evaluated} "
                 f"evaluated now; values from {run.values.min():.4g} to {run.values.max():.4g}"
             )
     typer.echo(f"next: spex-mech decode {folder.path}")

@@ -12,8 +12,8 @@ from spex_mech.core.errors import InputError
 
 
 @runtime_checkable
-class Evaluated(Protocol):
-    """Evaluated masks, such as a `Run`."""
+class EvaluatedMasks(Protocol):
+    """EvaluatedMasks masks, such as a `Run`."""
 
     @property
     def masks(self) -> Bool[np.ndarray, "m n"]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float64
 
+from spex_mech.core.answers import Answers
 from spex_mech.core.errors import InputError
 from spex_mech.core.estimates import Estimate
 
@@ -77,3 +78,63 @@ def r2_interval(
     tail = (1 - level) / 2
     low, high = np.quantile(1 - errors / spread[defined], [tail, 1 - tail])
     return Estimate(mean, float(low), float(high), m, level)
+
+
+def answers_r2(
+    predicted: Float64[np.ndarray, " m"],
+    answers: Answers,
+    levels: Float64[np.ndarray, " e"],
+    *,
+    seed: int,
+    level: float = 0.95,
+    draws: int = 2_000,
+) -> Estimate:
+    """R² of predicted means over all questions, from held-out masks that were asked some of them.
+
+    A mask's mean answer differs from its mean over all questions by noise, whose variance s² (1 / q - 1 / e)
+    follows from the variance s² between answers under one mask (sampling without replacement, Cochran 1977,
+    theorem 2.2). It is taken off the mean squared error and off the variance of the values, which makes both
+    unbiased. The interval is a percentile bootstrap over masks, in which s² is estimated anew.
+
+    Args:
+        predicted: float64 (m,), the surrogate's values of the masks.
+        answers: answers under the m masks, two or more under each.
+        levels: float64 (e,), the level of each question, from the masks that the surrogate was fitted to.
+        seed: seed of the resampling.
+        level: coverage, between 0 and 1.
+        draws: bootstrap samples.
+
+    Raises:
+        InputError: masks with one answer only, or values between which there is nothing but noise.
+    """
+    counts = answers.counts
+    if counts.min() < 2 and answers.questions > 1:
+        raise InputError(
+            "a held-out mask has a single answer, whose noise cannot be told; ask each of them 2 questions"
+        )
+    means = answers.means(levels)
+    left = answers.values - levels[answers.question] + float(np.nanmean(levels))
+    squares = np.bincount(answers.mask, weights=(left - means[answers.mask]) ** 2)
+    share = 1.0 / counts - 1.0 / answers.questions
+    errors, centre = (means - predicted) ** 2, means - means.mean()
+
+    def ratio(drawn: Float64[np.ndarray, "k m"]) -> Float64[np.ndarray, " k"]:
+        noise = (drawn @ squares) / np.maximum(drawn @ (counts - 1.0), 1.0)
+        taken = noise * (drawn @ share)
+        spread = drawn @ centre**2 - (drawn @ centre) ** 2 / len(means) - taken
+        spread = np.where(spread > 0, spread, np.nan)
+        return np.minimum(1.0 - (drawn @ errors - taken) / spread, 1.0)
+
+    mean = float(ratio(np.ones((1, len(means))))[0])
+    if not np.isfinite(mean):
+        raise InputError(
+            f"the {len(means)} held-out masks differ by no more than the noise of their answers, so R² is "
+            "not defined; hold out more masks, or ask each more questions"
+        )
+    rng = np.random.default_rng(seed)
+    found = ratio(
+        rng.multinomial(len(means), np.full(len(means), 1 / len(means)), size=draws).astype(float)
+    )
+    tail = (1 - level) / 2
+    low, high = np.nanquantile(found, [tail, 1 - tail])
+    return Estimate(mean, float(low), float(high), len(means), level)

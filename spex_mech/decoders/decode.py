@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float64
 
-from spex_mech.core.answers import Answers, Evaluated
+from spex_mech.core.answers import Answers, EvaluatedMasks
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import pack, unique
 from spex_mech.core.packed import word_count
@@ -34,7 +34,7 @@ _CLEAR = 0.98  # R² of SPEX at which nothing else is tried
 
 def decode(
     design: MaskDesign,
-    values: npt.ArrayLike | Evaluated | Answers,
+    values: npt.ArrayLike | EvaluatedMasks | Answers,
     *,
     method: str = "auto",
     seed: int = 0,
@@ -64,7 +64,7 @@ def decode(
     check_seed(seed)
     seeds = {} if method in _UNSEEDED else {"seed": seed}
     function = decoder(method)
-    if isinstance(values, Evaluated):
+    if isinstance(values, EvaluatedMasks):
         values = values.values if values.answers is None else values.answers
     if isinstance(values, Answers):
         if not np.array_equal(values.masks, design.masks):

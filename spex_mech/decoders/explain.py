@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spex_mech.core.errors import InputError
-from spex_mech.core.games import AnyGame
+from spex_mech.core.games import AnyGame, Game
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
@@ -15,11 +15,18 @@ from spex_mech.designs import MaskDesign, biased, stratified
 from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.evaluation.evaluated import Run
 from spex_mech.evaluation.games import as_game
-from spex_mech.evaluation.keep_rates import KeepRates, find_keep_rates
+from spex_mech.evaluation.keep_rates import (
+    KeepRates,
+    choice_of,
+    find_keep_rates,
+    questions_to_choose,
+)
+from spex_mech.evaluation.questions import ALL, QuestionChoice
 
 _FIRST = 64  # fewest masks of the first round
 _AIMS = ("values", "shapley")
 _GROWTH = 1.5  # masks spent after a round, as a multiple of those before it
+_FIRST_ASKED = 3  # times as many masks in the first round, where each is asked some questions only
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class Explanation:
         reached: whether the expected R² reached the target; False where none was set.
         message: one line on what was spent and reached.
         keep_rates: what the pilot has found, with ``keep_rate="auto"``.
+        choice: how many questions each mask was asked; None for all.
     """
 
     spectrum: Spectrum
@@ -54,6 +62,7 @@ class Explanation:
     reached: bool
     message: str
     keep_rates: KeepRates | None = None
+    choice: QuestionChoice | None = None
 
 
 def explain(
@@ -63,6 +72,7 @@ def explain(
     target_r2: float | None = None,
     aim: str = "values",
     keep_rate: Any = 0.5,
+    questions: int | str = ALL,
     method: str = "auto",
     n: int | None = None,
     store: str | Path | None = None,
@@ -77,7 +87,8 @@ def explain(
 
     Args:
         game: a `ValueFunction`, or any callable from bool masks (m, n) to values (m,).
-        budget: most masks to spend.
+        budget: most masks to spend; with some questions for each mask, as many answers as so many masks with
+            all questions have.
         target_r2: stop when the cross-validated R² reaches this; None spends the whole budget. The
             first estimate to reach a target is more often too high than too low: expect a little less
             on new masks.
@@ -87,6 +98,8 @@ def explain(
             it finds.
         keep_rate: as in `designs.biased`, or ``auto`` for the range that a pilot finds (see
             `find_keep_rates`; its masks are the first ones, and depend on the budget); for ``values``.
+        questions: how many questions each mask is asked: ``all``, a number, or ``auto``, see
+            `choose_questions`; a game that is asked all of its questions only is, with ``auto``.
         method: decoder, see `decode`; one that reports ``r2_cv`` if there is a target.
         n: number of players, for a callable without ``players``.
         store: folder to keep the evaluations in, see `evaluate`.
@@ -104,20 +117,34 @@ def explain(
     _check(budget, target_r2, aim)
     check_seed(seed)
     rates: KeepRates | None = None
+    choice, masks = _choice(game, questions, budget), budget
+    if choice is not None:
+        masks = choice.masks(budget * choice.questions)
     if aim == "shapley":
-        whole = stratified(n, budget, seed=seed)
+        whole = stratified(n, masks, seed=seed)
     elif isinstance(keep_rate, str):
-        rates = _piloted(keep_rate, game, budget, n=n, seed=seed, store=store, progress=progress)
-        whole = rates.design
+        rates = _piloted(
+            keep_rate,
+            game,
+            budget,
+            n=n,
+            seed=seed,
+            questions=questions,
+            store=store,
+            progress=progress,
+        )
+        whole, choice = rates.design, rates.choice
     else:
-        whole = biased(n, budget, keep_rate=keep_rate, seed=seed)
+        whole = biased(n, masks, keep_rate=keep_rate, seed=seed)
+    counts = None if choice is None else choice.counts(len(whole))
     run = None if rates is None else rates.run
     rounds: list[Round] = []
-    size = min(budget, max(_FIRST, 2 * n))
+    size = min(len(whole), max(_FIRST, 2 * n) * (1 if choice is None else _FIRST_ASKED))
     while True:
         design = MaskDesign(whole.masks[:size], seed, whole.kind, whole.keep_rates)
-        run = evaluate(game, design, store=store, known=run, progress=progress)
-        spectrum = decode(design, run.values, method=method, seed=seed)
+        asked = ALL if counts is None else counts[:size]
+        run = evaluate(game, design, questions=asked, store=store, known=run, progress=progress)
+        spectrum = decode(design, run, method=method, seed=seed)
         r2 = spectrum.info.get("r2_cv")
         if r2 is None and target_r2 is not None:
             raise InputError(
@@ -126,10 +153,16 @@ def explain(
             )
         rounds.append(Round(size, float("nan") if r2 is None else float(r2)))
         reached = target_r2 is not None and rounds[-1].r2 >= target_r2
-        if reached or size == budget:
-            message = _message(rounds[-1], budget, target_r2, spectrum)
-            return Explanation(spectrum, run, tuple(rounds), reached, message, rates)
-        size = min(budget, int(_GROWTH * size))
+        if reached or size == len(whole):
+            message = _message(rounds[-1], len(whole), target_r2, spectrum)
+            return Explanation(spectrum, run, tuple(rounds), reached, message, rates, choice)
+        size = min(len(whole), int(_GROWTH * size))
+
+
+def _choice(game: Game, questions: int | str, budget: int) -> QuestionChoice | None:
+    """How many questions each mask is asked, before a pilot; None for all."""
+    every = questions_to_choose(game, questions)
+    return None if every is None else choice_of(game, questions, None).spread(budget * every)
 
 
 def _piloted(keep_rate: str, game: AnyGame, budget: int, **options: Any) -> KeepRates:

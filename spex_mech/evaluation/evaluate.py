@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -171,10 +172,8 @@ def _chosen(
         masks = MaskDesign(design.masks[: len(pilot)], design.seed, design.kind)
         answers = evaluate(game, masks, questions=pilot, label="pilot", **options).answers
     choice = choose_questions(game.asking_cost(), len(game.question_ids), answers)
-    counts = choice.counts(len(design))
-    if pilot is not None:
-        counts[: len(pilot)] = pilot
-    return counts_of(game, design, counts)
+    choice = replace(choice, pilot=0 if pilot is None else len(pilot))
+    return counts_of(game, design, choice.counts(len(design)))
 
 
 def _answered(

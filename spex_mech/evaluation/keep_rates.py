@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,10 +51,7 @@ class KeepRates:
     @property
     def questions(self) -> Int64[np.ndarray, " m"] | str:
         """How many questions each mask of the design is asked, for `evaluate`: ``all``, or numbers (m,)."""
-        if self.choice is None:
-            return ALL
-        pilot = 0 if self.run is None else len(self.run.design)
-        return piloted_counts(self.choice, len(self.design), pilot)
+        return ALL if self.choice is None else self.choice.counts(len(self.design))
 
 
 def message_of(low: float, high: float, masks: int | None) -> str:
@@ -117,9 +114,9 @@ def find_keep_rates(
     run = None if first is None else evaluate(game, first, questions=each, **options)
     low, high = _range(run, count)
     choice = choice_of(game, questions, None if run is None else run.answers).spread(rows)
-    spent = 0 if first is None else len(first)
-    masks = spent + choice.masks(rows - spent * each)
-    return KeepRates(low, high, piloted(first, (low, high), count, masks, seed=seed), run, choice)
+    choice = replace(choice, pilot=0 if first is None else len(first))
+    design = piloted(first, (low, high), count, choice.masks(rows), seed=seed)
+    return KeepRates(low, high, design, run, choice)
 
 
 def questions_to_choose(game: Game, questions: int | str) -> int | None:
@@ -145,12 +142,6 @@ def choice_of(game: Game, questions: int | str, answers: Any) -> QuestionChoice:
     if isinstance(questions, str):
         return choose_questions(game.asking_cost(), every, answers)
     return chosen_number(questions, every)
-
-
-def piloted_counts(choice: QuestionChoice, masks: int, pilot: int) -> Int64[np.ndarray, " m"]:
-    """How many questions each mask of a design is asked, whose first masks are those of a pilot."""
-    first = np.full(pilot, min(PILOT, choice.questions))
-    return np.concatenate([first, choice.counts(masks - pilot)])
 
 
 def _range(run: Run | None, n: int) -> tuple[float, float]:

@@ -47,23 +47,35 @@ class QuestionChoice:
         each: q.
         questions: number of all questions.
         message: one sentence on what was chosen and why.
+        pilot: masks of a pilot, which come first in a design and are asked 4 questions each.
     """
 
     each: int
     questions: int
     message: str
+    pilot: int = 0
 
     def counts(self, masks: int) -> Int64[np.ndarray, " m"]:
-        """How many questions each of so many masks is asked: q, and 2 of every fifth mask where q is 1."""
+        """How many questions each mask of a design is asked: q, and 2 of every fifth mask where q is 1."""
         counts = np.full(masks, self.each)
         if self._has_seconds:
             counts[::_SECOND] = 2
+        counts[: self.pilot] = min(PILOT, self.questions)
         return counts
 
     def masks(self, rows: int) -> int:
-        """The number of masks that so many answers are spread over."""
+        """The number of masks that so many answers are spread over, those of the pilot included."""
         per_mask = 1 + 1 / _SECOND if self._has_seconds else self.each
-        return max(int(rows / per_mask), 1)
+        left = rows - self.pilot * min(PILOT, self.questions)
+        return self.pilot + max(int(left / per_mask), 1)
+
+    def check_counts(self, masks: int) -> tuple[int, int]:
+        """Masks and questions for each to hold out for the cost of ``masks`` with all questions.
+
+        Each is asked 2 or more, so that the noise of single answers can be taken off their errors.
+        """
+        each = min(max(2, self.each), self.questions)
+        return masks * self.questions // each, each
 
     def spread(self, rows: int) -> QuestionChoice:
         """The same choice, with more questions where so many rows would take more than 4000 masks."""

@@ -209,7 +209,7 @@ class StoredRun:
         return pq.ParquetFile(pa.BufferReader(content)).read()
 
     @cached_property
-    def _full(self) -> Float32[np.ndarray, "1 e k"]:
+    def full_scores(self) -> Float32[np.ndarray, "1 e k"]:
         """Scores of the full model."""
         for rows in self._blocks():
             full = np.flatnonzero(rows.masks.all(axis=1))
@@ -220,9 +220,16 @@ class StoredRun:
             "once more with the model"
         )
 
+    def all_blocks(self) -> Iterator[Rows]:
+        """The rows of the shards that were intact when the run was opened, whatever questions were asked."""
+        yield from self._read((*self._shards, *self.asked_shards))
+
     def _blocks(self) -> Iterator[Rows]:
-        """The shards that were intact when the run was opened."""
-        for name in self._shards:
+        """The rows of masks that were asked all questions."""
+        yield from self._read(self._shards)
+
+    def _read(self, shards: tuple[str, ...]) -> Iterator[Rows]:
+        for name in shards:
             rows = read_shard(self.folder, name, self.players.n)
             if rows is None:
                 raise InputError(
@@ -281,7 +288,7 @@ class StoredRun:
         return scores if self.examples is None else scores[:, self.examples]
 
     def _measure(self, scores: np.ndarray) -> Float64[np.ndarray, "k e"]:
-        full = self._chosen(self._full) if self._metric.needs_full else None
+        full = self._chosen(self.full_scores) if self._metric.needs_full else None
         return self._metric(self._chosen(scores), self._chosen_prompts.right, full)
 
 
@@ -315,9 +322,9 @@ def open_run(folder: str | Path, *, metric: str | None = None) -> StoredRun:
             intact.append(name)
     if damaged:
         warnings.warn(damage_text(folder, damaged, stored), DamagedStoreWarning, stacklevel=2)
-    if not masks:
+    if not stored:
         raise InputError(f"{folder} holds no intact masks yet; nothing can be read off it")
-    every = np.concatenate(masks)
+    every = np.concatenate([np.empty((0, n), dtype=bool), *masks])
     place = MaskIndex(every).find(every)
     first = np.flatnonzero(place == np.arange(len(every)))
     named = facts.get("players")

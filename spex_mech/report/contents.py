@@ -12,6 +12,7 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.interactions import Interactions
 from spex_mech.core.players import PlayerSet
 from spex_mech.core.spectrum import Spectrum
+from spex_mech.evaluation.questions import QuestionChoice
 from spex_mech.evaluation.store.status import StoreStatus, run_status
 from spex_mech.evaluation.stored_run import StoredRun, open_run
 from spex_mech.pruning.circuit import Circuit
@@ -55,6 +56,7 @@ class Contents:
         sample: prompt, options and right answer of a search question; None for a game without texts.
         questions: number of search questions; None for a game without.
         pilot: the keep rates that a pilot has found; None for a design without one.
+        choice: how many questions each mask was asked; None for all.
         spectrum: the spectrum's terms.
         settings: the settings of the decoder, with the store, metric and number of masks.
         interactions: the interactions, in the index of the spec.
@@ -77,6 +79,7 @@ class Contents:
     sample: tuple[str, list[str], str] | None
     questions: int | None
     pilot: PilotRecord | None
+    choice: QuestionChoice | None
     spectrum: Spectrum | None
     settings: dict[str, Any]
     interactions: Interactions | None
@@ -123,6 +126,7 @@ def read_contents(folder: RunFolder, metrics: Sequence[str] | None = None) -> Co
         sample=sample,
         questions=questions,
         pilot=read("pilot.json", lambda content, _: pilot_from_json(content)),
+        choice=folder.choice(),
         spectrum=spectrum,
         settings={} if spectrum is None else folder.load("spectrum.json").get("settings", {}),
         interactions=read("interactions.json", interactions_from_json),

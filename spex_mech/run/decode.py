@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Int64
 
 from spex_mech.core.errors import DamagedStoreWarning, InputError
-from spex_mech.core.faithfulness import r2_interval
+from spex_mech.core.faithfulness import answers_r2, r2_interval
 from spex_mech.core.interactions import Interactions, interactions
 from spex_mech.core.players import PlayerSet
 from spex_mech.core.quoting import quoted
@@ -18,7 +18,9 @@ from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.batches import MaskIndex
+from spex_mech.evaluation.evaluated import Run
 from spex_mech.evaluation.store.reading import damage_text
+from spex_mech.evaluation.stored_answers import every_answer, missing_answers, stored_answers
 from spex_mech.evaluation.stored_run import StoredRun, open_run
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.folder import RunFolder
@@ -35,16 +37,16 @@ class Decoded:
     Attributes:
         stored: the store, in the metric that was decoded.
         design: the masks that were decoded.
-        values: float64 (m,), the values of those masks.
+        run: their values, and the answers behind them where masks were asked some questions each.
         spectrum: the surrogate.
         interactions: its interactions, in the index of the settings.
         held_out: the spectrum's fit to held-out masks; None without any, or where their values are all
-            equal.
+            equal or differ by noise only.
     """
 
     stored: StoredRun
     design: MaskDesign
-    values: Float64[np.ndarray, " m"]
+    run: Run
     spectrum: Spectrum
     interactions: Interactions
     held_out: HeldOut | None
@@ -68,19 +70,36 @@ def decode_folder(folder: RunFolder, spectrum: Spectrum | None = None) -> Decode
     """
     spec = folder.spec
     stored = _open(folder.masks, spec.game.metric)
-    keep_rate = folder.keep_rate()
-    design = search_design(spec.design, stored.players.n, keep_rate)
-    values = _values(stored, design, folder)
-    check = check_design(spec.design, stored.players.n, keep_rate)
-    measured = np.empty(0)
-    if check is not None:
-        measured = _values(_open(folder.check, spec.game.metric), check, folder)
-    decoded = _decode(stored, design, values, spec.decode, spec.interactions, spectrum)
-    if check is None or not np.ptp(measured) > 0:  # equal values have no R²
+    keep_rate, choice = folder.keep_rate(), folder.choice()
+    design = search_design(spec.design, stored.players.n, keep_rate, choice)
+    counts = None if choice is None else choice.counts(len(design))
+    run = _evaluated(stored, design, counts, folder)
+    decoded = _decode(stored, run, spec.decode, spec.interactions, spectrum)
+    check = check_design(spec.design, stored.players.n, keep_rate, choice)
+    if check is None:
         return decoded
-    predicted = np.asarray(decoded.spectrum(check.masks))
-    fit = HeldOut(predicted, measured, r2_interval(predicted, measured, seed=spec.design.seed))
-    return replace(decoded, held_out=fit)
+    counts = (
+        None if choice is None else np.full(len(check), choice.check_counts(spec.design.check)[1])
+    )
+    held_out = _evaluated(_open(folder.check, spec.game.metric), check, counts, folder)
+    return replace(decoded, held_out=_fit(decoded, held_out, run, seed=spec.design.seed))
+
+
+def _fit(decoded: Decoded, held_out: Run, run: Run, *, seed: int) -> HeldOut | None:
+    """The spectrum's fit to held-out masks; None where their values are all equal, or nothing but noise."""
+    predicted = np.asarray(decoded.spectrum(held_out.masks))
+    if held_out.answers is None or run.answers is None:
+        measured = held_out.values
+        if not np.ptp(measured) > 0:  # equal values have no R²
+            return None
+        return HeldOut(predicted, measured, r2_interval(predicted, measured, seed=seed))
+    levels = run.answers.levels
+    try:
+        r2 = answers_r2(predicted, held_out.answers, levels, seed=seed)
+    except InputError:
+        return None
+    answers = int(held_out.answers.counts.max())
+    return HeldOut(predicted, held_out.answers.means(levels), r2, answers)
 
 
 def decode_store(
@@ -92,7 +111,7 @@ def decode_store(
     index: InteractionsSpec | None = None,
     allow_damaged: bool = False,
 ) -> Decoded:
-    """Decode all masks of any store.
+    """Decode all masks of any store, and all answers of masks that were asked some questions each.
 
     Args:
         store: a run store, such as the ``masks`` of a run's folder.
@@ -119,8 +138,7 @@ def decode_store(
         stored = stored.with_metric(examples=_positions(questions))
     return _decode(
         stored,
-        stored.design,
-        stored.values,
+        every_answer(stored) if stored.asked_shards else _whole(stored, stored.design),
         settings or DecodeSpec(),
         index or InteractionsSpec(),
     )
@@ -134,6 +152,7 @@ def save_decoded(decoded: Decoded, folder: RunFolder) -> None:
         "metric": stored.metric or stored.facts["game"].get("metric"),
         "questions": None if stored.examples is None else stored.examples.tolist(),
         "masks": len(decoded.design),
+        "answers": None if decoded.run.answers is None else len(decoded.run.answers),
         **spec.decode.model_dump(),
     }
     folder.save("spectrum.json", spectrum_to_json(decoded.spectrum, decoded.players, settings))
@@ -145,16 +164,15 @@ def save_decoded(decoded: Decoded, folder: RunFolder) -> None:
 
 def _decode(
     stored: StoredRun,
-    design: MaskDesign,
-    values: np.ndarray,
+    run: Run,
     settings: DecodeSpec,
     index: InteractionsSpec,
     spectrum: Spectrum | None = None,
 ) -> Decoded:
     if spectrum is None:
-        spectrum = decode(design, values, method=settings.method, seed=settings.seed)
+        spectrum = decode(run.design, run, method=settings.method, seed=settings.seed)
     values_of_index = interactions(spectrum, index.index, index.order)
-    return Decoded(stored, design, values, spectrum, values_of_index, None)
+    return Decoded(stored, run.design, run, spectrum, values_of_index, None)
 
 
 def _open(store: Path, metric: str | None) -> StoredRun:
@@ -164,23 +182,36 @@ def _open(store: Path, metric: str | None) -> StoredRun:
     return stored if same else stored.with_metric(metric)
 
 
-def _values(stored: StoredRun, design: MaskDesign, folder: RunFolder) -> np.ndarray:
-    """Values of a design's masks, all of which must be stored."""
-    values = stored.values
-    rows = MaskIndex(stored.masks).find(design.masks)
-    if missing := int((rows < 0).sum()):
-        command = (
-            "explain with the same input"
-            if folder.has("input.json")
-            else "evaluate with the same spec"
-        )
-        raise InputError(
-            f"the evaluation of {folder.path} is not finished, or a shard is damaged: {missing} of "
-            f"{len(rows)} masks are not stored in {stored.folder}. spex-mech {command} and --out "
-            f"{folder.path} goes on; spex-mech decode {stored.folder} --out FOLDER decodes the masks that "
-            "are stored"
-        )
-    return values[rows]
+def _evaluated(
+    stored: StoredRun,
+    design: MaskDesign,
+    counts: Int64[np.ndarray, " m"] | None,
+    folder: RunFolder,
+) -> Run:
+    """A design as it was evaluated; everything must be stored."""
+    if counts is None:
+        missing = int((MaskIndex(stored.masks).find(design.masks) < 0).sum())
+        if not missing:
+            return _whole(stored, design)
+    else:
+        missing = missing_answers(stored, design, counts)
+        if not missing:
+            return stored_answers(stored, design, counts)
+    command = (
+        "explain with the same input" if folder.has("input.json") else "evaluate with the same spec"
+    )
+    raise InputError(
+        f"the evaluation of {folder.path} is not finished, or a shard is damaged: {missing} of "
+        f"{len(design)} masks are not stored in {stored.folder}. spex-mech {command} and --out "
+        f"{folder.path} goes on; spex-mech decode {stored.folder} --out FOLDER decodes the masks that "
+        "are stored"
+    )
+
+
+def _whole(stored: StoredRun, design: MaskDesign) -> Run:
+    """The run of stored masks that were asked all questions."""
+    values = stored.values[MaskIndex(stored.masks).find(design.masks)]
+    return Run(design, design.masks, values, None, 0, None, stored.key)
 
 
 def _is_position(text: str) -> bool:

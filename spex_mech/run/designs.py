@@ -5,6 +5,7 @@ from __future__ import annotations
 from spex_mech.core.errors import InputError
 from spex_mech.designs import DESIGNS, MaskDesign
 from spex_mech.designs.pilot import keep_range, pilot, piloted
+from spex_mech.evaluation.questions import ALL, PILOT, QuestionChoice
 from spex_mech.run.spec import DesignSpec
 from spex_mech.run.spec_values import AUTO
 
@@ -16,8 +17,16 @@ def has_pilot(spec: DesignSpec) -> bool:
     return spec.kind == "biased" and spec.keep_rate == AUTO
 
 
+def is_asked_all(spec: DesignSpec) -> bool:
+    """Whether every mask is asked all questions, whatever the game."""
+    return spec.questions == ALL or spec.kind == "spex"
+
+
 def search_design(
-    spec: DesignSpec, n: int, keep_rate: tuple[float, float] | None = None
+    spec: DesignSpec,
+    n: int,
+    keep_rate: tuple[float, float] | None = None,
+    choice: QuestionChoice | None = None,
 ) -> MaskDesign:
     """The masks to decode.
 
@@ -26,18 +35,21 @@ def search_design(
         n: number of players.
         keep_rate: the range that the pilot has found, where the spec has one. Before that, None draws
             equally many masks from the usual range.
+        choice: how many questions each mask is asked; None for all.
 
     Raises:
         InputError: an unknown kind, or a budget, rate or ``first`` out of range.
     """
+    budget = spec.budget if choice is None else choice.masks(spec.budget * choice.questions)
     if has_pilot(spec):
-        first, spread = (
-            pilot(n, spec.budget, seed=spec.seed),
-            keep_rate or keep_range(None, None, n),
-        )
-        design = piloted(first, spread, n, spec.budget, seed=spec.seed)
+        spread = keep_rate or keep_range(None, None, n)
+        pilots = spec.budget
+        if choice is not None:
+            pilots = spec.budget * choice.questions // min(PILOT, choice.questions)
+        first = pilot(n, pilots, seed=spec.seed)
+        design = piloted(first, spread, n, budget, seed=spec.seed)
     else:
-        design = _design(spec, n, spec.budget, spec.seed, spec.keep_rate)
+        design = _design(spec, n, budget, spec.seed, spec.keep_rate)
     if spec.first is None or spec.first == len(design):
         return design
     if not 1 <= spec.first <= len(design):
@@ -49,9 +61,14 @@ def search_design(
 
 
 def check_design(
-    spec: DesignSpec, n: int, keep_rate: tuple[float, float] | None = None
+    spec: DesignSpec,
+    n: int,
+    keep_rate: tuple[float, float] | None = None,
+    choice: QuestionChoice | None = None,
 ) -> MaskDesign | None:
     """The masks held out to measure faithfulness; None where the spec holds none out.
+
+    Where ``choice`` asks masks some questions each, they are more, as `QuestionChoice.check_counts` says.
 
     Raises:
         InputError: as for `search_design`.
@@ -65,7 +82,8 @@ def check_design(
     rate = spec.keep_rate
     if has_pilot(spec):
         rate = list(keep_rate or keep_range(None, None, n))
-    return _design(spec, n, spec.check, spec.seed + _CHECK_SEED, rate)
+    masks = spec.check if choice is None else choice.check_counts(spec.check)[0]
+    return _design(spec, n, masks, spec.seed + _CHECK_SEED, rate)
 
 
 def _design(

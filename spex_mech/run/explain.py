@@ -9,10 +9,11 @@ from typing import Any
 from spex_mech.core.errors import InputError
 from spex_mech.decoders.explain import Explanation, explain
 from spex_mech.evaluation.evaluate import evaluate
+from spex_mech.evaluation.questions import ALL
 from spex_mech.run.decode import Decoded, decode_folder, save_decoded
-from spex_mech.run.designs import check_design, search_design
+from spex_mech.run.designs import check_design, is_asked_all, search_design
 from spex_mech.run.folder import RunFolder, claim, save_spec
-from spex_mech.run.pilot import save_pilot
+from spex_mech.run.pilot import save_choice, save_pilot
 from spex_mech.run.spec import RunSpec
 from spex_mech.tasks.cards import load_card, load_game
 
@@ -50,6 +51,7 @@ def explain_folder(
             target_r2=target_r2,
             aim=_AIMS[spec.design.kind],
             keep_rate=tuple(rate) if isinstance(rate, list) else rate,
+            questions=ALL if is_asked_all(spec.design) else spec.design.questions,
             method=spec.decode.method,
             store=folder.masks,
             seed=spec.design.seed,
@@ -70,12 +72,18 @@ def save_explained(
         progress: see `evaluate`.
     """
     design = folder.spec.design
+    choice = explanation.choice
+    if choice is not None:
+        save_choice(folder, choice)
     if explanation.keep_rates is not None:
         save_pilot(folder, explanation.keep_rates)
-    check = check_design(design, game.players.n, folder.keep_rate())
+    check = check_design(design, game.players.n, folder.keep_rate(), choice)
     if check is not None:
+        each = ALL if choice is None else choice.check_counts(design.check)[1]
         with folder.timed("check"):
-            evaluate(game, check, store=folder.check, label="check", progress=progress)
+            evaluate(
+                game, check, questions=each, store=folder.check, label="check", progress=progress
+            )
     used = design.model_copy(update={"first": len(explanation.run.design)})
     folder = replace(folder, spec=folder.spec.model_copy(update={"design": used}))
     decoded = decode_folder(folder, explanation.spectrum)

@@ -1,6 +1,7 @@
 """A run's folder: the files that each step leaves for the next ones. Needs no model and no torch.
 
     spec.json             the run's spec, all keys resolved
+    questions.json        how many questions each mask is asked, where it is not asked all
     pilot.json            the keep rates that a pilot has found, where the spec leaves them to it
     input.json            of an explained text or image: the input and the places of its parts
     masks check test      run stores: the design and pruning's ablations, held-out masks, test questions
@@ -38,11 +39,13 @@ from spex_mech.core.files import (
     remove_leftovers,
     write_whole,
 )
+from spex_mech.evaluation.questions import ALL, QuestionChoice
 from spex_mech.run.designs import has_pilot
 from spex_mech.run.spec import RunSpec, with_settings
 
 _T = TypeVar("_T")
 _COMMANDS = {  # that write a file
+    "questions.json": "evaluate --out",
     "pilot.json": "evaluate --out",
     "check.json": "decode",
     "spectrum.json": "decode",
@@ -96,6 +99,15 @@ class RunFolder:
         if not has_pilot(self.spec.design):
             return None
         return self.read("pilot.json", lambda content: _range(content["keep_rate"]))
+
+    def choice(self) -> QuestionChoice | None:
+        """How many questions each mask is asked; None for all.
+
+        Raises:
+            MissingFileError: the pilot has not been evaluated.
+            InputError: its file cannot be read.
+        """
+        return self.read("questions.json", _choice) if self.has("questions.json") else None
 
     def has(self, name: str) -> bool:
         """Whether the folder has a file or a store of this name."""
@@ -224,7 +236,10 @@ def open_folder(path: str | Path) -> RunFolder:
         raise MissingFileError(
             f"{str(path)!r} {content}; give a folder that spex-mech evaluate or run writes to{parent}"
         )
-    return RunFolder(folder, with_settings(_parse(header), ()))
+    raw = _parse(header)
+    if isinstance(raw, dict) and isinstance(design := raw.get("design"), dict):
+        design.setdefault("questions", ALL)  # as every run of before
+    return RunFolder(folder, with_settings(raw, ()))
 
 
 def changed(
@@ -290,6 +305,18 @@ def write_file(path: Path, content: str | bytes) -> None:
 def _command(name: str) -> str:
     """The command that writes a file."""
     return _COMMANDS.get(name, "run")
+
+
+def _choice(content: Any) -> QuestionChoice:
+    choice = QuestionChoice(
+        int(content["each"]),
+        int(content["questions"]),
+        str(content["message"]),
+        int(content["pilot"]),
+    )
+    if not (1 <= choice.each <= choice.questions and choice.pilot >= 0):
+        raise ValueError(f"each is {choice.each} of {choice.questions} questions")
+    return choice
 
 
 def _range(content: Any) -> tuple[float, float]:

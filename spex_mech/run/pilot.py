@@ -1,15 +1,16 @@
-"""The pilot of a run's design: what it has found, as the folder keeps it."""
+"""What a run's pilot has found, and how many questions each mask is asked, as the folder keeps them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 
 from spex_mech.evaluation.keep_rates import KeepRates
+from spex_mech.evaluation.questions import QuestionChoice
 from spex_mech.run.folder import RunFolder
 
 
@@ -41,6 +42,11 @@ def save_pilot(folder: RunFolder, rates: KeepRates) -> None:
         "message": rates.message,
     }
     folder.save("pilot.json", content)
+
+
+def save_choice(folder: RunFolder, choice: QuestionChoice) -> None:
+    """Write ``questions.json``: how many questions each mask is asked, and why."""
+    folder.save("questions.json", asdict(choice))
 
 
 def pilot_from_json(content: Mapping[str, Any]) -> PilotRecord:

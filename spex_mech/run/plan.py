@@ -11,9 +11,14 @@ import numpy as np
 from spex_mech.ablation.game import TaskGame
 from spex_mech.core.masks import unique
 from spex_mech.core.players import select_players
+from spex_mech.designs.asked import asked_questions
+from spex_mech.evaluation.games import as_game
+from spex_mech.evaluation.keep_rates import choice_of, questions_to_choose
+from spex_mech.evaluation.questions import ALL, QuestionChoice, masks_at_once
 from spex_mech.models.model import Model
 from spex_mech.pruning.compare import LASSO
 from spex_mech.pruning.prune import size_of
+from spex_mech.run.designs import is_asked_all
 from spex_mech.run.setup import Setup, circuit_game
 from spex_mech.tasks.noise import Noise, accuracy_noise, expected_noise
 from spex_mech.tasks.task import ChoiceTask
@@ -28,6 +33,7 @@ class Phase:
     Attributes:
         name: what is evaluated.
         masks: most ablated models (equal masks are evaluated once).
+        rows: answers: pairs of a mask and a question.
         tokens: prompt tokens that they read.
         seconds: estimated wall-clock time of one worker.
         size: bytes of their masks, values and scores in the store.
@@ -36,6 +42,7 @@ class Phase:
 
     name: str
     masks: int
+    rows: int
     tokens: int
     seconds: float
     size: int
@@ -61,14 +68,12 @@ def plan(setup: Setup) -> list[Phase]:
     their rate of tokens per second is used for all phases. Before its first answer, every game prepares its
     engine and holds it to the model; the time of that is the first phase.
     """
-    spec = setup.spec
-    rate, preparation = _tokens_per_second(setup)
+    spec, choice = setup.spec, planned_choice(setup)
+    rate, preparation = _tokens_per_second(setup, choice)
     sizes, methods = setup.sizes, 1 + len(spec.prune.baselines)
     search, test = setup.game, setup.game.with_split("test")
     checks = len(sizes) * spec.prune.ablations
     counts = [
-        ("design", search, len(setup.design)),
-        ("held-out check", search, spec.design.check),
         ("pruning", search, checks),
         # The LASSO ranking reads the design; every other baseline may spend as many ablations as ours.
         (
@@ -84,13 +89,42 @@ def plan(setup: Setup) -> list[Phase]:
         size = max(sizes) if spec.prune.export == "auto" else _exported(setup)
         most = 4 + 2 * spec.circuit.subsets + 3 * size  # if every player needs a second test
         counts.append(("circuit", circuit_game(setup), most))
-    games = len({id(game) for _, game, masks in counts if masks})
-    phases = [Phase("preparation", 0, 0, games * preparation, 0, 1)]
+    games = len({id(game) for _, game, masks in [("", search, 1), *counts] if masks})
+    phases = [Phase("preparation", 0, 0, 0, games * preparation, 0, 1)]
+    whole = [("design", search, len(setup.design)), ("held-out check", search, spec.design.check)]
+    if choice is None:
+        counts = [*whole, *counts]
+    else:
+        masks = choice.masks(len(setup.design) * choice.questions)
+        held, each = choice.check_counts(spec.design.check)
+        phases.append(_asked("design", search, masks, int(choice.counts(masks).sum()), rate))
+        phases.append(_asked("held-out check", search, held, held * each, rate))
     for name, game, masks in counts:
         tokens = masks * tokens_per_mask(game)
         size = masks * bytes_per_mask(game)
-        phases.append(Phase(name, masks, tokens, tokens / rate, size, game.batch))
+        rows = masks * len(game.question_ids)
+        phases.append(Phase(name, masks, rows, tokens, tokens / rate, size, game.batch))
     return phases
+
+
+def planned_choice(setup: Setup) -> QuestionChoice | None:
+    """How many questions masks will be asked, as far as that is known before a pilot; None for all."""
+    spec, game = setup.spec.design, as_game(setup.game)
+    questions = ALL if is_asked_all(spec) else spec.questions
+    if questions_to_choose(game, questions) is None:
+        return None
+    rows = len(setup.design) * len(setup.game.question_ids)
+    return choice_of(game, questions, None).spread(rows)
+
+
+def _asked(name: str, game: TaskGame, masks: int, rows: int, rate: float) -> Phase:
+    """A phase of masks that are asked some questions each."""
+    mask_cost, question_cost = game.asking_cost()
+    tokens = int(masks * mask_cost + rows * question_cost)
+    of_row = 4 * prod(game.prompts.shape[1:]) + 8  # its scores, and which question it is
+    size = masks * (-(-game.players.n // 8) + 8) + rows * of_row
+    batch = masks_at_once(game.batch, len(game.question_ids), np.array([rows // max(masks, 1)]))
+    return Phase(name, masks, rows, tokens, tokens / rate, size, batch)
 
 
 def expected(setup: Setup) -> dict[str, Noise]:
@@ -119,23 +153,34 @@ def _exported(setup: Setup) -> int:
     return size_of(size, setup.players.n) or min(setup.sizes)
 
 
-def _tokens_per_second(setup: Setup) -> tuple[float, float]:
+def _tokens_per_second(setup: Setup, choice: QuestionChoice | None) -> tuple[float, float]:
     """Rate of the first probe that takes two seconds or the whole design, and seconds of preparation.
 
     Probes double in size. What the first mask takes longer than its rate explains is preparation.
     """
     masks = setup.design.masks[unique(setup.design.masks)[0]]
-    began = time.monotonic()
-    setup.game.scores(masks[:1])
-    first = time.monotonic() - began
-    count = 1
-    while True:
+    game, every = setup.game, len(setup.game.question_ids)
+    per_mask, each = float(tokens_per_mask(game)), every
+    if choice is not None:
+        mask_cost, question_cost = game.asking_cost()
+        each = choice.each
+        per_mask = mask_cost + each * question_cost
+    asked = asked_questions(np.full(len(masks), each), every, seed=0).reshape(-1, each)
+
+    def probe(count: int) -> float:
         began = time.monotonic()
-        setup.game.scores(masks[:count])
-        seconds = time.monotonic() - began
+        if choice is None:
+            game.scores(masks[:count])
+        else:
+            game.asked_scores(masks[:count], asked[:count])
+        return time.monotonic() - began
+
+    first, count = probe(1), 1
+    while True:
+        seconds = probe(count)
         if seconds >= _PROBE_SECONDS or count >= len(masks):
             done = min(count, len(masks))
-            return done * tokens_per_mask(setup.game) / seconds, max(0.0, first - seconds / done)
+            return done * per_mask / seconds, max(0.0, first - seconds / done)
         count *= 2
 
 

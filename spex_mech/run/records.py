@@ -28,11 +28,14 @@ class HeldOut:
         predicted: float64 (m,), the surrogate's values.
         measured: float64 (m,), the game's.
         r2: R² with an interval over masks.
+        answers: how many questions each mask was asked, where not all: ``measured`` then has the noise of
+            that, which ``r2`` is free of.
     """
 
     predicted: Float64[np.ndarray, " m"]
     measured: Float64[np.ndarray, " m"]
     r2: Estimate
+    answers: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,13 +136,18 @@ def held_out_to_json(held: HeldOut) -> dict[str, Any]:
         "r2": vars(held.r2),
         "predicted": held.predicted.tolist(),
         "measured": held.measured.tolist(),
+        "questions asked": held.answers,
     }
 
 
 def held_out_from_json(content: Any) -> HeldOut:
     """Undo `held_out_to_json`."""
+    asked = content.get("questions asked")  # earlier versions asked all
     return HeldOut(
-        np.array(content["predicted"]), np.array(content["measured"]), Estimate(**content["r2"])
+        np.array(content["predicted"]),
+        np.array(content["measured"]),
+        Estimate(**content["r2"]),
+        None if asked is None else int(asked),
     )
 
 

@@ -14,6 +14,7 @@ from spex_mech.core.quoting import quoted
 from spex_mech.core.text_files import MOST_BYTES, parse_toml, parse_yaml, read_text
 from spex_mech.run.spec_values import (
     AUTO,
+    Asked,
     Count,
     Finite,
     Parameters,
@@ -62,16 +63,21 @@ class DesignSpec(_Section):
 
     Attributes:
         kind: ``biased``, ``uniform``, ``paired``, ``stratified`` or ``spex``.
-        budget: number of masks.
+        budget: number of masks that are asked all questions; where masks are asked some questions each, as
+            many answers as these would have are spread over more masks.
+        questions: how many questions each mask is asked: ``all``, a number, or ``auto``, see
+            `choose_questions`. Coded designs (``spex``) and games without questions are asked all.
         first: number of masks to use, the first ones; None for all. `explain` sets it to what it spent.
         keep_rate: for ``biased``: one rate above 0 and below 1; ``[low, high]`` from 0 to 1, drawn for
             every mask; or ``auto``: the range that a pilot finds, see `find_keep_rates`.
-        check: masks of the same kind evaluated on top and held out, to measure faithfulness.
+        check: masks of the same kind evaluated on top and held out, to measure faithfulness; counted as
+            the budget is.
         seed: seed of the masks.
     """
 
     kind: Text = "biased"
     budget: Positive = 240
+    questions: Asked = AUTO
     first: Positive | None = None
     keep_rate: Rate = AUTO
     check: Count = 40

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from spex_mech.core.seeds import MOST_SEED
 
-AUTO = "auto"
+AUTO, ALL = "auto", "all"
 _MOST = 10**9
 
 
@@ -24,6 +24,13 @@ def _rate(value: float | list[float] | str) -> float | list[float] | str:
     rates = value if isinstance(value, list) else [] if value == AUTO else [value]
     if not all(not isinstance(rate, str) and 0.0 <= rate <= 1.0 for rate in rates):
         raise ValueError(f"Input should be a rate from 0 to 1, [low, high], or '{AUTO}'")
+    return value
+
+
+def _asked(value: int | str) -> int | str:
+    """How many questions a mask is asked; whether there are as many is checked by the game."""
+    if not (value in (AUTO, ALL) if isinstance(value, str) else 1 <= value <= _MOST):
+        raise ValueError(f"Input should be a number of questions, '{ALL}', or '{AUTO}'")
     return value
 
 
@@ -49,3 +56,4 @@ Finite = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Size = Annotated[int | float, AfterValidator(_size)]
 Parameters = Annotated[int | float, AfterValidator(_parameters)]
 Rate = Annotated[float | list[float] | Text, AfterValidator(_rate)]
+Asked = Annotated[int | Text, AfterValidator(_asked)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,15 +17,17 @@ from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.evaluation.evaluated import Run
 from spex_mech.evaluation.executors import Executor
-from spex_mech.evaluation.keep_rates import find_keep_rates
+from spex_mech.evaluation.games import as_game
+from spex_mech.evaluation.keep_rates import choice_of, find_keep_rates, questions_to_choose
+from spex_mech.evaluation.questions import ALL
 from spex_mech.pruning.circuit import Circuit
 from spex_mech.pruning.prune import Pruned
 from spex_mech.run.circuit import circuit_step
 from spex_mech.run.decode import Decoded, decode_folder, save_decoded
-from spex_mech.run.designs import check_design, has_pilot, search_design
+from spex_mech.run.designs import check_design, has_pilot, is_asked_all, search_design
 from spex_mech.run.export import export_step
 from spex_mech.run.folder import RunFolder, claim
-from spex_mech.run.pilot import save_pilot
+from spex_mech.run.pilot import save_choice, save_pilot
 from spex_mech.run.prune import choose_exported, choose_kept_sets, size_to_json
 from spex_mech.run.records import ScoreTable, kept_to_json, scores_to_json
 from spex_mech.run.scores import score_folder
@@ -111,7 +114,7 @@ def evaluate_step(
 ) -> tuple[Run, Run | None]:
     """Evaluate the design and the held-out masks into the folder's stores.
 
-    Where the spec leaves the keep rates to a pilot, that is evaluated first, and ``pilot.json`` written.
+    Where the spec leaves keep rates and questions to a pilot, that is evaluated first, see `find_design`.
 
     Returns:
         Both runs; the second is None where no masks are held out.
@@ -119,19 +122,45 @@ def evaluate_step(
     options = {"executor": executor, "spec": setup.spec.model_dump(), "progress": progress}
     spec, n = setup.spec.design, setup.players.n
     with folder.timed("evaluate"):
-        if has_pilot(spec) and not folder.has("pilot.json"):
-            rates = find_keep_rates(
-                setup.game, spec.budget, seed=spec.seed, store=folder.masks, **options
-            )
-            save_pilot(folder, rates)
-        keep_rate = folder.keep_rate()
-        design, check = search_design(spec, n, keep_rate), check_design(spec, n, keep_rate)
-        searched = evaluate(setup.game, design, store=folder.masks, **options)
+        find_design(setup, folder, options)
+        keep_rate, choice = folder.keep_rate(), folder.choice()
+        design = search_design(spec, n, keep_rate, choice)
+        counts = ALL if choice is None else choice.counts(len(design))
+        searched = evaluate(setup.game, design, questions=counts, store=folder.masks, **options)
+    check = check_design(spec, n, keep_rate, choice)
     if check is None:
         return searched, None
+    each = ALL if choice is None else choice.check_counts(spec.check)[1]
     with folder.timed("check"):
-        checked = evaluate(setup.game, check, store=folder.check, label="check", **options)
+        checked = evaluate(
+            setup.game, check, questions=each, store=folder.check, label="check", **options
+        )
     return searched, checked
+
+
+def find_design(setup: Setup, folder: RunFolder, options: dict[str, Any]) -> None:
+    """Find keep rates and how many questions masks are asked, where the spec leaves these open.
+
+    Writes ``pilot.json`` and ``questions.json``, unless they are there.
+    """
+    spec = setup.spec.design
+    questions = ALL if is_asked_all(spec) else spec.questions
+    if has_pilot(spec):
+        if not folder.has("pilot.json"):
+            rates = find_keep_rates(
+                setup.game,
+                spec.budget,
+                seed=spec.seed,
+                questions=questions,
+                store=folder.masks,
+                **options,
+            )
+            if rates.choice is not None:
+                save_choice(folder, rates.choice)
+            save_pilot(folder, rates)
+    elif questions_to_choose(as_game(setup.game), questions) is not None:
+        rows = spec.budget * len(setup.game.question_ids)
+        save_choice(folder, choice_of(as_game(setup.game), questions, None).spread(rows))
 
 
 def decode_step(folder: RunFolder) -> Decoded:

@@ -71,7 +71,8 @@ class Prompts:
         def some(part: npt.NDArray | None) -> Any:
             return None if part is None else part[questions]
 
-        of_example = self.options is None  # else rows stay where options say that they are
+        # Else rows stay where options say that they are; of a store, none are known.
+        of_example = self.options is None and len(self.tokens) > 0
         return replace(
             self,
             ids=tuple(self.ids[q] for q in questions),

@@ -18,7 +18,7 @@ _ENTRIES = 1 << 22  # covariances held at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Asking:
+class QuestionKernels:
     """How values of some questions are related to those of all.
 
     Attributes:
@@ -84,7 +84,7 @@ class WalshPosterior:
     residuals: Float64[np.ndarray, " m"]
     inflation: float
     jitter: float
-    asking: Asking | None = None
+    asking: QuestionKernels | None = None
 
     def __call__(self, masks: Bool[np.ndarray, "k n"]) -> Float64[np.ndarray, " k"]:
         """The posterior mean at masks (k, n), True = present; float64 (k,)."""
@@ -188,7 +188,7 @@ def condition(prior: Prior, data: Samples, *, shift: float, scale: float) -> Wal
     kernel, noise, asking = prior.kernel, prior.noise, None
     if prior.question is not None and data.asked is not None:
         count = data.asked.shape[1]
-        asking = Asking(prior, data.asked)
+        asking = QuestionKernels(prior, data.asked)
         kernel, noise = asking.mean_kernel, prior.noise / count
     return WalshPosterior(
         kernel, noise, data.masks, data.counts, alpha, shift, scale, residuals, inflation,
