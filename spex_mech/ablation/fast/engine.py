@@ -26,7 +26,7 @@ from spex_mech.ablation.fast import cost
 from spex_mech.ablation.fast.attention import KeyValue
 from spex_mech.ablation.fast.batches import PromptBatch
 from spex_mech.ablation.fast.forward import Forward
-from spex_mech.ablation.fast.pairs import PairScorer, asked_of
+from spex_mech.ablation.fast.pairs import PairScorer, runs_of
 from spex_mech.ablation.fast.plan import Planner, Tree, in_order, whole
 from spex_mech.ablation.fast.prepared import Preparation, PreparedBatch, removable
 from spex_mech.ablation.fills import Ablation
@@ -156,7 +156,7 @@ class FastEngine:
             if not any(np.isin(batch.rows, pairs[:, 1]).any() for batch in part):
                 continue
             ready = self._make_ready(part)
-            asked = asked_of(pairs, [x.batch for x in ready], len(self._prompts))
+            asked = runs_of(pairs, [x.batch for x in ready], len(self._prompts))
             for group in asked.groups(0 if self._prefix else cost.enough_tokens(self._device)):
                 self._pairs.score(gates, group, ready, out)
             del ready  # before the next part is made

@@ -26,7 +26,7 @@ from spex_mech.tasks.prompts import Prompts
 
 
 @dataclass(frozen=True)
-class Asked:
+class PairRuns:
     """Different runs of a mask on a prompt, in the order of the prompts, and the pairs that they answer.
 
     Attributes:
@@ -47,12 +47,12 @@ class Asked:
     def __len__(self) -> int:
         return len(self.mask)
 
-    def __getitem__(self, runs: npt.NDArray[np.int64]) -> Asked:
+    def __getitem__(self, runs: npt.NDArray[np.int64]) -> PairRuns:
         """Some runs, in ascending order."""
         place = np.full(len(self), -1)
         place[runs] = np.arange(len(runs))
         inside = place[self.run] >= 0
-        return Asked(
+        return PairRuns(
             self.mask[runs],
             self.batch[runs],
             self.prompt[runs],
@@ -62,7 +62,7 @@ class Asked:
             place[self.run[inside]],
         )
 
-    def groups(self, enough: int) -> Iterator[Asked]:
+    def groups(self, enough: int) -> Iterator[PairRuns]:
         """The runs of each mask that has at least ``enough`` tokens, and all others together."""
         tokens = np.bincount(self.mask, weights=self.widths)
         alone = tokens[self.mask] >= enough
@@ -74,7 +74,7 @@ class Asked:
                 yield self[runs]
 
 
-def asked_of(pairs: npt.NDArray[np.int64], batches: Sequence[PromptBatch], rows: int) -> Asked:
+def runs_of(pairs: npt.NDArray[np.int64], batches: Sequence[PromptBatch], rows: int) -> PairRuns:
     """The runs that answer those of some pairs (p, 2) of mask and row whose prompts stand in some batches.
 
     Args:
@@ -90,7 +90,7 @@ def asked_of(pairs: npt.NDArray[np.int64], batches: Sequence[PromptBatch], rows:
     keys = np.column_stack([batch[row], prompt[row], mask])
     (found, place, masks), run = _unique(keys)
     widths = [batches[b].layout.widths[p] for b, p in zip(found, place, strict=True)]
-    return Asked(masks, found, place, np.array(widths, dtype=np.int64), pair, row, run)
+    return PairRuns(masks, found, place, np.array(widths, dtype=np.int64), pair, row, run)
 
 
 class PairScorer:
@@ -121,7 +121,7 @@ class PairScorer:
     def score(
         self,
         gates: Gates,
-        asked: Asked,
+        asked: PairRuns,
         ready: Sequence[PreparedBatch],
         out: npt.NDArray[np.float32],
     ) -> None:
@@ -150,7 +150,7 @@ class PairScorer:
                     raise cost.too_large(error, device, self._prompts, row) from error
             self._budget.shrink(below=int(some.widths.sum()))
 
-    def _past(self, gates: Gates, asked: Asked) -> Sequence[KeyValue | None]:
+    def _past(self, gates: Gates, asked: PairRuns) -> Sequence[KeyValue | None]:
         if not self._prefix:
             return []
         return self._preparation.prefix_keys(self._planner.tree(gates[asked.mask[:1]]))
@@ -158,7 +158,7 @@ class PairScorer:
     def _run(
         self,
         gates: Gates,
-        asked: Asked,
+        asked: PairRuns,
         ready: Sequence[PreparedBatch],
         past: Sequence[KeyValue | None],
         out: npt.NDArray[np.float32],
