@@ -53,6 +53,19 @@ class Posterior(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsQuestions(Protocol):
+    """A full model of a game that knows how single questions differ from their mean."""
+
+    def deviation_of(self, question: int, /) -> Spectrum:
+        """The spectrum of one question minus that of the mean over all questions.
+
+        Raises:
+            InputError: a question that there is not, or a model that knows nothing of single questions.
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     """A function f(x) = sum_S F(S) (-1)^{|S ∩ x|} with few terms; call it on masks to evaluate it.
@@ -131,6 +144,26 @@ class Spectrum:
                 f"{len(words)} supports"
             )
         return cls(*combine(words, weights), n, info or {})
+
+    def question(self, position: int) -> Spectrum:
+        """The spectrum of one question, of a spectrum that was decoded from answers to single questions.
+
+        It is this spectrum, which is that of the mean over all questions, and how the question differs from
+        that; calling it predicts the question's value.
+
+        Raises:
+            InputError: a question that there is not, or a spectrum of values of all questions.
+        """
+        if not isinstance(self.predictor, KnowsQuestions):
+            raise InputError(
+                "this spectrum knows nothing of single questions; decode a run whose masks were asked some "
+                "questions each: evaluate(..., questions='auto'), then decode(design, run)"
+            )
+        own = self.predictor.deviation_of(position)
+        words = np.concatenate([self.words, own.words])
+        coefficients = np.concatenate([self.coefficients, own.coefficients])
+        both = Spectrum.from_words(words, coefficients, self.n, {**self.info, "question": position})
+        return replace(both, predictor=lambda masks: self(masks) + own(masks))
 
     def __call__(self, masks: Bool[np.ndarray, "m n"]) -> Float64[np.ndarray, " m"]:
         """Evaluate f on masks: by the ``predictor`` if there is one, else from the terms.

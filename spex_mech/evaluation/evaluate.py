@@ -26,7 +26,7 @@ from spex_mech.evaluation.identity import UNKNOWN
 from spex_mech.evaluation.questions import (
     ALL,
     AUTO,
-    Questions,
+    QuestionCounts,
     choose_questions,
     counts_of,
     masks_at_once,
@@ -46,7 +46,7 @@ def evaluate(
     game: AnyGame,
     design: MaskDesign,
     *,
-    questions: Questions = ALL,
+    questions: QuestionCounts = ALL,
     store: str | Path | None = None,
     known: Run | None = None,
     executor: str | Executor = "local",
@@ -152,7 +152,7 @@ def evaluate(
 
 
 def _counts(
-    game: Game, design: MaskDesign, questions: Questions, options: dict[str, Any]
+    game: Game, design: MaskDesign, questions: QuestionCounts, options: dict[str, Any]
 ) -> Int64[np.ndarray, " m"] | None:
     """How many questions each mask is asked; None for all."""
     if isinstance(questions, str) and questions == AUTO:

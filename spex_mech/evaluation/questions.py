@@ -24,7 +24,7 @@ from spex_mech.core.quoting import quoted
 from spex_mech.designs import MaskDesign
 
 ALL, AUTO = "all", "auto"
-Questions: TypeAlias = Literal["all", "auto"] | int | npt.ArrayLike
+QuestionCounts: TypeAlias = Literal["all", "auto"] | int | npt.ArrayLike
 """``all``, ``auto``, one number, or one number for each mask."""
 
 PILOT = 4  # questions that a pilot asks each of its masks
@@ -157,7 +157,7 @@ def pilot_counts(game: AskedGame, masks: int) -> Int64[np.ndarray, " p"] | None:
 
 
 def counts_of(
-    game: Game, design: MaskDesign, questions: Questions
+    game: Game, design: MaskDesign, questions: QuestionCounts
 ) -> Int64[np.ndarray, " m"] | None:
     """How many questions each mask of a design is asked; None for all.
 

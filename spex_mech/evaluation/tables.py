@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32, Int64
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import unique
 from spex_mech.evaluation.batches import MaskIndex, batches_of
-from spex_mech.evaluation.executors.executor import Asking, Batch
+from spex_mech.evaluation.executors.executor import AskedMasks, Batch
 from spex_mech.evaluation.store.shards import Rows
 
 
@@ -106,7 +106,7 @@ class AnswerTable:
         for count in np.unique(self._counts):
             rows = np.flatnonzero(self._counts == count)
             asked = self.questions[starts[rows, None] + np.arange(count)]
-            batches += batches_of(Asking(self._masks[rows], asked), ~lacks[rows], size)
+            batches += batches_of(AskedMasks(self._masks[rows], asked), ~lacks[rows], size)
         return batches
 
     def fill(self, rows: Rows) -> None:

@@ -12,6 +12,8 @@ from spex_mech.decoders.gp.answers import AnswerSamples, levels_of, means_left_o
 from spex_mech.decoders.gp.kernel import WalshKernel, signs
 from spex_mech.decoders.gp.likelihood import Prior, covariance, objective
 from spex_mech.decoders.gp.posterior import condition
+from spex_mech.decoders.gp.questions import effects, rates_of
+from spex_mech.decoders.per_question import grouped, question_effects
 from spex_mech.decoders.samples import Samples
 from spex_mech.designs.asked import asked_questions
 from tests.shared.quiz import Quiz
@@ -211,3 +213,64 @@ def test_answers_under_other_masks_or_too_few_are_refused():
     few = sm.evaluate(Quiz(8, 6), sm.designs.uniform(8, 5, seed=1), questions=1)
     with pytest.raises(sm.InputError, match="distinct masks"):
         sm.decode(few.design, few)
+
+
+def of_quiz(own=1.0, method="walsh_gp"):
+    quiz = Quiz(10, 8, own=own)
+    run = sm.evaluate(quiz, sm.designs.biased(10, 900, keep_rate=(0.4, 0.9), seed=1), questions=1)
+    return quiz, sm.decode(run.design, run, method=method, seed=0)
+
+
+@pytest.mark.parametrize("method", ["walsh_gp", "stack"])
+def test_each_questions_own_spectrum_predicts_that_question(method):
+    quiz, spectrum = of_quiz(method=method)
+    fresh = sm.designs.biased(10, 300, keep_rate=(0.4, 0.9), seed=7).masks
+    truth = quiz.scores(fresh).astype(float)
+    own = np.stack([spectrum.question(j)(fresh) for j in range(8)], axis=1)
+    spread = truth - truth.mean(axis=1, keepdims=True)
+    spread -= spread.mean(axis=0)
+    found = own - own.mean(axis=1, keepdims=True)
+    found -= found.mean(axis=0)
+    assert 1 - ((found - spread) ** 2).mean() / spread.var() > 0.95
+    np.testing.assert_allclose(own.mean(axis=1), spectrum(fresh), atol=1e-8)
+    for bad in (-1, 8):
+        with pytest.raises(sm.InputError, match="no question"):
+            spectrum.question(bad)
+    with pytest.raises(sm.InputError, match="knows nothing of single questions"):
+        sm.decode(sm.designs.uniform(4, 16, seed=0), np.arange(16.0)).question(0)
+
+
+def test_effects_on_questions_are_mean_differences_of_predictions():
+    _, spectrum = of_quiz()
+    gp = spectrum.predictor
+    rng = np.random.default_rng(0)
+    masks = rng.random((20_000, 10)) < rates_of(gp)
+    table = effects(gp)
+    for j in (0, 5):
+        predicted = spectrum.question(j)
+        for i in range(10):
+            present, absent = masks.copy(), masks.copy()
+            present[:, i], absent[:, i] = True, False
+            difference = (predicted(present) - predicted(absent)).mean()
+            assert table[i, j] == pytest.approx(difference, abs=0.03)
+
+
+def test_questions_that_use_the_same_parts_are_grouped():
+    rng = np.random.default_rng(0)
+    kinds = rng.normal(size=(3, 20))
+    labels = np.repeat([0, 1, 2], [5, 9, 6])[rng.permutation(20)]
+    table = 0.3 * rng.normal(size=(20, 20)) + kinds[labels].T
+    order, groups = grouped(table)
+    assert len(np.unique(groups)) == 3
+    for kind in range(3):
+        assert len(np.unique(groups[labels == kind])) == 1
+    assert (np.diff(groups[order]) >= 0).all() and sorted(order) == list(range(20))
+    assert not grouped(rng.normal(size=(20, 20)))[1].any()
+
+
+def test_effects_are_none_of_whole_masks():
+    run = sm.evaluate(Quiz(8, 6), sm.designs.uniform(8, 60, seed=1))
+    assert question_effects(sm.decode(run.design, run, method="walsh_gp")) is None
+    _, spectrum = of_quiz(method="stack")
+    found = question_effects(spectrum)
+    assert found.effects.shape == (10, 8)

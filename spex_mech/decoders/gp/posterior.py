@@ -7,13 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, UInt64
 
+from spex_mech.core.errors import InputError
 from spex_mech.core.masks import check_masks
 from spex_mech.core.packed import degrees, players_of
+from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.gp.index import SizeWeight, covariances
 from spex_mech.decoders.gp.kernel import WalshKernel, signs
 from spex_mech.decoders.gp.likelihood import Factor, Prior, covariance, factorise
 from spex_mech.decoders.samples import Samples
 
+_OWN_TERMS = 50  # of a question, beside those of the mean over all
 _ENTRIES = 1 << 22  # covariances held at a time
 
 
@@ -150,6 +153,26 @@ class WalshPosterior:
                 variances[rows[part]] = prior - np.einsum("mk,mk->k", explained, explained)
         deviations = np.sqrt(np.maximum(variances, 0.0))
         return means, self.scale * self.inflation * deviations
+
+    def deviation_of(self, question: int) -> Spectrum:
+        """How one question differs from the mean over all; see `gp.questions.deviation`.
+
+        Raises:
+            InputError: a question that there is not, or values of all questions.
+        """
+        from spex_mech.decoders.gp.questions import deviation  # which needs this class
+
+        count = 0 if self.asking is None else self.asking.asked.shape[1]
+        if not 0 <= question < count:
+            raise InputError(
+                f"there is no question {question}; "
+                + (
+                    f"expected 0 to {count - 1}"
+                    if count
+                    else "the values are means of all questions"
+                )
+            )
+        return deviation(self, question, terms=_OWN_TERMS)
 
     def _factor(self) -> Factor:
         prior, asked = Prior(self.kernel, self.noise), None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64, UInt64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import check_masks, pack
+from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import walsh_hadamard
 from spex_mech.decoders.gp.posterior import WalshPosterior
+from spex_mech.decoders.gp.questions import effects
 from spex_mech.decoders.stack.members import Fitted
 from spex_mech.decoders.stack.weights import Blend
 
@@ -80,6 +82,29 @@ class StackPredictor:
             means = _superset_sums(self.table, words, weight)
         constant = np.where(words.any(axis=1), 0.0, self.shift * weight(0, 0))
         return np.hypot(self.scale * self.inflation * std, constant + self.scale * means - values)
+
+    def deviation_of(self, question: int) -> Spectrum:
+        """How one question differs from the mean over all, as the Gaussian process of the answers has it.
+
+        Raises:
+            InputError: a question that there is not, or a stack of values of all questions.
+        """
+        own = self._posterior().deviation_of(question)
+        predict = own.predictor
+        assert predict is not None
+        return replace(
+            own,
+            coefficients=self.scale * own.coefficients,
+            predictor=lambda masks: self.scale * predict(masks),
+        )
+
+    def question_effects(self) -> Float64[np.ndarray, "n e"]:
+        """What each part is worth to each question, (n, e); see `gp.questions.effects`.
+
+        Raises:
+            InputError: a stack of values of all questions.
+        """
+        return self.scale * effects(self._posterior())
 
     def _posterior(self) -> WalshPosterior:
         for member in self.members:

@@ -14,7 +14,7 @@ from spex_mech.core.games import AskedGame, Game, ScoredGame
 
 
 @dataclass(frozen=True, eq=False)
-class Asking:
+class AskedMasks:
     """Masks that are asked some questions each.
 
     Attributes:
@@ -28,11 +28,11 @@ class Asking:
     def __len__(self) -> int:
         return len(self.masks)
 
-    def __getitem__(self, rows: slice | np.ndarray) -> Asking:
-        return Asking(self.masks[rows], self.questions[rows])
+    def __getitem__(self, rows: slice | np.ndarray) -> AskedMasks:
+        return AskedMasks(self.masks[rows], self.questions[rows])
 
 
-Batch: TypeAlias = Bool[np.ndarray, "b n"] | Asking
+Batch: TypeAlias = Bool[np.ndarray, "b n"] | AskedMasks
 """Masks (b, n) that are asked all questions, or some questions each."""
 
 ScoredBatch: TypeAlias = tuple[Float64[np.ndarray, " b"], Float32[np.ndarray, "b ..."] | None]
@@ -96,7 +96,7 @@ def score_batch(game: Game, batch: Batch) -> ScoredBatch:
         NonFiniteScoreError: NaN or infinite values.
     """
     masks = masks_of(batch)
-    if isinstance(batch, Asking):
+    if isinstance(batch, AskedMasks):
         if not isinstance(game, AskedGame):
             raise InputError("this game is asked all of its questions; set questions='all'")
         scores = _numbers(game.asked_scores(masks.copy(), batch.questions.copy()), np.float32)
@@ -137,7 +137,7 @@ def _numbers(answer: Any, dtype: type[np.floating]) -> np.ndarray:
 def chunk_of(which: list[int], batches: Sequence[Batch], parts: Sequence[ScoredBatch]) -> Chunk:
     """The chunk of the batches ``which``, scored one by one; all are asked equally many questions."""
     scores = [part[1] for part in parts if part[1] is not None]
-    asked = [batch.questions for i in which if isinstance(batch := batches[i], Asking)]
+    asked = [batch.questions for i in which if isinstance(batch := batches[i], AskedMasks)]
     return Chunk(
         which,
         np.concatenate([masks_of(batches[i]) for i in which]),
@@ -149,4 +149,4 @@ def chunk_of(which: list[int], batches: Sequence[Batch], parts: Sequence[ScoredB
 
 def masks_of(batch: Batch) -> Bool[np.ndarray, "b n"]:
     """The masks of a batch."""
-    return batch.masks if isinstance(batch, Asking) else batch
+    return batch.masks if isinstance(batch, AskedMasks) else batch
