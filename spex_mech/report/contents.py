@@ -12,6 +12,7 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.interactions import Interactions
 from spex_mech.core.players import PlayerSet
 from spex_mech.core.spectrum import Spectrum
+from spex_mech.decoders.per_question import QuestionEffects
 from spex_mech.evaluation.questions import QuestionChoice
 from spex_mech.evaluation.store.status import StoreStatus, run_status
 from spex_mech.evaluation.stored_run import StoredRun, open_run
@@ -27,6 +28,7 @@ from spex_mech.run.records import (
     held_out_from_json,
     interactions_from_json,
     kept_sets_from_json,
+    question_effects_from_json,
     scores_from_json,
     size_from_json,
     spectrum_from_json,
@@ -61,6 +63,8 @@ class Contents:
         settings: the settings of the decoder, with the store, metric and number of masks.
         interactions: the interactions, in the index of the spec.
         held_out: the fit to held-out masks.
+        by_question: parts, ids of questions, and what those parts are worth to these questions; None where
+            every mask was asked all of them.
         kept: the kept sets.
         size: how the exported size was chosen on validation questions.
         scores: the kept sets' scores on the test questions.
@@ -84,6 +88,7 @@ class Contents:
     settings: dict[str, Any]
     interactions: Interactions | None
     held_out: HeldOut | None
+    by_question: tuple[list[int], list[str], QuestionEffects] | None
     kept: list[Pruned]
     size: dict[str, Any] | None
     scores: ScoreTable | None
@@ -131,6 +136,7 @@ def read_contents(folder: RunFolder, metrics: Sequence[str] | None = None) -> Co
         settings={} if spectrum is None else folder.load("spectrum.json").get("settings", {}),
         interactions=read("interactions.json", interactions_from_json),
         held_out=read("check.json", lambda content, _: held_out_from_json(content)),
+        by_question=read("question-effects.json", question_effects_from_json),
         kept=read("kept.json", kept_sets_from_json) or [],
         size=read("size.json", lambda content, _: size_from_json(content)),
         scores=scores,

@@ -28,6 +28,11 @@ def figures_of(contents: Contents) -> dict[str, Figure]:
     if contents.held_out is not None:
         held = contents.held_out
         figures["fidelity"] = plots.fidelity(held.predicted, held.measured, r2=held.r2)
+    if contents.by_question is not None:
+        parts, ids, found = contents.by_question
+        figures["by_question"] = plots.question_map(
+            found, [contents.players.names[i] for i in parts], ids
+        )
     if contents.scores is not None:
         for metric, full in contents.scores.full.items():
             curves: dict[str, dict[int, Estimate]] = {}

@@ -16,6 +16,7 @@ from spex_mech.core.players import PlayerSet
 from spex_mech.core.quoting import quoted
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
+from spex_mech.decoders.per_question import question_effects
 from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.batches import MaskIndex
 from spex_mech.evaluation.evaluated import Run
@@ -24,7 +25,13 @@ from spex_mech.evaluation.stored_answers import every_answer, missing_answers, s
 from spex_mech.evaluation.stored_run import StoredRun, open_run
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.folder import RunFolder
-from spex_mech.run.records import HeldOut, held_out_to_json, interactions_to_json, spectrum_to_json
+from spex_mech.run.records import (
+    HeldOut,
+    held_out_to_json,
+    interactions_to_json,
+    question_effects_to_json,
+    spectrum_to_json,
+)
 from spex_mech.run.spec import DecodeSpec, InteractionsSpec
 
 _MOST_DIGITS = 7  # of a question's position; a longer range would take gigabytes
@@ -145,7 +152,11 @@ def decode_store(
 
 
 def save_decoded(decoded: Decoded, folder: RunFolder) -> None:
-    """Write ``spectrum.json``, ``interactions.json`` and, where masks were held out, ``check.json``."""
+    """Write ``spectrum.json`` and ``interactions.json``.
+
+    Where masks were held out, ``check.json`` too, and ``question-effects.json`` where they were asked some
+    questions each.
+    """
     stored, spec = decoded.stored, folder.spec
     settings = {
         "store": stored.folder.name,
@@ -157,7 +168,10 @@ def save_decoded(decoded: Decoded, folder: RunFolder) -> None:
     }
     folder.save("spectrum.json", spectrum_to_json(decoded.spectrum, decoded.players, settings))
     folder.save("interactions.json", interactions_to_json(decoded.interactions, decoded.players))
-    folder.remove("check.json")
+    folder.remove("check.json", "question-effects.json")
+    if (found := question_effects(decoded.spectrum)) is not None:
+        content = question_effects_to_json(found, decoded.players, stored.question_ids)
+        folder.save("question-effects.json", content)
     if decoded.held_out is not None:
         folder.save("check.json", held_out_to_json(decoded.held_out))
 

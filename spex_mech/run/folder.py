@@ -7,6 +7,7 @@
     masks check test      run stores: the design and pruning's ablations, held-out masks, test questions
     spectrum.json         the spectrum's terms, and the settings of the decoder
     interactions.json     the interactions, in the index of the spec
+    question-effects.json what parts are worth to single questions, where masks were not asked all
     check.json            held-out masks: predicted, measured, R²
     kept.json             the kept sets that every method chose
     size.json             how the exported size was chosen on validation questions (store: validation)
@@ -48,6 +49,7 @@ _COMMANDS = {  # that write a file
     "questions.json": "evaluate --out",
     "pilot.json": "evaluate --out",
     "check.json": "decode",
+    "question-effects.json": "decode",
     "spectrum.json": "decode",
     "interactions.json": "decode",
     "kept.json": "prune",

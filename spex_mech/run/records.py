@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,11 @@ from spex_mech.core.estimates import Estimate
 from spex_mech.core.interactions import Interactions
 from spex_mech.core.players import PlayerSet
 from spex_mech.core.spectrum import Spectrum
+from spex_mech.decoders.per_question import QuestionEffects
 from spex_mech.pruning.prune import Pruned
 
 _CONVENTION = "f(x) = sum_S F(S) (-1)^|S & x|, x = 1 present"
+_MOST_PARTS = 40  # whose effects on single questions are kept
 _TOLD = ("method", "message", "r2_cv", "readout_loss")
 
 
@@ -149,6 +151,39 @@ def held_out_from_json(content: Any) -> HeldOut:
         Estimate(**content["r2"]),
         None if asked is None else int(asked),
     )
+
+
+def question_effects_to_json(
+    found: QuestionEffects, players: PlayerSet, ids: Sequence[str]
+) -> dict[str, Any]:
+    """What parts are worth to single questions: of the parts for which questions differ most."""
+    spread = found.effects.std(axis=1)
+    parts = np.sort(np.argsort(-spread, kind="stable")[:_MOST_PARTS])
+    return {
+        "parts": _names(parts, players),
+        "questions": list(ids),
+        "order": found.order.tolist(),
+        "groups": found.groups.tolist(),
+        "effects": [[float(f"{x:.5g}") for x in row] for row in found.effects[parts]],
+    }
+
+
+def question_effects_from_json(
+    content: Any, players: PlayerSet
+) -> tuple[list[int], list[str], QuestionEffects]:
+    """Undo `question_effects_to_json`: the parts, the questions' ids, and the effects of those parts.
+
+    Raises:
+        ValueError: numbers of parts and questions that do not fit together.
+        InputError: a part that is not among ``players``.
+    """
+    parts = [players.index(name) for name in content["parts"]]
+    ids = [str(name) for name in content["questions"]]
+    table = np.array(content["effects"], dtype=np.float64).reshape(len(parts), len(ids))
+    order, groups = (np.array(content[k], dtype=np.int64) for k in ("order", "groups"))
+    if sorted(order.tolist()) != list(range(len(ids))) or groups.shape != order.shape:
+        raise ValueError("order and groups are not of the questions")
+    return parts, ids, QuestionEffects(table, order, groups)
 
 
 def kept_to_json(kept: Pruned, players: PlayerSet) -> dict[str, Any]:

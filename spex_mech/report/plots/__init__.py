@@ -4,6 +4,7 @@ from spex_mech.report.plots.bars import fidelity, top_interactions
 from spex_mech.report.plots.circuit import circuit_graph, circuit_tests
 from spex_mech.report.plots.curves import pilot_values, pruning_curve
 from spex_mech.report.plots.maps import head_map, interaction_matrix
+from spex_mech.report.plots.questions import question_map
 
 __all__ = [
     "circuit_graph",
@@ -13,5 +14,6 @@ __all__ = [
     "interaction_matrix",
     "pilot_values",
     "pruning_curve",
+    "question_map",
     "top_interactions",
 ]
