@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ _LOG_AMPLITUDE, _AMPLITUDE_WEIGHT = np.log(0.3), 0.05
 TIE = 2.0
 _TIED_PLAYERS = 16
 _LOG_THETA_RANGE = (-16.0, 1.0)
+_BLOCK = 256  # rows of a symmetric matrix that are computed together
 _JITTERS = (0.0, *(10.0**k for k in range(-12, -3)))
 
 
@@ -91,29 +93,57 @@ def objective(
     tie min(1, 16 / n) sum (log theta - their mean)^2, 2 (log noise + 2)^2 and 0.05 (log a - log 0.3)^2 for
     each a. Without the factor min(1, 16 / n), the first penalty would tie many players too closely.
     """
+    from scipy.linalg import get_lapack_funcs
+
     prior = Prior.unpack(logs)
     kernel = prior.kernel
-    inner, product = kernel.parts(signs, signs)
     noise = prior.noise / counts
-    cov = product + kernel.linear * inner
-    cov += kernel.constant
+    cov, inner, product = _upper(kernel, signs)
     np.einsum("ii->i", cov)[:] += noise
     factor = factorise(cov).lower
-    inverse = inverse_from(factor)
-    alpha = inverse @ values
+    solve, invert = get_lapack_funcs(("potrs", "potri"), (factor,))
+    alpha = solve(factor, values, lower=1)[0]
     loss = 0.5 * float(values @ alpha) + float(np.log(np.diagonal(factor)).sum())
-    # With G = (C^-1 - alpha alpha') / 2 the derivative by any parameter is sum(G * dC).
-    inverse -= np.outer(alpha, alpha)
-    inverse *= 0.5
-    of_product = float(np.vdot(inverse, product))
-    of_linear = kernel.linear * float(np.vdot(inverse, inner))
-    slope = np.empty_like(logs)
-    slope[-4] = noise @ np.diagonal(inverse)
-    slope[-3:] = kernel.constant * inverse.sum(), of_linear, of_product
-    product += kernel.linear
-    product *= inverse
-    slope[:-4] = kernel.theta * (np.einsum("mn,mn->n", product @ signs, signs) - of_product)
+    # With G = (C^-1 - alpha alpha') / 2 the derivative by any parameter is sum(G * dC). All are symmetric, so
+    # the sum over the upper triangle of 2 G, with half of its diagonal, is that over the whole.
+    inverse = invert(factor, lower=1)[0].T  # its rows are contiguous; zero below the diagonal
+    slope = np.zeros_like(logs)
+    slope[-4] = 0.5 * float(noise @ (np.diagonal(inverse) - alpha**2))
+    np.einsum("ii->i", inverse)[:] *= 0.5
+    for rows, columns in _blocks(len(values)):
+        part = np.outer(-alpha[rows], alpha[columns])
+        square = part[:, : len(part)]
+        square[np.tri(len(part), k=-1, dtype=bool)] = 0.0
+        np.einsum("ii->i", square)[:] *= 0.5
+        part += inverse[rows, columns]
+        above = product[rows, columns]
+        slope[-3] += kernel.constant * part.sum()
+        slope[-2] += kernel.linear * float(np.einsum("ij,ij->", part, inner[rows, columns]))
+        slope[-1] += float(np.einsum("ij,ij->", part, above))
+        part *= above + kernel.linear
+        slope[:-4] += np.einsum("mn,mn->n", part @ signs[columns], signs[rows])
+    slope[:-4] = kernel.theta * (slope[:-4] - slope[-1])
     return _add_penalties(loss, slope, logs, tie)
+
+
+def _upper(
+    kernel: WalshKernel, signs: Float64[np.ndarray, "m n"]
+) -> tuple[Float64[np.ndarray, "m m"], ...]:
+    """Covariances among coalitions and `WalshKernel.parts` of them; zero below the diagonal blocks."""
+    cov, inner, product = np.zeros((3, len(signs), len(signs)))
+    for rows, columns in _blocks(len(signs)):
+        linear, rest = kernel.parts(signs[rows], signs[columns])
+        inner[rows, columns], product[rows, columns] = linear, rest
+        linear *= kernel.linear
+        linear += rest
+        np.add(linear, kernel.constant, out=cov[rows, columns])
+    return cov, inner, product
+
+
+def _blocks(m: int) -> Iterator[tuple[slice, slice]]:
+    """Rows of a symmetric matrix, and their columns from the diagonal on."""
+    for start in range(0, m, _BLOCK):
+        yield slice(start, start + _BLOCK), slice(start, None)
 
 
 def _add_penalties(
