@@ -10,8 +10,8 @@ beside this file.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -20,10 +20,13 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from peers import influence_scores, trak_scores
 from problem import AND, AND_POINTS, ORDINARY_POINTS, PLAYERS, TWIN_POINTS, TWINS, game
 from selection_curves import selection
 from speed import speed
+from table_rows import append, read
 
 import spex_mech as sm
 from spex_mech import training_data as td
@@ -88,7 +91,7 @@ def decode(out: Path) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 np.savez(path, words=spectrum.words, coefficients=spectrum.coefficients)
                 r2, lds = held_out(data, spectrum, point)
-                append(table, [method, masks, point, f"{r2:.4f}", f"{lds:.4f}", f"{seconds:.1f}"])
+                append(table, row_of(method, masks, point, r2, lds, seconds))
                 print(
                     method, masks, point, f"R² {r2:.3f} LDS {lds:.3f} ({seconds:.0f} s)", flush=True
                 )
@@ -123,7 +126,7 @@ def peers(out: Path) -> None:
             r2, lds = held_out(
                 data, lambda x, p=point, f=line, s=scores: f(td.additive(s, x)[:, p]), point
             )
-            append(table, [name, 0, point, f"{r2:.4f}", f"{lds:.4f}", f"{seconds:.1f}"])
+            append(table, row_of(name, 0, point, r2, lds, seconds))
         print(name, f"{seconds * len(scores):.0f} s", flush=True)
 
 
@@ -246,22 +249,12 @@ def spectrum_path(out: Path, method: str, masks: int, point: int) -> Path:
     return out / "spectra" / f"{method.replace(' ', '_')}-{masks}-{point}.npz"
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """Rows of a table; none if it is not there."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def append(path: Path, row: list) -> None:
-    """Add a row to a table."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(COLUMNS)
-        writer.writerow(row)
+def row_of(
+    method: str, masks: int, point: int, r2: float, lds: float, seconds: float
+) -> dict[str, object]:
+    """A row of decode.csv."""
+    numbers = f"{r2:.4f}", f"{lds:.4f}", f"{seconds:.1f}"
+    return dict(zip(COLUMNS, (method, masks, point, *numbers), strict=True))
 
 
 PARTS = {

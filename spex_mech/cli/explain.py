@@ -139,6 +139,7 @@ def text(
     from spex_mech.decoders.decode import decoder
     from spex_mech.features import Chat, Endpoint, ExplainOptions, Removal, TextPair, split_text
     from spex_mech.features import text as text_game
+    from spex_mech.features.wording import stand_ins
     from spex_mech.run.explain_features import explain_features
 
     decoder(method or "auto")  # refused before a model is loaded, as is what follows
@@ -147,9 +148,9 @@ def text(
         context.params["url"] = endpoint.base_url  # without credentials, which no file may hold
     command = _command(context)
     whole = read_source(text)
-    split_text(
-        whole, "word" if level == "token" else level
-    )  # refuses an empty text and other levels
+    spans = split_text(whole, "word" if level == "token" else level)
+    removed = Removal(removal, seed=seed or 0)
+    stand_ins(removed, [whole[span.start : span.stop] for span in spans])
     around = template.replace("\\n", "\n")
     answers = target or []
     explained_game = text_game(
@@ -159,7 +160,7 @@ def text(
         target=answers[0] if len(answers) == 1 else answers or None,
         value=value,
         template=Chat(around) if chat else around,
-        removal=Removal(removal, seed=seed or 0),
+        removal=removed,
     )
     explained = explain_features(
         explained_game,

@@ -83,6 +83,11 @@ OTHER = {
     "players of a model that is not there": (["players", "./nowhere"], "does not exist"),
     "tasks": (["tasks", "embedded/peple", "--noise"], "unknown task"),
     "level": (["explain", "text", "--text", "A b.", "--level", "letter"], "level is 'letter'"),
+    "removal": (["explain", "text", "--text", "A b.", "--removal", "burn"], "removal is 'burn'"),
+    "replace": (
+        ["explain", "text", "--text", "A b.", "--removal", "replace"],
+        "needs replacements",
+    ),
     "method": (["explain", "text", "--text", "A b.", "--method", "magic"], "magic"),
     "text": (["explain", "text", "--text", " "], "has no word"),
     "target": (["explain", "text", "--text", "A b.", "--target-r2", "2"], "target_r2 is 2.0"),

@@ -1,4 +1,8 @@
-"""The models and questions of the benchmark: Llama shapes with random weights, random token ids."""
+"""The models and questions of the benchmark.
+
+Models are Llama shapes with random weights, or a checkpoint. Questions are random token ids, or those of a
+task card.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from spex_mech.tasks.prompts import Prompts, encode
 
 @dataclass(frozen=True)
 class Shape:
-    """A Llama's sizes."""
+    """A Llama's sizes, and the checkpoint whose weights it has; None for random weights."""
 
     layers: int
     hidden: int
@@ -22,12 +26,14 @@ class Shape:
     heads: int
     kv_heads: int
     vocabulary: int
+    checkpoint: str | None = None
 
 
 # The small ones have the proportions of Llama-3.1-8B (inner 3.5 × hidden, four heads a key/value group).
 SHAPES = {
     "128": Shape(32, 128, 448, 8, 2, 32_000),
     "512": Shape(32, 512, 1_792, 8, 2, 32_000),
+    "smollm2": Shape(30, 576, 1_536, 9, 3, 49_152, "smollm2"),  # spex-mech get smollm2
     "llama-3.1-8b": Shape(32, 4_096, 14_336, 32, 8, 128_256),
     "llama-3.2-1b": Shape(16, 2_048, 8_192, 32, 8, 128_256),
 }
@@ -57,15 +63,23 @@ def settings(layers: int) -> dict[int, Setting]:
     last, middle = f"heads:{layers - 3}-{layers - 1}", f"heads:{layers // 2 - 2}-{layers // 2}"
     anywhere = {"128", "512"}
     return {
-        1: Setting("last three layers", last, False, 64, {"128": (25, 60), "512": (15, 18)}),
+        1: Setting(
+            "last three layers", last, False, 64,
+            {"128": (25, 60), "512": (15, 18), "smollm2": (None, 30)},
+        ),
         2: Setting("three middle layers", middle, False, 8, {s: (2.2, None) for s in anywhere}),
         3: Setting("all layers, five shots", "heads", True, 8, {s: (6, None) for s in anywhere}),
-        4: Setting("all layers", "heads", False, 4, {s: (1.6, 2.5) for s in anywhere}),
-    }
+        4: Setting(
+            "all layers", "heads", False, 4,
+            {s: (1.6, 2.5) for s in anywhere} | {"smollm2": (None, 1.8)},
+        ),
+    }  # fmt: skip
 
 
 def model_of(shape: Shape, device: str, dtype: torch.dtype) -> sm.Model:
-    """A Llama of a shape with random weights, made on the device."""
+    """A Llama of a shape with random weights, made on the device, or the shape's checkpoint."""
+    if shape.checkpoint is not None:
+        return sm.load_model(shape.checkpoint, device=device, dtype=dtype)
     config = transformers.LlamaConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.hidden,
@@ -101,3 +115,8 @@ def prompts_of(setting: Setting, count: int, vocabulary: int, seed: int) -> Prom
         mask[row, : len(prefix) + length] = 1
     answers = np.tile(rng.choice(vocabulary, 4, replace=False), (count, 1))
     return encode(sm.TokenTask(ids, mask, answers=answers), "search", None, None)
+
+
+def prompts_of_task(model: sm.Model, name: str, count: int) -> Prompts:
+    """The first search questions of a task card."""
+    return encode(sm.load_task(name).first(count), "search", model.tokenizer, None)

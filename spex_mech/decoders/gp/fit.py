@@ -15,7 +15,8 @@ FEW_PLAYERS = 32  # up to this number, relevances learnt from a mask hardly impr
 TEST = 100  # masks that make a fair test, and are enough to weigh members on
 _ROWS = (400, 2000)  # fewest and most masks to learn the relevances from
 _ROWS_PER_PLAYER = 16
-_STEPS = (60, 40)  # of L-BFGS, on the first masks and on more
+_STEPS = (60, 40, 20)  # of L-BFGS, on the first masks, on more, and on many
+_MANY_ROWS = 1000
 _CLIP = 2.0
 _HELD_OUT = 100  # masks that make a fair test of one solve
 FOLDS = 5
@@ -44,7 +45,8 @@ def learn_in_stages(data: Samples, *, tie: float = TIE) -> Prior:
     prior = Prior.start(data.masks.shape[1], asked=data.asked is not None)
     moments = data.moments()
     for stage, size in enumerate(sizes):
-        part, steps = data.rows(slice(size)), _STEPS[min(stage, 1)]
+        part = data.rows(slice(size))
+        steps = _STEPS[0 if stage == 0 else 1 if size < _MANY_ROWS else 2]
         prior = learn_from(prior, part, moments, steps=steps, tie=tie)
     return prior
 

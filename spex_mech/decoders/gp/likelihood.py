@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ _LOG_AMPLITUDE, _AMPLITUDE_WEIGHT = np.log(0.3), 0.05
 TIE = 2.0
 _TIED_PLAYERS = 16
 _LOG_THETA_RANGE = (-16.0, 1.0)
+_BLOCK = 256  # rows of a symmetric matrix that are computed together
 _JITTERS = (0.0, *(10.0**k for k in range(-12, -3)))
 
 
@@ -108,40 +110,59 @@ def objective(
     each amplitude a. Without the factor min(1, 16 / n), the first penalty would tie many players too closely.
     With ``overlap`` O, K has the amplitudes a + O b, entry by entry (see `Prior.question`).
     """
+    from scipy.linalg import get_lapack_funcs
+
     n = signs.shape[1]
     prior = Prior.unpack(logs, n)
-    kernel = prior.kernel
-    inner, product = kernel.parts(signs, signs)
-    shared = None if overlap is None or prior.question is None else (prior.question, overlap)
+    kernel, own = prior.kernel, prior.question or (0.0, 0.0, 0.0)
     noise = prior.noise / counts
-    cov = _covariance(kernel, inner, product, shared)
+    cov, inner, product = _upper(kernel, own, signs, overlap)
     np.einsum("ii->i", cov)[:] += noise
     factor = factorise(cov).lower
-    inverse = inverse_from(factor)
-    alpha = inverse @ values
+    solve, invert = get_lapack_funcs(("potrs", "potri"), (factor,))
+    alpha = solve(factor, values, lower=1)[0]
     loss = 0.5 * float(values @ alpha) + float(np.log(np.diagonal(factor)).sum())
-    # With G = (C^-1 - alpha alpha') / 2 the derivative by any parameter is sum(G * dC).
-    inverse -= np.outer(alpha, alpha)
-    inverse *= 0.5
-    of_product = float(np.vdot(inverse, product))
-    of_linear = kernel.linear * float(np.vdot(inverse, inner))
-    slope = np.empty_like(logs)
-    slope[n] = noise @ np.diagonal(inverse)
-    slope[n + 1 : n + 4] = kernel.constant * inverse.sum(), of_linear, of_product
-    if shared is None:
-        product += kernel.linear
-    else:
-        (b0, b1, b2), overlap = shared
-        both = inverse * overlap
-        of_own = b2 / kernel.product * float(np.vdot(both, product))
-        slope[n + 4 :] = b0 * both.sum(), b1 * float(np.vdot(both, inner)), of_own
-        of_product += of_own
-        product *= 1.0 + b2 / kernel.product * overlap
-        product += kernel.linear
-        product += b1 * overlap
-    product *= inverse
-    slope[:n] = kernel.theta * (np.einsum("mn,mn->n", product @ signs, signs) - of_product)
+    # With G = (C^-1 - alpha alpha') / 2 the derivative by any parameter is sum(G * dC). All are symmetric, so
+    # the sum over the upper triangle of 2 G, with half of its diagonal, is that over the whole.
+    inverse = invert(factor, lower=1)[0].T  # its rows are contiguous; zero below the diagonal
+    slope = np.zeros_like(logs)
+    slope[n] = 0.5 * float(noise @ (np.diagonal(inverse) - alpha**2))
+    np.einsum("ii->i", inverse)[:] *= 0.5
+    for rows, columns in _blocks(len(values)):
+        part = np.outer(-alpha[rows], alpha[columns])
+        square = part[:, : len(part)]
+        square[np.tri(len(part), k=-1, dtype=bool)] = 0.0
+        np.einsum("ii->i", square)[:] *= 0.5
+        part += inverse[rows, columns]
+        linear, above = inner[rows, columns], product[rows, columns]
+        amplitudes = (kernel.constant, kernel.linear, 1.0)
+        slope[n + 1 : n + 4] += _by_amplitudes(amplitudes, part, linear, above)
+        if overlap is None:
+            part *= above + kernel.linear
+        else:
+            same = overlap[rows, columns]
+            amplitudes = (own[0], own[1], own[2] / kernel.product)
+            slope[n + 4 :] += _by_amplitudes(amplitudes, part * same, linear, above)
+            part *= above * (1.0 + amplitudes[2] * same) + (kernel.linear + own[1] * same)
+        slope[:n] += np.einsum("mn,mn->n", part @ signs[columns], signs[rows])
+    of_product = slope[n + 3] + (0.0 if overlap is None else slope[n + 6])
+    slope[:n] = kernel.theta * (slope[:n] - of_product)
     return _add_penalties(loss, slope, logs, tie, n)
+
+
+def _by_amplitudes(
+    amplitudes: tuple[float, float, float],
+    part: Float64[np.ndarray, "m k"],
+    inner: Float64[np.ndarray, "m k"],
+    product: Float64[np.ndarray, "m k"],
+) -> tuple[float, float, float]:
+    """Derivatives by the logarithms of the amplitudes of the constant, the linear and the product part."""
+    constant, linear, rest = amplitudes
+    return (
+        constant * float(part.sum()),
+        linear * float(np.einsum("ij,ij->", part, inner)),
+        rest * float(np.einsum("ij,ij->", part, product)),
+    )
 
 
 def covariance(
@@ -161,22 +182,46 @@ def covariance(
     if overlap is None or prior.question is None:
         return prior.kernel(rows, columns)
     inner, product = prior.kernel.parts(rows, columns)
-    return _covariance(prior.kernel, inner, product, (prior.question, overlap))
+    cov = product + prior.kernel.linear * inner
+    cov += prior.kernel.constant
+    cov += overlap * _own(prior.kernel, prior.question, inner, product)
+    return cov
 
 
-def _covariance(
+def _own(
     kernel: WalshKernel,
+    own: tuple[float, float, float],
     inner: Float64[np.ndarray, "m k"],
     product: Float64[np.ndarray, "m k"],
-    shared: tuple[tuple[float, float, float], Float64[np.ndarray, "m k"]] | None,
 ) -> Float64[np.ndarray, "m k"]:
-    """The kernel from its parts u and a2 exp(u - sum theta)."""
-    cov = product + kernel.linear * inner
-    cov += kernel.constant
-    if shared is not None:
-        (b0, b1, b2), overlap = shared
-        cov += overlap * (b0 + b1 * inner + (b2 / kernel.product) * product)
-    return cov
+    """The kernel of how questions differ, from the parts u and a2 exp(u - sum theta)."""
+    return own[0] + own[1] * inner + (own[2] / kernel.product) * product
+
+
+def _upper(
+    kernel: WalshKernel,
+    own: tuple[float, float, float],
+    signs: Float64[np.ndarray, "m n"],
+    overlap: Float64[np.ndarray, "m m"] | None,
+) -> tuple[Float64[np.ndarray, "m m"], ...]:
+    """Covariances among coalitions and `WalshKernel.parts` of them; zero below the diagonal blocks."""
+    cov, inner, product = np.zeros((3, len(signs), len(signs)))
+    for rows, columns in _blocks(len(signs)):
+        linear, rest = kernel.parts(signs[rows], signs[columns])
+        inner[rows, columns], product[rows, columns] = linear, rest
+        if overlap is not None:
+            cov[rows, columns] = overlap[rows, columns] * _own(kernel, own, linear, rest)
+        linear *= kernel.linear
+        linear += rest
+        linear += kernel.constant
+        cov[rows, columns] += linear
+    return cov, inner, product
+
+
+def _blocks(m: int) -> Iterator[tuple[slice, slice]]:
+    """Rows of a symmetric matrix, and their columns from the diagonal on."""
+    for start in range(0, m, _BLOCK):
+        yield slice(start, start + _BLOCK), slice(start, None)
 
 
 def _add_penalties(

@@ -64,6 +64,31 @@ def test_objective_is_the_normal_density_and_its_penalties():
     assert found == pytest.approx(expected, rel=1e-10)
 
 
+def test_gradient_of_more_masks_than_a_block_is_that_of_whole_matrices():
+    masks, values, counts = data(600, 10)
+    prior, s = random_prior(10), signs(masks)
+    kernel = prior.kernel
+    inverse = np.linalg.inv(kernel(s, s) + np.diag(prior.noise / counts))
+    alpha = inverse @ values
+    inner, product = kernel.parts(s, s)
+    outside = 0.5 * (inverse - np.outer(alpha, alpha))
+    penalty = objective(prior.pack(), s, values, counts, tie=0.0)[1] - [
+        *(
+            theta * np.sum(outside * (product + kernel.linear) * np.outer(s[:, i], s[:, i]))
+            - theta * np.sum(outside * product)
+            for i, theta in enumerate(kernel.theta)
+        ),
+        np.sum(np.diagonal(outside) * prior.noise / counts),
+        kernel.constant * outside.sum(),
+        kernel.linear * np.sum(outside * inner),
+        np.sum(outside * product),
+    ]
+    logs = prior.pack()
+    np.testing.assert_allclose(penalty[:10], 0.0, atol=1e-7)
+    np.testing.assert_allclose(penalty[10], 4.0 * (logs[10] + 2.0), atol=1e-7)
+    np.testing.assert_allclose(penalty[11:], 0.1 * (logs[11:] - np.log(0.3)), atol=1e-7)
+
+
 def test_learning_finds_the_players_that_matter():
     masks = designs.uniform(10, 200, seed=0).masks
     s = signs(masks)
