@@ -1,4 +1,4 @@
-"""`Interactions`: a sparse spectrum read as an interaction index.
+"""`Interactions`: a spectrum read as an interaction index, of its whole model or of its terms.
 
 Every index here is a weighted sum of Moebius coefficients a over supersets, the weight depending on the
 two sizes only,
@@ -14,25 +14,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from itertools import combinations
-from math import comb
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64, UInt64
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.index_functional import IndexFunctional
+from spex_mech.core.index_sets import MOST_SETS, strongest
+from spex_mech.core.index_values import Indexed
 from spex_mech.core.index_weights import SINGLES, WEIGHTS, WITH_EMPTY
-from spex_mech.core.packed import bit, group, pack_supports, players_of
+from spex_mech.core.packed import pack_supports, players_of
 from spex_mech.core.spectrum import Spectrum
+from spex_mech.core.supersets import ROUNDING, superset_sums
 
 if TYPE_CHECKING:
     import shapiq  # pyright: ignore[reportMissingImports]
 
-MAX_SUBSETS = 1 << 27
-_CHUNK_WORDS = 1 << 22
-_ROUNDING = 1e-13
+_TERMS = ("whole", "readout")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +64,8 @@ class Interactions:
     def std(self) -> Mapping[tuple[int, ...], float] | None:
         """Standard deviation of each value of ``values``; None where no posterior is known.
 
-        That of the index of the whole game about the value that stands here, which sums over the
-        terms that were read out: it counts the posterior's variance and what the readout left out.
+        That of the index of the whole game about the value that stands here: it counts the posterior's
+        variance, and what the readout left out where the value sums over the terms that were read out.
         Computed when first asked for, in time m^2 for each of the sets, m being the masks decoded.
         """
         deviations = None if self.deviations is None else self.deviations()
@@ -105,8 +105,10 @@ class Interactions:
         )
 
 
-def interactions(spectrum: Spectrum, index: str = "FBII", order: int | None = 2) -> Interactions:
-    """Read a spectrum as an interaction index, exactly.
+def interactions(
+    spectrum: Spectrum, index: str = "FBII", order: int | None = 2, *, terms: str = "whole"
+) -> Interactions:
+    """Read an interaction index off a spectrum, exactly.
 
     Args:
         spectrum: any sparse spectrum.
@@ -114,14 +116,40 @@ def interactions(spectrum: Spectrum, index: str = "FBII", order: int | None = 2)
             ``BII``, ``SII`` (of each set on its own, which is not the aggregated n-SII), ``STII``,
             ``FBII`` or ``FSII``. The last three depend on ``order`` in all their values.
         order: largest number of players of a set, 1 to n; None for that of the largest term.
+        terms: ``whole`` for the index of the decoder's full model, the spectrum's ``predictor``, where
+            it has one that gives indices (see `index_values.Indexed`); ``readout`` for that of the
+            terms that were read out of it.
 
     Returns:
-        All sets of at most ``order`` players whose value is not zero.
+        All sets of at most ``order`` players whose value is not zero. Of the whole model, the 5,000
+        strongest of each size where there are more; with more than 2^20 sets of a size, the strongest
+        of those within the terms.
 
     Raises:
-        InputError: an index or order that does not exist, or terms so large that they have more than
-            2^27 subsets of that order.
+        InputError: an index, order or kind of terms that does not exist, or terms so large that they
+            have more than 2^27 subsets of that order.
     """
+    functional = _functional(spectrum, index, order)
+    if terms not in _TERMS:
+        raise InputError(f"terms is {terms!r}, expected one of {', '.join(_TERMS)}")
+    if terms == "whole" and isinstance(spectrum.predictor, Indexed):
+        table = _of_model(spectrum.predictor, spectrum, functional)
+        empty = _of_nobody(spectrum)
+    else:
+        table = _table(
+            *superset_sums(spectrum, functional.fourier, functional.first, functional.order)
+        )
+        empty = float(spectrum.coefficients.sum())  # f of no players: every sign is +1
+    baseline = table.get((), 0.0) if index in WITH_EMPTY else empty
+
+    def deviations() -> Float64[np.ndarray, " k"] | None:
+        sets = pack_supports(list(table), spectrum.n)
+        return spectrum.deviations(sets, np.array(list(table.values())), functional.fourier)
+
+    return Interactions(index, functional.order, spectrum.n, table, baseline, deviations)
+
+
+def _functional(spectrum: Spectrum, index: str, order: int | None) -> IndexFunctional:
     if index not in WEIGHTS:
         raise InputError(f"index is {index!r}, expected one of {', '.join(WEIGHTS)}")
     if order is None:
@@ -130,30 +158,45 @@ def interactions(spectrum: Spectrum, index: str = "FBII", order: int | None = 2)
         raise InputError(f"order is {order!r}, expected an integer from 1 to {spectrum.n}, or None")
     if not 1 <= order <= max(spectrum.n, 1):
         raise InputError(f"order is {order}, expected 1 to {spectrum.n} (the players) or None")
-    order = 1 if index in SINGLES else int(order)
-    weight = WEIGHTS[index]
+    return IndexFunctional(index, 1 if index in SINGLES else int(order))
 
-    @cache
-    def from_fourier(s: int, t: int) -> float:
-        total = sum(comb(s - t, j - t) * (-2) ** j * weight(j, t, order) for j in range(t, s + 1))
-        return float(total)
 
-    first = 0 if index in WITH_EMPTY else 1
-    words, values = _distribute(spectrum, from_fourier, first, order)
-    table = _table(words, values)
-    empty = float(spectrum.coefficients.sum())  # f of no players: every sign is +1
-    baseline = table.get((), 0.0) if index in WITH_EMPTY else empty
+def _of_model(
+    model: Indexed, spectrum: Spectrum, functional: IndexFunctional
+) -> dict[tuple[int, ...], float]:
+    """The index of the whole model, of sets of all sizes."""
+    words, values = [], []
+    for size in range(functional.first, functional.order + 1):
+        found = strongest(model, spectrum.n, size, functional)
+        if found is None:
+            within, sums = superset_sums(spectrum, functional.fourier, size, size)
+            chosen = within[np.sort(np.argsort(-np.abs(sums), kind="stable")[:MOST_SETS])]
+            found = chosen, model.index_values(chosen, functional)
+        words.append(found[0])
+        values.append(found[1] + _correction(spectrum, found[0], functional))
+    sets, of_sets = np.concatenate(words), np.concatenate(values)
+    kept = np.abs(of_sets) > ROUNDING * np.abs(of_sets).max(initial=0.0)
+    return _table(sets[kept], of_sets[kept])
 
-    def deviations() -> Float64[np.ndarray, " k"] | None:
-        sets = pack_supports(list(table), spectrum.n)
-        return spectrum.deviations(sets, np.array(list(table.values())), from_fourier)
 
-    return Interactions(index, order, spectrum.n, table, baseline, deviations)
+def _correction(
+    spectrum: Spectrum, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional
+) -> Float64[np.ndarray, " k"]:
+    if spectrum.evidence is None:
+        return np.zeros(len(words))
+    return spectrum.evidence.correction(words, functional)
+
+
+def _of_nobody(spectrum: Spectrum) -> float:
+    """The value of the empty coalition: what was evaluated, or else predicted."""
+    empty = pack_supports([()], spectrum.n)
+    known = _correction(spectrum, empty, IndexFunctional("Moebius", 1))
+    return float(spectrum(np.zeros((1, spectrum.n), dtype=bool))[0] + known[0])
 
 
 def moebius(spectrum: Spectrum) -> Interactions:
-    """All Moebius coefficients: f(x) = sum of the values of the sets within x."""
-    return interactions(spectrum, "Moebius", None)
+    """All Moebius coefficients of the terms: f(x) = sum of the values of the sets within x."""
+    return interactions(spectrum, "Moebius", None, terms="readout")
 
 
 def to_spectrum(values: Interactions) -> Spectrum:
@@ -173,71 +216,8 @@ def to_spectrum(values: Interactions) -> Spectrum:
     if values.index == "Fourier":
         return terms
     # F(T) = (-1)^{|T|} sum_{S ⊇ T} 2^{-|S|} a(S), from x = (1 - (-1)^x) / 2.
-    words, weights = _distribute(terms, lambda s, t: (-1) ** t / 2.0**s, 0, terms.n)
+    words, weights = superset_sums(terms, lambda s, t: (-1) ** t / 2.0**s, 0, terms.n)
     return Spectrum(words, weights, values.n)
-
-
-def _distribute(
-    spectrum: Spectrum, weight: Callable[[int, int], float], first: int, last: int
-) -> tuple[UInt64[np.ndarray, "u w"], Float64[np.ndarray, " u"]]:
-    """sum_{S ⊇ T} weight(|S|, |T|) F(S) for all T of ``first`` to ``last`` players."""
-    sizes = spectrum.degrees
-    counts = np.bincount(sizes, minlength=1)
-    weights = {
-        (s, t): w
-        for s in np.flatnonzero(counts).tolist()
-        for t in range(first, min(s, last) + 1)
-        if (w := weight(s, t))
-    }
-    total = sum(int(counts[s]) * comb(s, t) for s, t in weights)
-    if total > MAX_SUBSETS:
-        raise InputError(
-            f"the terms have {total} subsets to sum over (the largest has {sizes.max()} players), at "
-            "most 2^27 are supported; lower the order, or keep fewer terms with spectrum.truncate(k)"
-        )
-    width = spectrum.words.shape[1]
-    parts = [(spectrum.words[:0], np.zeros(0), np.zeros(0))]
-    for (s, t), w in weights.items():
-        rows = np.flatnonzero(sizes == s)
-        step = max(1, _CHUNK_WORDS // (width * comb(s, t)))
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            share = np.repeat(w * spectrum.coefficients[part], comb(s, t))
-            parts.append(_add_up(_subsets(spectrum.words[part], s, t), share, np.abs(share)))
-    words, sums, magnitudes = _add_up(
-        np.concatenate([part[0] for part in parts]),
-        np.concatenate([part[1] for part in parts]),
-        np.concatenate([part[2] for part in parts]),
-    )
-    kept = np.abs(sums) > _ROUNDING * magnitudes  # what is left out is the rounding of a zero
-    return words[kept], sums[kept]
-
-
-def _add_up(
-    words: UInt64[np.ndarray, "k w"],
-    weights: Float64[np.ndarray, " k"],
-    magnitudes: Float64[np.ndarray, " k"],
-) -> tuple[UInt64[np.ndarray, "u w"], Float64[np.ndarray, " u"], Float64[np.ndarray, " u"]]:
-    """Sums over equal supports, of the weights and of their magnitudes."""
-    distinct, inverse = group(words)
-    return (
-        distinct,
-        np.bincount(inverse, weights, minlength=len(distinct)),
-        np.bincount(inverse, magnitudes, minlength=len(distinct)),
-    )
-
-
-def _subsets(words: UInt64[np.ndarray, "s w"], s: int, t: int) -> UInt64[np.ndarray, "k w"]:
-    """All subsets of t players of supports of s players, one support after another."""
-    if s == t:
-        return words
-    chosen = np.array(list(combinations(range(s), t)), dtype=np.int64)
-    players = players_of(words, s)[:, chosen].reshape(len(words) * len(chosen), t)
-    out = np.zeros((len(players), words.shape[1]), dtype=np.uint64)
-    rows = np.arange(len(players))
-    for k in range(t):
-        out[rows, players[:, k] // 64] |= bit(players[:, k])
-    return out
 
 
 def _table(

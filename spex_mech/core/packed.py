@@ -34,6 +34,15 @@ def pack_supports(supports: Sequence[Iterable[int]], n: int) -> UInt64[np.ndarra
     return words
 
 
+def pack_players(players: Int64[np.ndarray, "s d"], n: int) -> UInt64[np.ndarray, "s w"]:
+    """Pack sets of equally many players, given as rows of distinct players from 0 to n - 1."""
+    words = np.zeros((len(players), word_count(n)), dtype=np.uint64)
+    rows = np.arange(len(players))
+    for column in players.T:
+        words[rows, column // 64] |= bit(column)
+    return words
+
+
 def word_count(n: int) -> int:
     """Number of 64-bit words that hold ``n`` players."""
     return max(1, -(-n // 64))

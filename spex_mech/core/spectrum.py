@@ -21,6 +21,7 @@ import numpy.typing as npt
 from jaxtyping import Bool, Float64, Int64, UInt8, UInt64
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.index_functional import IndexFunctional
 from spex_mech.core.masks import check_masks, pack, unpack
 from spex_mech.core.packed import combine, degrees, pack_supports, word_count
 
@@ -66,6 +67,17 @@ class KnowsQuestions(Protocol):
         ...
 
 
+@runtime_checkable
+class IndexCorrection(Protocol):
+    """What is known of a game beside a model of it, as `evidence.Evidence` is."""
+
+    def correction(
+        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional, /
+    ) -> Float64[np.ndarray, " k"]:
+        """What to add to the model's interaction index of packed sets (k, w)."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     """A function f(x) = sum_S F(S) (-1)^{|S ∩ x|} with few terms; call it on masks to evaluate it.
@@ -81,6 +93,8 @@ class Spectrum:
         predictor: the decoder's full model, masks (m, n) to values (m,), if the terms are only its
             largest ones; then calling the spectrum evaluates it. If it is a `Posterior`, the
             spectrum has standard deviations. `truncate` drops it.
+        evidence: what the evaluated masks add to the interaction indices of the predictor (see
+            `evidence.Evidence`). `truncate` drops it, too.
 
     Raises:
         InputError: arrays that do not fit together, or a coefficient that is not finite.
@@ -93,6 +107,7 @@ class Spectrum:
     predictor: Callable[[Bool[np.ndarray, "m n"]], Float64[np.ndarray, " m"]] | None = field(
         default=None, repr=False, compare=False
     )
+    evidence: IndexCorrection | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         words = np.array(self.words, dtype=np.uint64)
@@ -284,7 +299,7 @@ class Spectrum:
 
     def _take(self, rows: Int64[np.ndarray, " k"]) -> Spectrum:
         words, coefficients = self.words[rows], self.coefficients[rows]
-        return replace(self, words=words, coefficients=coefficients, predictor=None)
+        return replace(self, words=words, coefficients=coefficients, predictor=None, evidence=None)
 
     @cached_property
     def _rows(self) -> dict[bytes, int]:

@@ -12,6 +12,8 @@ from jaxtyping import Float64
 
 from spex_mech.core.answers import Answers, EvaluatedMasks
 from spex_mech.core.errors import InputError
+from spex_mech.core.evidence import Evidence
+from spex_mech.core.index_values import Indexed
 from spex_mech.core.masks import pack, unique
 from spex_mech.core.packed import word_count
 from spex_mech.core.seeds import check_seed
@@ -56,7 +58,8 @@ def decode(
         **options: keywords of the method's own function.
 
     Returns:
-        The spectrum; its ``info`` holds the ``method`` that was used and a ``message``.
+        The spectrum; its ``info`` holds the ``method`` that was used and a ``message``. Where it has a
+        full model whose interaction indices are known, its ``evidence`` corrects these by the values.
 
     Raises:
         InputError: a method that does not exist, or input that the method cannot use.
@@ -75,7 +78,10 @@ def decode(
         if method in ANSWERS:
             return ANSWERS[method](design, values, **seeds, **options)
         values = values.means()
-    return function(design, values, **seeds, **options)
+    spectrum = function(design, values, **seeds, **options)
+    if not isinstance(spectrum.predictor, Indexed):
+        return spectrum
+    return replace(spectrum, evidence=evidence_of(spectrum, design, values))
 
 
 def decoder(method: str) -> Callable[..., Spectrum]:
@@ -87,6 +93,17 @@ def decoder(method: str) -> Callable[..., Spectrum]:
     if method not in DECODERS:
         raise InputError(f"method is {method!r}, expected one of {', '.join(DECODERS)}")
     return DECODERS[method]
+
+
+def evidence_of(spectrum: Spectrum, design: MaskDesign, values: npt.ArrayLike) -> Evidence:
+    """The residuals of a spectrum at the distinct masks of the design that it was decoded from.
+
+    Raises:
+        InputError: values that do not fit the design.
+    """
+    first, means, _ = distinct(design, check_values(design, values))
+    masks = design.masks[first]
+    return Evidence(masks, means - spectrum(masks), design.inclusion is not None)
 
 
 def exact(design: MaskDesign, values: npt.ArrayLike) -> Spectrum:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import AnyGame, Game
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
-from spex_mech.designs import MaskDesign, biased, stratified
+from spex_mech.designs import MaskDesign, biased, leverage, stratified
 from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.evaluation.evaluated import Run
 from spex_mech.evaluation.games import as_game
@@ -25,6 +27,8 @@ from spex_mech.evaluation.questions import ALL, QuestionChoice
 
 _FIRST = 64  # fewest masks of the first round
 _AIMS = ("values", "shapley")
+_SHAPLEY, _BANZHAF = ("Shapley", "SII", "STII", "FSII"), ("Banzhaf", "BII", "FBII")
+_MANY = 63  # players from which no budget reaches all masks
 _GROWTH = 1.5  # masks spent after a round, as a multiple of those before it
 _FIRST_ASKED = 3  # times as many masks in the first round, where each is asked some questions only
 
@@ -71,6 +75,7 @@ def explain(
     budget: int,
     target_r2: float | None = None,
     aim: str = "values",
+    index: str | None = None,
     keep_rate: Any = 0.5,
     questions: int | str = ALL,
     method: str = "auto",
@@ -96,6 +101,10 @@ def explain(
             values and find interactions. ``shapley``: sizes weighted as Shapley values weigh them. For
             pruning, leave a part of the budget to `prune`, which evaluates masks around the best sets
             it finds.
+        index: the index that the masks are for, in place of ``aim`` and ``keep_rate``: of Shapley's kind
+            (``Shapley``, ``SII``, ``STII``, ``FSII``) all sizes alike (`designs.leverage`, at most all
+            2^n masks), of Banzhaf's kind (``Banzhaf``, ``BII``, ``FBII``) independent masks with keep
+            rate 1/2.
         keep_rate: as in `designs.biased`, or ``auto`` for the range that a pilot finds (see
             `find_keep_rates`; its masks are the first ones, and depend on the budget); for ``values``.
         questions: how many questions each mask is asked: ``all``, a number, or ``auto``, see
@@ -110,17 +119,21 @@ def explain(
         The spectrum of all masks, the masks and values, and the R² after every round.
 
     Raises:
-        InputError: a budget, target, aim or number of players that makes no sense, or a decoder that
+        InputError: a budget, target, aim, index or number of players that makes no sense, or a decoder that
             does not report the R² that a target needs.
     """
     n, game = _players(game, n), as_game(game)  # once, so that rounds know each other's game
-    _check(budget, target_r2, aim)
+    _check(budget, target_r2, aim, index)
     check_seed(seed)
     rates: KeepRates | None = None
     choice, masks = _choice(game, questions, budget), budget
     if choice is not None:
         masks = choice.masks(budget * choice.questions)
-    if aim == "shapley":
+    if index in _SHAPLEY:
+        whole = leverage(n, masks if n >= _MANY else min(masks, 1 << n), seed=seed)
+    elif index in _BANZHAF:
+        whole = biased(n, masks, keep_rate=0.5, seed=seed)
+    elif aim == "shapley":
         whole = stratified(n, masks, seed=seed)
     elif isinstance(keep_rate, str):
         rates = _piloted(
@@ -141,7 +154,7 @@ def explain(
     rounds: list[Round] = []
     size = min(len(whole), max(_FIRST, 2 * n) * (1 if choice is None else _FIRST_ASKED))
     while True:
-        design = MaskDesign(whole.masks[:size], seed, whole.kind, whole.keep_rates)
+        design = _first(whole, size)
         asked = ALL if counts is None else counts[:size]
         run = evaluate(game, design, questions=asked, store=store, known=run, progress=progress)
         spectrum = decode(design, run, method=method, seed=seed)
@@ -165,6 +178,17 @@ def _choice(game: Game, questions: int | str, budget: int) -> QuestionChoice | N
     return None if every is None else choice_of(game, questions, None).spread(budget * every)
 
 
+def _first(whole: MaskDesign, size: int) -> MaskDesign:
+    """The first masks of a design, in the order in which it drew them."""
+    inclusion = whole.inclusion
+    if inclusion is not None:  # the empty and the full mask stand first, the others in random order
+        share = (size - 2) / max(len(whole) - 2, 1)
+        inclusion = np.concatenate([[1.0], share * inclusion[1:-1], [1.0]])
+    return MaskDesign(
+        whole.masks[:size], whole.seed, whole.kind, whole.keep_rates, inclusion=inclusion
+    )
+
+
 def _piloted(keep_rate: str, game: AnyGame, budget: int, **options: Any) -> KeepRates:
     if keep_rate != "auto":
         raise InputError(f"keep_rate is {keep_rate!r}, expected 'auto', a rate or (low, high)")
@@ -180,9 +204,13 @@ def _players(game: AnyGame, n: int | None) -> int:
     return players.n if players is not None else int(n or 0)
 
 
-def _check(budget: int, target_r2: float | None, aim: str) -> None:
+def _check(budget: int, target_r2: float | None, aim: str, index: str | None) -> None:
     if aim not in _AIMS:
         raise InputError(f"aim is {aim!r}, expected one of {', '.join(_AIMS)}")
+    if index not in (None, *_SHAPLEY, *_BANZHAF):
+        raise InputError(
+            f"index is {index!r}, expected None or one of {', '.join((*_SHAPLEY, *_BANZHAF))}"
+        )
     if budget < 2:
         raise InputError(f"budget is {budget}, expected at least 2 masks")
     if target_r2 is not None and not 0 < target_r2 <= 1:

@@ -5,7 +5,8 @@ that a decoder may need. Which design suits which purpose:
 
 - `biased` for pruning, with keep rates at which values move (`find_keep_rates` finds them by a `pilot`),
 - `uniform` for the spectrum as a whole,
-- `stratified` for Shapley values,
+- `leverage` for Shapley values and interactions,
+- `stratified` for sizes drawn in the proportions of the Shapley kernel,
 - `paired` for each mask together with its complement,
 - `spex` for many players with few interactions,
 - `exhaustive` for up to 24 players.
@@ -23,6 +24,7 @@ from collections.abc import Callable, Mapping
 from spex_mech.designs.biased import biased
 from spex_mech.designs.design import MaskDesign
 from spex_mech.designs.exhaustive import exhaustive
+from spex_mech.designs.leverage import leverage
 from spex_mech.designs.paired import paired
 from spex_mech.designs.spex import spex
 from spex_mech.designs.stratified import stratified
@@ -33,6 +35,7 @@ __all__ = [
     "MaskDesign",
     "biased",
     "exhaustive",
+    "leverage",
     "paired",
     "spex",
     "stratified",
@@ -42,6 +45,7 @@ __all__ = [
 DESIGNS: Mapping[str, Callable[..., MaskDesign]] = {
     "biased": biased,
     "uniform": uniform,
+    "leverage": leverage,
     "paired": paired,
     "stratified": stratified,
     "spex": spex,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Float64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.quoting import quoted
-from spex_mech.designs.design import MaskDesign, check_size, rates
+from spex_mech.designs.design import MaskDesign, check_size, inclusion_of, log_binomial, rates
 
 
 def biased(
@@ -53,4 +54,20 @@ def biased(
             f"or one rate for each of {n} players"
         )
     masks = rng.random((budget, n)) < row_rates
-    return MaskDesign(masks, seed, "biased", player_rates)
+    inclusion = None
+    if spread or probabilities.ndim == 0:
+        inclusion = inclusion_of(_of_sizes(n, np.atleast_1d(probabilities)), budget)
+    return MaskDesign(masks, seed, "biased", player_rates, inclusion=inclusion)
+
+
+def _of_sizes(n: int, rate: Float64[np.ndarray, " r"]) -> Float64[np.ndarray, " n+1"]:
+    """The probability that a mask is a certain one of each size: at one rate, or at any of a range."""
+    from scipy.special import betainc, xlog1py, xlogy
+
+    sizes = np.arange(n + 1)
+    low, high = rate[0], rate[-1]
+    if low == high:
+        return np.exp(xlogy(sizes, low) + xlog1py(n - sizes, -low))
+    a, b = sizes + 1.0, n - sizes + 1.0
+    share = betainc(a, b, high) - betainc(a, b, low)
+    return share * np.exp(-log_binomial(n, sizes)) / ((n + 1) * (high - low))

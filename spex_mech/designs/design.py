@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import check_masks
@@ -30,6 +30,8 @@ class MaskDesign:
         keep_rates: float64 (n,), the probability that each player is present; measured from the
             masks when not given.
         structure: what a decoder of coded designs needs (hash matrices and delays), else None.
+        inclusion: float64 (n + 1,), the probability that a coalition of 0, 1, ... n players is in the
+            design, of designs that treat all coalitions of a size alike; None of others.
 
     Raises:
         InputError: masks that are not bool (m, n), without players or without rows.
@@ -40,6 +42,7 @@ class MaskDesign:
     kind: str = "custom"
     keep_rates: Float64[np.ndarray, " n"] | None = None
     structure: Any = field(default=None, repr=False)
+    inclusion: Float64[np.ndarray, " n+1"] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         masks = check_masks(self.masks).copy()
@@ -50,6 +53,14 @@ class MaskDesign:
         rates = masks.mean(axis=0) if self.keep_rates is None else np.array(self.keep_rates, float)
         if rates.shape != (masks.shape[1],):
             raise InputError(f"keep_rates has shape {rates.shape}, expected ({masks.shape[1]},)")
+        if self.inclusion is not None:
+            inclusion = np.array(self.inclusion, float)
+            if inclusion.shape != (masks.shape[1] + 1,):
+                raise InputError(
+                    f"inclusion has shape {inclusion.shape}, expected ({masks.shape[1] + 1},)"
+                )
+            inclusion.setflags(write=False)
+            object.__setattr__(self, "inclusion", inclusion)
         masks.setflags(write=False)
         rates.setflags(write=False)
         object.__setattr__(self, "masks", masks)
@@ -81,6 +92,27 @@ def check_size(n: int, budget: int, seed: int = 0) -> None:
             f"a design of {quoted(budget)} masks of {n} players does not fit in memory; at most "
             f"{_MOST_CELLS // n} masks are supported"
         )
+
+
+def inclusion_of(
+    per_draw: Float64[np.ndarray, " n+1"], draws: npt.ArrayLike
+) -> Float64[np.ndarray, " n+1"]:
+    """The probability that a coalition is in a design of independent draws.
+
+    Args:
+        per_draw: float64 (n + 1,), the probability that a draw is a certain coalition of 0, 1, ... players.
+        draws: number of draws, for all sizes or for each of them (n + 1,).
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inclusion = -np.expm1(np.asarray(draws, dtype=float) * np.log1p(-per_draw))
+    return np.where(per_draw >= 1.0, 1.0, inclusion)
+
+
+def log_binomial(n: int, sizes: Int64[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:
+    """The logarithms of the numbers of coalitions of some sizes."""
+    from scipy.special import gammaln
+
+    return gammaln(n + 1) - gammaln(sizes + 1) - gammaln(n - sizes + 1)
 
 
 def rates(n: int, rate: npt.ArrayLike) -> Float64[np.ndarray, " n"]:

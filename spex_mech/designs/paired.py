@@ -37,4 +37,5 @@ def paired(n: int, budget: int, *, seed: int = 0) -> MaskDesign:
     flip = np.random.default_rng([seed, 1]).random(budget // 2) < 0.5
     half[flip] = ~half[flip]
     masks = np.stack([half, ~half], axis=1).reshape(budget, n)
-    return MaskDesign(masks, seed, "paired", rates(n, 0.5))
+    inclusion = np.full(n + 1, budget * 0.5**n)
+    return MaskDesign(masks, seed, "paired", rates(n, 0.5), inclusion=inclusion)

@@ -37,4 +37,5 @@ def uniform(n: int, budget: int, *, seed: int = 0) -> MaskDesign:
         while len(masks) < budget:
             masks = np.concatenate([masks, rng.random((budget - len(masks), n)) < 0.5])
             masks = masks[unique(masks)[0]]
-    return MaskDesign(masks, seed, "uniform", rates(n, 0.5))
+    inclusion = np.full(n + 1, budget * 0.5**n)
+    return MaskDesign(masks, seed, "uniform", rates(n, 0.5), inclusion=inclusion)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import spex_mech as sm
 from spex_mech import designs
 from spex_mech.core.errors import InputError
 from spex_mech.core.faithfulness import faithfulness
@@ -75,6 +76,28 @@ def test_shapley_masks_are_weighted_by_size():
     np.testing.assert_array_equal(found.run.masks, designs.stratified(N, 200, seed=0).masks)
 
 
+def test_an_index_has_masks_of_its_own():
+    found = explain(PLANTED, budget=200, index="SII", n=N, method="lasso")
+    np.testing.assert_array_equal(found.run.masks, designs.leverage(N, 200, seed=0).masks)
+    assert not found.run.masks[0].any() and found.run.masks[1].all()
+    few = explain(lambda masks: masks @ np.arange(5.0), budget=100, index="Shapley", n=5)
+    assert len(few.run.masks) == 32 and few.spectrum.info["method"] == "exact"
+    even = explain(PLANTED, budget=90, index="FBII", n=N, method="lasso")
+    np.testing.assert_array_equal(
+        even.run.masks, designs.biased(N, 90, keep_rate=0.5, seed=0).masks
+    )
+
+
+def test_the_first_round_knows_how_its_masks_were_drawn():
+    found = explain(PLANTED, budget=400, target_r2=0.5, index="Shapley", n=N, method="auto")
+    assert len(found.run.masks) < 400
+    assert found.spectrum.evidence.alike
+    values = sm.interactions(found.spectrum, "Shapley").values
+    everyone, nobody = np.ones((1, N), bool), np.zeros((1, N), bool)
+    total = float((PLANTED(everyone) - PLANTED(nobody))[0])
+    assert sum(values.values()) == pytest.approx(total)
+
+
 def test_rounds_go_on_from_a_store(tmp_path):
     game = Counted()
     first = explain(game, budget=150, n=N, method="lasso", store=tmp_path / "s")
@@ -101,6 +124,7 @@ def test_known_runs_are_not_evaluated_again():
     [
         ({"budget": 1}, "budget is 1"),
         ({"budget": 100, "target_r2": 1.5}, "target_r2 is 1.5"),
+        ({"budget": 100, "index": "nSII"}, "index is 'nSII', expected None or one of Shapley"),
         ({"budget": 100, "aim": "fame"}, "aim is 'fame', expected one of values"),
         ({"budget": 100, "keep_rate": 1.5}, "keep_rate is 1.5"),
     ],

@@ -8,10 +8,12 @@ import numpy as np
 from jaxtyping import Bool, Float64, UInt64
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.index_functional import IndexFunctional
 from spex_mech.core.masks import check_masks
 from spex_mech.core.packed import degrees, players_of
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.gp.index import SizeWeight, covariances
+from spex_mech.decoders.gp.indices import mean_index_values
 from spex_mech.decoders.gp.kernel import WalshKernel, signs
 from spex_mech.decoders.gp.likelihood import Factor, Prior, covariance, factorise
 from spex_mech.decoders.samples import Samples
@@ -123,6 +125,15 @@ class WalshPosterior:
             out[rows] = self.kernel.variance - np.einsum("mk,mk->k", explained, explained)
         out = np.maximum(out, 0.0) + (self.noise if noise else 0.0)
         return self.scale * self.inflation * np.sqrt(out)
+
+    def index_values(
+        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional
+    ) -> Float64[np.ndarray, " k"]:
+        """The interaction index of the posterior mean, of packed sets (k, w); float64 (k,)."""
+        seen = signs(self.masks)
+        values = mean_index_values(self.kernel, seen, self.alpha, words, functional)
+        empty = np.where(words.any(axis=1), 0.0, self.shift * functional.fourier(0, 0))
+        return empty + self.scale * values
 
     def moments(
         self, words: UInt64[np.ndarray, "k w"], weight: SizeWeight

@@ -88,4 +88,4 @@ def _process(name: str, tie: float, data: AnswerSamples, fold: Int64[np.ndarray,
     posterior, mean, std = fit_answers(data, fold, tie=tie)
     share = 1.0 / data.answers.counts - 1.0 / data.answers.questions
     spread = np.sqrt(std**2 + answer_variance(posterior) * share)
-    return fitted_of(name, posterior, mean, spread, None)
+    return fitted_of(name, posterior, mean, spread, None, seed=0)

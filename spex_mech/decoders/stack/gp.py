@@ -25,7 +25,8 @@ from spex_mech.decoders.gp.posterior import WalshPosterior
 from spex_mech.decoders.gp.readout import read_out, walsh_table
 from spex_mech.decoders.gp.warp import Link
 from spex_mech.decoders.samples import Samples
-from spex_mech.decoders.stack.members import Fitted
+from spex_mech.decoders.stack.bent import Bent
+from spex_mech.decoders.stack.members import Fitted, exact
 
 _STEPS, _MANY_ROWS = (15, 8), 800  # of L-BFGS for a fold, from where all masks led; with many rows
 _SEARCH = 50_000
@@ -48,7 +49,7 @@ class Process:
     warp: Warp | None = None
 
     def __call__(self, data: Samples, fold: Int64[np.ndarray, " m"], seed: int) -> Fitted:
-        """Fit to ``data``; nothing is drawn."""
+        """Fit to ``data``; ``seed`` decides what is drawn for the indices of warped values."""
         target = data if self.warp is None else self.warp(data)
         m, n = data.masks.shape
         learnt, first = min(rows_to_learn(m, n), MAX_ROWS), int(LEARNT * m)
@@ -63,14 +64,14 @@ class Process:
             else:
                 mean, std = self._fold_by_fold(prior if few else None, data, fold, learnt)
         if self.warp is None:
-            return fitted_of(self.name, posterior, mean, std, None)
+            return fitted_of(self.name, posterior, mean, std, None, seed)
         held_out, known = np.empty(m), np.isfinite(mean)
         for k in range(int(fold.max()) + 1):
             rows = (fold != k) & known
             link = Link.fit(mean[rows], data.values[rows], data.counts[rows])
             held_out[fold == k] = link(mean[fold == k])
         link = Link.fit(mean[known], data.values[known], data.counts[known])
-        return fitted_of(self.name, posterior, held_out, None, link)
+        return fitted_of(self.name, posterior, held_out, None, link, seed)
 
     def _set_apart(
         self, target: Samples, fold: Int64[np.ndarray, " m"], learnt: int, first: int
@@ -149,6 +150,7 @@ def fitted_of(
     held_out: Float64[np.ndarray, " m"],
     std: Float64[np.ndarray, " m"] | None,
     link: Link | None,
+    seed: int,
 ) -> Fitted:
     """A posterior, and its predictions of held-out masks, as a member of a stack."""
 
@@ -167,4 +169,7 @@ def fitted_of(
             terms=count, limit=_SEARCH,
         ).words  # fmt: skip
 
-    return Fitted(name, predict, held_out, table, words, std, None if std is None else posterior)
+    indices = exact(posterior.index_values) if link is None else Bent(posterior, link, seed)
+    return Fitted(
+        name, predict, held_out, table, indices, words, std, None if std is None else posterior
+    )

@@ -9,12 +9,28 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt64
 
+from spex_mech.core.index_functional import IndexFunctional
+from spex_mech.core.index_values import spectrum_index_values
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import walsh_hadamard
 from spex_mech.decoders.gp.posterior import WalshPosterior
 from spex_mech.decoders.lasso import lasso_folds
 from spex_mech.decoders.proxyspex import boosted_folds
 from spex_mech.decoders.samples import Samples
+
+
+class IndexValues(Protocol):
+    """Interaction indices of a member, and the standard errors of what had to be drawn for them."""
+
+    def __call__(
+        self,
+        words: UInt64[np.ndarray, "k w"],
+        functional: IndexFunctional,
+        tolerance: Float64[np.ndarray, " k"] | None,
+        /,
+    ) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+        """Of packed sets, with errors up to ``tolerance``; quickly and roughly without one."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +43,7 @@ class Fitted:
         held_out: float64 (m,), prediction of each sample without its fold; NaN where the member was
             fitted to that sample nevertheless.
         table: the values of all 2^n coalitions (2^n,), for few players.
+        index_values: interaction indices; exact, but for warped processes.
         words: from keep rates (n,) and a number to the packed supports of the largest terms at those
             rates, at least that number if there are as many.
         held_out_std: float64 (m,), standard deviations of an evaluation about ``held_out``.
@@ -37,9 +54,26 @@ class Fitted:
     predict: Callable[[Bool[np.ndarray, "k n"]], Float64[np.ndarray, " k"]]
     held_out: Float64[np.ndarray, " m"]
     table: Callable[[], Float64[np.ndarray, " N"]]
+    index_values: IndexValues
     words: Callable[[Float64[np.ndarray, " n"], int], UInt64[np.ndarray, "s w"]]
     held_out_std: Float64[np.ndarray, " m"] | None = None
     posterior: WalshPosterior | None = None
+
+
+def exact(
+    closed_form: Callable[[UInt64[np.ndarray, "k w"], IndexFunctional], Float64[np.ndarray, " k"]],
+) -> IndexValues:
+    """Indices in closed form, which need no tolerance."""
+
+    def index_values(
+        words: UInt64[np.ndarray, "k w"],
+        functional: IndexFunctional,
+        tolerance: Float64[np.ndarray, " k"] | None,
+        /,
+    ) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
+        return closed_form(words, functional), np.zeros(len(words))
+
+    return index_values
 
 
 class Member(Protocol):
@@ -113,4 +147,7 @@ def _of_spectrum(
     def words(rates: Float64[np.ndarray, " n"], count: int) -> UInt64[np.ndarray, "s w"]:
         return spectrum.truncate(count).words
 
-    return Fitted(name, spectrum, shift + scale * held_out, table, words)
+    return Fitted(
+        name, spectrum, shift + scale * held_out, table,
+        exact(lambda sets, index: spectrum_index_values(spectrum, sets, index)), words,
+    )  # fmt: skip

@@ -5,8 +5,10 @@ import pytest
 
 from spex_mech import designs
 from spex_mech.core.errors import InputError
+from spex_mech.core.index_functional import IndexFunctional
 from spex_mech.core.interactions import interactions
 from spex_mech.core.masks import all_masks
+from spex_mech.core.packed import pack_supports
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import exact_spectrum, walsh_hadamard
 from spex_mech.decoders.gp.decode import walsh_gp
@@ -54,13 +56,28 @@ def test_every_index_has_the_moments_of_a_linear_function_of_the_values(index, o
     mean, cov = dense(gp)
     table = exact_spectrum(mean)
     spectrum = Spectrum(table.words, table.coefficients, N, {}, gp)
-    found = interactions(spectrum, index, order)
+    found = interactions(spectrum, index, order, terms="readout")
     rows = index_matrix(index, order)
     assert set(found.std) == set(found.values)
     for players, std in found.std.items():
         assert found.values[players] == pytest.approx(rows[players] @ mean, abs=1e-9)
         expected = np.sqrt(rows[players] @ cov @ rows[players])
         assert std == pytest.approx(expected, rel=1e-6), players
+    whole = interactions(spectrum, index, order)
+    assert whole.values == pytest.approx(found.values, abs=1e-9)
+    assert whole.baseline == pytest.approx(found.baseline, abs=1e-9)
+    assert whole.std == pytest.approx(found.std, rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_indices_of_many_players_are_the_moments_of_the_posterior(index):
+    gp = posterior(n=80)
+    functional = IndexFunctional(index, 3)
+    sets = [(), (3,), (79,), (0, 1), (7, 64), (2, 5, 70)]
+    words = pack_supports(sets[functional.first :], 80)
+    expected, _ = gp.moments(words, functional.fourier)
+    size = np.abs(expected).max()
+    np.testing.assert_allclose(gp.index_values(words, functional), expected, atol=1e-9 * size)
 
 
 def test_a_truncated_readout_counts_what_it_left_out():
@@ -70,8 +87,9 @@ def test_a_truncated_readout_counts_what_it_left_out():
     kept = table.truncate(5)
     spectrum = Spectrum(kept.words, kept.coefficients, N, {}, gp)
     rows = index_matrix("Shapley", 1)
-    for players, std in interactions(spectrum, "Shapley").std.items():
-        value = interactions(spectrum, "Shapley").values[players]
+    found = interactions(spectrum, "Shapley", terms="readout")
+    for players, std in found.std.items():
+        value = found.values[players]
         variance = rows[players] @ cov @ rows[players]
         expected = np.sqrt(variance + (rows[players] @ mean - value) ** 2)
         assert std == pytest.approx(expected, rel=1e-6)

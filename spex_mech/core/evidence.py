@@ -1,0 +1,131 @@
+r"""`Evidence`: what was observed beside a model of a game, and what it adds to the model's indices.
+
+An index is a weighted sum of the values of all coalitions, I(T) = sum_x omega_T(x) f(x). The values of the
+masks that were evaluated are known, so the model is needed for the others only: it is corrected by
+sum_j omega_T(x_j) r_j with the residuals r_j = value - prediction. This pins the empty and the full
+coalition, so that Shapley values, STII and FSII sum to f(N) - f(no players), and it is exact for sizes whose
+coalitions are all there.
+
+Masks of a size that were drawn alike also say something about those that were not drawn: the mean of their
+residuals, weighted by omega, times the number of coalitions of the size is an unbiased estimate of the sum
+over all of them (maximum sample reuse: Wang and Jia 2023, arXiv 2205.15466; Witter, Liu and Musco 2025, arXiv
+2506.11849). It is multiplied by 1 - 1.5 variance / square, both summed over the sets of a size, or left out
+where that is negative. (James and Stein's factor has 1 for 1.5, and loses more where the residuals are only
+noise.) STII and FSII keep to the known values, because different factors for single players and pairs would
+change the sum of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import comb, lgamma
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64, UInt64
+
+from spex_mech.core.index_functional import IndexFunctional
+from spex_mech.core.index_values import sets_by_size
+
+_ENTRIES = 1 << 22
+_CAUTION = 1.5
+_SUMS = ("STII", "FSII")  # indices whose values of all sizes together have a known sum
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Residuals of a model at the masks that were evaluated.
+
+    Attributes:
+        masks: bool (m, n), distinct, True = present.
+        residuals: float64 (m,), mean value of each mask minus the model's prediction.
+        alike: whether masks of equal size were equally likely to be drawn.
+    """
+
+    masks: Bool[np.ndarray, "m n"]
+    residuals: Float64[np.ndarray, " m"]
+    alike: bool
+
+    def correction(
+        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional
+    ) -> Float64[np.ndarray, " k"]:
+        """What to add to the model's index of packed sets (k, w); float64 (k,)."""
+        reused = self.alike and not (functional.index in _SUMS and functional.order > 1)
+        out = np.empty(len(words))
+        for rows, sets in sets_by_size(words):
+            known, others = np.zeros(len(sets)), np.zeros(len(sets))
+            variance = 0.0
+            for seen, estimate, spread in self._by_size(sets, functional, centred=reused):
+                known += seen * estimate
+                others += (1.0 - seen) * estimate
+                variance += (1.0 - seen) ** 3 * float(spread.sum())
+            square = float(others @ others)
+            factor = 1.0 - _CAUTION * variance / square if reused and square > 0 else 0.0
+            out[rows] = known + max(factor, 0.0) * others
+        return out
+
+    def _by_size(
+        self, sets: Int64[np.ndarray, "k t"], functional: IndexFunctional, *, centred: bool
+    ) -> Iterator[tuple[float, Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]]:
+        """Each size of coalitions: the share that was evaluated, the estimated sum over all, its variance.
+
+        The variance is that of masks drawn with replacement. ``centred`` residuals are counted from their
+        mean, whose part of the sum is known; the share times the sum of others is that over the masks alone.
+        """
+        n, size = self.masks.shape[1], sets.shape[1]
+        weights, logs = size_weights(n, size, functional)
+        choices = np.array([comb(size, u) for u in range(size + 1)])
+        of_masks = self.masks.sum(axis=1)
+        for s in np.unique(of_masks).tolist():
+            rows = np.flatnonzero(of_masks == s)
+            residuals = self.residuals[rows]
+            mean = float(residuals.mean()) if centred else 0.0
+            scaled = weights[s] * np.exp(_log_binomial(n, s) - logs[s])
+            columns = self.masks[rows].astype(np.int8)
+            estimate, spread = np.empty(len(sets)), np.empty(len(sets))
+            step = max(1, _ENTRIES // len(rows))
+            for start in range(0, len(sets), step):
+                part = slice(start, start + step)
+                present = np.zeros((len(rows), len(sets[part])), dtype=np.int8)
+                for players in sets[part].T:
+                    present += columns[:, players]
+                terms = scaled[present] * (residuals - mean)[:, None]
+                estimate[part] = terms.mean(axis=0)
+                spread[part] = terms.var(axis=0, ddof=1) if len(rows) > 1 else terms[0] ** 2
+            estimate += mean * float(choices @ weights[s])
+            yield min(len(rows) / comb(n, s), 1.0), estimate, spread / len(rows)
+
+
+def size_weights(
+    n: int, size: int, functional: IndexFunctional
+) -> tuple[Float64[np.ndarray, "s u"], Float64[np.ndarray, "s u"]]:
+    """The weight omega_T(x) of a coalition, by its number of players and how many of them are in T.
+
+    Args:
+        n: number of players.
+        size: number of players of T.
+        functional: the index.
+
+    Returns:
+        float64 (n + 1, size + 1) total weights of all coalitions x with s players of which u are T's, for
+        one choice of those u; and the logarithm of their number, infinite where there is none.
+    """
+    from scipy.special import xlog1py, xlogy
+
+    others = n - size
+    rates, of_rates = functional.nodes(size, others)
+    counts = np.arange(others + 1)
+    logs = np.array([_log_binomial(others, b) for b in range(others + 1)])
+    # A functional of the Bernstein polynomials C(d, b) p^b (1 - p)^(d - b).
+    powers = xlogy(counts[:, None], rates) + xlog1py(others - counts[:, None], -rates)
+    of_counts = np.exp(logs[:, None] + powers) @ of_rates
+    weights = np.zeros((n + 1, size + 1))
+    numbers = np.full((n + 1, size + 1), np.inf)
+    for u in range(size + 1):
+        weights[u : u + others + 1, u] = (-1) ** (size - u) * of_counts
+        numbers[u : u + others + 1, u] = logs
+    return weights, numbers
+
+
+def _log_binomial(n: int, k: int) -> float:
+    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)

@@ -1,0 +1,108 @@
+"""What evaluated masks add to a model's indices, against the tables of small games."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from spex_mech import designs
+from spex_mech.core.evidence import Evidence, size_weights
+from spex_mech.core.index_functional import IndexFunctional
+from spex_mech.core.index_values import table_index_values
+from spex_mech.core.masks import all_masks
+from spex_mech.core.packed import pack_players
+
+N = 8
+INDICES = ("Fourier", "Moebius", "SII", "BII", "STII", "FSII", "FBII")
+
+
+def sets(size, n=N):
+    return pack_players(
+        np.array(list(combinations(range(n), size)), dtype=int).reshape(-1, size), n
+    )
+
+
+def rows_of(masks):
+    return masks @ (1 << np.arange(masks.shape[1]))
+
+
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_known_values_take_the_place_of_predictions(index, size):
+    truth, model = np.random.default_rng(0).normal(size=(2, 1 << N))
+    masks = designs.uniform(N, 60, seed=1).masks
+    rows, functional = rows_of(masks), IndexFunctional(index, 3)
+    patched = model.copy()
+    patched[rows] = truth[rows]
+    expected = table_index_values(patched - model, sets(size), functional)
+    evidence = Evidence(masks, truth[rows] - model[rows], alike=False)
+    found = evidence.correction(sets(size), functional)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_with_all_masks_the_index_is_that_of_the_game(index):
+    residuals = np.random.default_rng(3).normal(size=1 << N)
+    functional = IndexFunctional(index, 2)
+    evidence = Evidence(all_masks(N), residuals, alike=True)
+    for size in (1, 2):
+        expected = table_index_values(residuals, sets(size), functional)
+        np.testing.assert_allclose(
+            evidence.correction(sets(size), functional), expected, atol=1e-11
+        )
+
+
+@pytest.mark.parametrize(("index", "order"), [("Shapley", 1), ("STII", 2), ("FSII", 2)])
+def test_values_sum_to_what_was_evaluated(index, order):
+    truth = np.random.default_rng(5).normal(size=1 << N) + all_masks(N).sum(axis=1)
+    masks = designs.leverage(N, 50, seed=0).masks
+    evidence = Evidence(masks, truth[rows_of(masks)], alike=True)  # of a model that predicts 0
+    functional = IndexFunctional(index, order)
+    found = [evidence.correction(sets(k + 1), functional).sum() for k in range(order)]
+    assert sum(found) == pytest.approx(truth[-1] - truth[0])
+
+
+def test_residuals_that_say_something_about_the_others_are_reused():
+    """A model that lacks a player's effect gets it back; one that lacks nothing but noise is left alone."""
+    rng = np.random.default_rng(7)
+    functional = IndexFunctional("Shapley", 1)
+    lacking, noise = [], []
+    for seed in range(40):
+        masks = designs.leverage(10, 120, seed=seed).masks
+        table = 0.3 * rng.normal(size=1 << 10)
+        for game, errors in ((table + 2.0 * all_masks(10)[:, 0], lacking), (table, noise)):
+            true = table_index_values(game, sets(1, 10), functional)
+            residuals = game[rows_of(masks)]
+            found = [
+                Evidence(masks, residuals, alike).correction(sets(1, 10), functional)
+                for alike in (False, True)
+            ]
+            errors.append([np.sum((values - true) ** 2) for values in found])
+    known, reused = np.mean(lacking, axis=0)
+    assert reused < 0.3 * known
+    known, reused = np.mean(noise, axis=0)
+    assert reused < 1.6 * known
+
+
+def test_pure_noise_is_hardly_reused_for_pairs():
+    rng, functional = np.random.default_rng(8), IndexFunctional("SII", 2)
+    errors = []
+    for seed in range(20):
+        masks = designs.leverage(10, 120, seed=seed).masks
+        table = rng.normal(size=1 << 10)
+        true = table_index_values(table, sets(2, 10), functional)
+        found = [
+            Evidence(masks, table[rows_of(masks)], alike).correction(sets(2, 10), functional)
+            for alike in (False, True)
+        ]
+        errors.append([np.sum((values - true) ** 2) for values in found])
+    known, reused = np.mean(errors, axis=0)
+    assert reused < 1.05 * known
+
+
+def test_weights_of_many_players_are_finite_and_those_of_the_definition():
+    weights, logs = size_weights(1000, 1, IndexFunctional("Shapley", 1))
+    assert np.isfinite(weights).all()
+    np.testing.assert_allclose(weights[1:, 1], 1 / 1000, rtol=1e-9)
+    np.testing.assert_allclose(weights[:-1, 0], -1 / 1000, rtol=1e-9)
+    assert np.isinf(logs[0, 1]) and logs[1, 1] == 0.0
