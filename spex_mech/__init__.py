@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from spex_mech.exporting.recovery import recover as recover
     from spex_mech.models.loading import load_model as load_model
     from spex_mech.models.model import Model as Model
+    from spex_mech.models.registering import register_compact as register_compact
     from spex_mech.models.saving import save_model as save_model
     from spex_mech.pruning.circuit import Circuit as Circuit
     from spex_mech.pruning.circuit import circuit as circuit
@@ -106,6 +107,7 @@ _HOME = {
     "prune": "pruning.prune",
     "prune_curve": "pruning.curve",
     "recover": "exporting.recovery",
+    "register_compact": "models.registering",
     "resplit": "tasks.splits",
     "save_model": "models.saving",
     "select_players": "core.players",
