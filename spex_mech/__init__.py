@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from spex_mech.evaluation.stored_run import open_run as open_run
     from spex_mech.exporting.export import compact_model as compact_model
     from spex_mech.exporting.export import export as export
+    from spex_mech.exporting.export import export_forms as export_forms
     from spex_mech.exporting.footprint import footprints as footprints
     from spex_mech.exporting.model_card import Card as Card
     from spex_mech.exporting.parameters import parameter_limit as parameter_limit
@@ -92,6 +93,7 @@ _HOME = {
     "explain": "decoders.explain",
     "explain_features": "run.explain_features",
     "export": "exporting.export",
+    "export_forms": "exporting.export",
     "faithfulness": "core.faithfulness",
     "find_keep_rates": "evaluation.keep_rates",
     "footprints": "exporting.footprint",
