@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from spex_mech.exporting.model_card import Card as Card
     from spex_mech.exporting.parameters import parameter_limit as parameter_limit
     from spex_mech.exporting.recovery import recover as recover
+    from spex_mech.exporting.servable import servable as servable
     from spex_mech.models.loading import load_model as load_model
     from spex_mech.models.model import Model as Model
     from spex_mech.models.registering import register_compact as register_compact
@@ -113,6 +114,7 @@ _HOME = {
     "resplit": "tasks.splits",
     "save_model": "models.saving",
     "select_players": "core.players",
+    "servable": "exporting.servable",
     "smallest": "pruning.curve",
     "task_names": "tasks.cards",
     "task_noise": "run.plan",
