@@ -35,12 +35,15 @@ if TYPE_CHECKING:
     from spex_mech.evaluation.stored_run import open_run as open_run
     from spex_mech.exporting.export import compact_model as compact_model
     from spex_mech.exporting.export import export as export
+    from spex_mech.exporting.export import export_forms as export_forms
     from spex_mech.exporting.footprint import footprints as footprints
     from spex_mech.exporting.model_card import Card as Card
     from spex_mech.exporting.parameters import parameter_limit as parameter_limit
     from spex_mech.exporting.recovery import recover as recover
+    from spex_mech.exporting.servable import servable as servable
     from spex_mech.models.loading import load_model as load_model
     from spex_mech.models.model import Model as Model
+    from spex_mech.models.registering import register_compact as register_compact
     from spex_mech.models.saving import save_model as save_model
     from spex_mech.pruning.circuit import Circuit as Circuit
     from spex_mech.pruning.circuit import circuit as circuit
@@ -91,6 +94,7 @@ _HOME = {
     "explain": "decoders.explain",
     "explain_features": "run.explain_features",
     "export": "exporting.export",
+    "export_forms": "exporting.export",
     "faithfulness": "core.faithfulness",
     "find_keep_rates": "evaluation.keep_rates",
     "footprints": "exporting.footprint",
@@ -106,9 +110,11 @@ _HOME = {
     "prune": "pruning.prune",
     "prune_curve": "pruning.curve",
     "recover": "exporting.recovery",
+    "register_compact": "models.registering",
     "resplit": "tasks.splits",
     "save_model": "models.saving",
     "select_players": "core.players",
+    "servable": "exporting.servable",
     "smallest": "pruning.curve",
     "task_names": "tasks.cards",
     "task_noise": "run.plan",

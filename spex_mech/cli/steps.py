@@ -177,8 +177,14 @@ def export(
         str | None,
         typer.Option(help="dense: a stock checkpoint; compact: removed parts truly gone."),
     ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            help="compact: who reads it. family, laguna, gguf, own, or auto: the first that fits."
+        ),
+    ] = None,
     even: Annotated[
-        bool | None, typer.Option("--even", help="compact: fill up to a stock checkpoint.")
+        bool | None, typer.Option("--even", help="compact: fill up to what the form holds.")
     ] = None,
     measure: Annotated[
         bool | None, typer.Option("--measure", help="compact: measure size and speed for the card.")
@@ -190,7 +196,9 @@ def export(
     from spex_mech.run.folder import changed, open_folder
     from spex_mech.run.setup import prepare
 
-    changes = as_settings(None, prune__mode=mode, prune__even=even, prune__measure=measure)
+    changes = as_settings(
+        None, prune__mode=mode, prune__form=form, prune__even=even, prune__measure=measure
+    )
     run = changed(open_folder(folder), changes, ("prune",), "export")
     _check_kept(run, keep)
     target = export_step(prepare(run.spec), run, keep, out=out)

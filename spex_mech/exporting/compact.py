@@ -60,10 +60,25 @@ def cut_model(hf: Any, state: dict[str, torch.Tensor], kept: list[LayerCut]) -> 
 
 def stock_can_hold(hf: Any, kept: list[LayerCut]) -> bool:
     """Whether the model's own architecture, only smaller, can hold what is kept."""
-    if not is_even(kept):
-        return False
-    # Some have no number for the width of a head: it follows from the number of heads.
-    return _explicit_width(hf) or len(kept[0].heads) == hf.config.num_attention_heads
+    return is_even(kept) and width_fault(hf, kept[0]) is None
+
+
+def width_fault(hf: Any, cut: LayerCut) -> str | None:
+    """Why the config of a model cannot have the heads of ``cut`` in all layers; None if it can."""
+    n_heads, name = len(cut.heads), type(hf).__name__
+    if n_heads == hf.config.num_attention_heads:
+        return None
+    if not _explicit_width(hf):
+        return (
+            f"the config of a {name} has no head width of its own, so every layer needs all "
+            f"{hf.config.num_attention_heads} heads"
+        )
+    values = {**hf.config.to_dict(), **_numbers(hf, cut)}
+    try:  # some demand that the number of heads divides the hidden size, although a head has its own width
+        type(hf.config).from_dict(values)
+    except Exception as error:
+        return f"the config of a {name} does not take {n_heads} heads a layer: {error.__cause__ or error}"
+    return None
 
 
 def check_cuttable(hf: Any) -> None:
@@ -121,9 +136,7 @@ def _config(hf: Any, kept: list[LayerCut]) -> Any:
     if stock_can_hold(hf, kept):
         config_class = type(old)
         if _explicit_width(hf):
-            values["head_dim"] = _head_width(hf)
-            values["num_attention_heads"] = len(kept[0].heads)
-            values["num_key_value_heads"] = len(kept[0].groups)
+            values |= _numbers(hf, kept[0])
     else:
         config_class = FAMILIES[type(hf)].config_class
         values["compact_layers"] = [cut.entry() for cut in kept]
@@ -131,6 +144,15 @@ def _config(hf: Any, kept: list[LayerCut]) -> Any:
     config._attn_implementation = old._attn_implementation
     config._name_or_path = ""
     return config
+
+
+def _numbers(hf: Any, cut: LayerCut) -> dict[str, int]:
+    """What the config of a model says of the heads of every layer."""
+    return {
+        "head_dim": _head_width(hf),
+        "num_attention_heads": len(cut.heads),
+        "num_key_value_heads": len(cut.groups),
+    }
 
 
 def _layer_types(kinds: list[str], kept: list[LayerCut]) -> list[str]:

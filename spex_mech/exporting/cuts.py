@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from spex_mech.core.layer_rules import LAYER_RULES, LayerRule, LayerSize
+
 
 @dataclass(frozen=True)
 class LayerCut:
@@ -81,25 +83,35 @@ def cuts(
     return [cut for cut in layers if numbered or not cut.empty]
 
 
+def sizes_of(layers: list[LayerCut]) -> list[LayerSize]:
+    """How much is left of each layer."""
+    return [LayerSize(cut.layer, cut.groups, cut.mlp) for cut in layers]
+
+
 def is_even(layers: list[LayerCut]) -> bool:
     """Whether a stock architecture, with one number of heads for all layers, can hold the cuts."""
-    shapes = {(cut.groups, cut.mlp) for cut in layers}
-    return len(shapes) == 1 and all(cut.mlp and len({*cut.groups}) == 1 for cut in layers)
+    return bool(layers) and LAYER_RULES["family"].fault(sizes_of(layers)) is None
 
 
-def evened(layers: list[LayerCut], n_heads: int) -> list[LayerCut]:
-    """The smallest even cuts that contain the given ones.
+def filled(layers: list[LayerCut], rule: LayerRule, n_heads: int) -> list[LayerCut]:
+    """The smallest cuts that contain the given ones and keep a rule.
 
-    Every layer gets as many key/value heads as the fullest, and every one of those as many query
-    heads as the fullest; removed heads and MLPs fill the gaps. They are there as zeros (the caller
-    zeroes what they write), so no answer changes.
+    Every key/value head gets as many query heads as the fullest, and every layer as many key/value heads;
+    of its own layer, or of all layers where the rule says so. Removed heads and MLPs fill the gaps. They
+    are there as zeros (the caller zeroes what they write), so no answer changes.
     """
-    n_kv = max((len(cut.kv_heads) for cut in layers), default=1) or 1
-    size = max((count for cut in layers for count in cut.groups), default=1)
-    return [_filled(cut, n_kv, size, n_heads) for cut in layers]
+    most_kv = max((len(cut.kv_heads) for cut in layers), default=1) or 1
+    most_heads = max((count for cut in layers for count in cut.groups), default=1)
+    out = []
+    for cut in layers:
+        least = int(rule.whole)
+        n_kv = most_kv if rule.same_groups else max(least, len(cut.kv_heads))
+        size = most_heads if rule.same_heads else max(least, *cut.groups, 0)
+        out.append(_filled(cut, n_kv, size, n_heads, mlp=rule.whole or cut.mlp))
+    return out
 
 
-def _filled(cut: LayerCut, n_kv: int, size: int, n_heads: int) -> LayerCut:
+def _filled(cut: LayerCut, n_kv: int, size: int, n_heads: int, *, mlp: bool) -> LayerCut:
     unused = [kv for kv in range(n_heads // cut.group_size) if kv not in cut.kv_heads]
     chosen = sorted([*cut.kv_heads, *unused[: n_kv - len(cut.kv_heads)]])
     heads: list[int] = []
@@ -108,4 +120,4 @@ def _filled(cut: LayerCut, n_kv: int, size: int, n_heads: int) -> LayerCut:
         alive = [h for h in members if h in cut.heads]
         removed = [h for h in members if h not in cut.heads]
         heads += sorted([*alive, *removed[: size - len(alive)]])
-    return replace(cut, heads=tuple(heads), mlp=True)
+    return replace(cut, heads=tuple(heads), mlp=mlp)

@@ -56,14 +56,18 @@ class Form:
     Attributes:
         mode: ``dense`` or ``compact``.
         rescale: whether kept heads were rescaled.
-        stock: whether stock Transformers loads the checkpoint.
         recovered: whether its weights were fine-tuned after pruning.
+        loading: how it is loaded, in Markdown; it is not escaped.
+        library: what loads it, as the Hugging Face hub calls it.
+        refused: other forms that were tried, and why each cannot hold the model.
     """
 
     mode: str
     rescale: bool = False
-    stock: bool = True
     recovered: bool = False
+    loading: str = ""
+    library: str = "transformers"
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def card_text(
@@ -82,10 +86,11 @@ def card_text(
     """
     name = Path(model.name).name if Path(model.name).exists() else model.name
     parts = [
-        _metadata(name),
+        _metadata(name, form.library),
         f"# {_plain(name)}, pruned\n",
         _about(card, players, mask, form),
-        _loading(form.stock),
+        f"## Loading\n\n{form.loading}\n" if form.loading else "",
+        _refused(form.refused),
         _removed(players, mask),
         _interactions(card),
         _claims("Held-out results", card.held_out),
@@ -96,10 +101,10 @@ def card_text(
     return "\n".join(part for part in parts if part)
 
 
-def _metadata(name: str) -> str:
+def _metadata(name: str, library: str) -> str:
     # A JSON string is a YAML string.
     source = f"base_model: {json.dumps(name)}\n" if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else ""
-    return f"---\nlibrary_name: transformers\n{source}tags:\n- pruned\n- spex-mech\n---\n"
+    return f"---\nlibrary_name: {library}\n{source}tags:\n- pruned\n- spex-mech\n---\n"
 
 
 def _about(card: Card, players: PlayerSet, mask: np.ndarray, form: Form) -> str:
@@ -118,22 +123,11 @@ def _about(card: Card, players: PlayerSet, mask: np.ndarray, form: Form) -> str:
     )
 
 
-def _loading(stock: bool) -> str:
-    if stock:
-        lines = [
-            "from transformers import AutoModelForCausalLM",
-            'model = AutoModelForCausalLM.from_pretrained("folder")',
-        ]
-    else:
-        lines = [
-            "import spex_mech as sm",
-            'model = sm.load_model("folder")  # runs no code of the folder',
-            "",
-            "# or, with modeling_compact.py of this folder, which you should read first:",
-            "from transformers import AutoModelForCausalLM",
-            'model = AutoModelForCausalLM.from_pretrained("folder", trust_remote_code=True)',
-        ]
-    return "\n".join(["## Loading\n", "```python", *lines, "```\n"])
+def _refused(refused: Mapping[str, str]) -> str:
+    if not refused:
+        return ""
+    rows = "\n".join(f"- {_plain(form)}: {_plain(reason)}" for form, reason in refused.items())
+    return f"## Why it has no other form\n\n{rows}\n"
 
 
 def _removed(players: PlayerSet, mask: np.ndarray) -> str:

@@ -69,8 +69,24 @@ def check_export(folder: Path, hf: Any, expected: Float32[np.ndarray, " v"]) -> 
     Raises:
         InputError: weights that are missing, left over or of other shapes, or other logits.
     """
-    got = _logits_of(folder, hf)
     dtype = hf.get_input_embeddings().weight.dtype
+    check_logits(hf, _logits_of(folder, hf), expected, dtype)
+
+
+def check_logits(
+    hf: Any, got: Float32[np.ndarray, " v"], expected: Float32[np.ndarray, " v"], dtype: torch.dtype
+) -> None:
+    """Compare the logits of a checkpoint that was read back.
+
+    Args:
+        hf: the model that was written.
+        got: its logits when read back.
+        expected: what they must be.
+        dtype: the dtype of the weights.
+
+    Raises:
+        InputError: they differ by more than rounding.
+    """
     if disagreement(got[None, None], expected[None, None], dtype) is not None:
         largest = float(np.abs(got - expected).max())
         raise InputError(

@@ -16,5 +16,6 @@ A new architecture family is a line in ``families/traits.py`` where it is like L
 file in the package `families` with a function from a Hugging Face model to a `Decoder` (decoder), and a line
 in its ``_FAMILIES``; without one, a model runs on the reference engine. ``modeling_compact.py`` is the
 modelling file that compact checkpoints carry: its name, its classes and their fields are part of checkpoints
-that exist.
+that exist. `register_compact` (registering) makes Transformers' auto classes know them, ``vllm_plugin.py``
+vLLM.
 """

@@ -13,6 +13,8 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.limits import Limit
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
+from spex_mech.pruning.allowed import allowed_sets
+from spex_mech.pruning.layer_sets import SetRule
 from spex_mech.pruning.moves import AllowedSets, resized
 from spex_mech.pruning.nearby import SetFunction
 from spex_mech.pruning.prune import (
@@ -71,7 +73,7 @@ def prune_curve(
     *,
     keeps: Sequence[int | float],
     validate: int = 200,
-    limits: Sequence[Limit] = (),
+    limits: Sequence[Limit] | SetRule = (),
     known: Evaluated | None = None,
     claim: str | None = None,
     seed: int = 0,
@@ -104,7 +106,7 @@ def prune_curve(
         raise InputError("keeps is empty; give the sizes of the curve, such as [28, 20, 12]")
     rng = np.random.default_rng(seed)
     state = SearchState(game, spectrum, known, claim)
-    levels = [AllowedSets(n, size, tuple(limits)) for size in sizes]
+    levels = [allowed_sets(game, n, size, limits) for size in sizes]
     feasible_sets = [feasible_set(spectrum, level) for level in levels]
     optima = [optimum for _, optimum in feasible_sets]
     starts = [
@@ -157,7 +159,7 @@ def smallest(
     if not np.isfinite(at_least):
         raise InputError(f"at_least is {at_least}, expected a value of the game")
     n, rng = spectrum.n, np.random.default_rng(seed)
-    any_size = AllowedSets(n, None, tuple(limits))
+    any_size = allowed_sets(game, n, None, limits)
     state = SearchState(game, spectrum, known)
     feasible, _ = feasible_set(spectrum, any_size)
     top = np.ones(n, dtype=bool) if feasible is None else feasible
@@ -261,8 +263,7 @@ def _down(
 ) -> None:
     """Search from all players down to the smallest size.
 
-    The sizes of the curve get equal numbers of ablations. The gaps between them get numbers in proportion
-    to their width.
+    The sizes of the curve get equal numbers of ablations, the gaps between them in proportion to their width.
     """
     n = levels[0].n
     leaders = np.ones((1, n), dtype=bool)
@@ -295,6 +296,5 @@ def _up(
 
 def _shares(total: int, weights: Sequence[int]) -> list[int]:
     """Whole shares of a total in proportion to weights."""
-    whole = sum(weights) or 1
-    ends = [total * sum(weights[: k + 1]) // whole for k in range(len(weights))]
+    ends = [total * sum(weights[: k + 1]) // (sum(weights) or 1) for k in range(len(weights))]
     return [b - a for a, b in pairwise([0, *ends])]

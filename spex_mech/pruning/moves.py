@@ -10,12 +10,15 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from spex_mech.core.limits import Limit
+from spex_mech.pruning.layer_sets import LayerSets
 from spex_mech.pruning.nearby import Nearby, SetFunction, exchanged, flipped, near
 
 _MANY_SWAPS = 4096
 _FEW_PLAYERS = 64  # players on either side of a swap, where there are too many swaps
 _LIKELY = 8  # players on either side of a swap that is looked at first
 _ROUNDING = 1e-11  # by how much a value that is a difference may be off
+_PROMISING = 32  # moves within a rule for layers that are looked at first
+_MOST_MOVES = 1024  # moves within such a rule that are looked at
 _FILLINGS = 8  # ways to fill a group with the players that another group gives up
 
 
@@ -27,11 +30,13 @@ class AllowedSets:
         n: number of players.
         keep: how many to keep; None for any number.
         limits: upper bounds on what the kept players use.
+        rule: what the layers have in common; None for nothing.
     """
 
     n: int
     keep: int | None
     limits: Sequence[Limit] = ()
+    rule: LayerSets | None = None
 
     def allows(self, masks: Bool[np.ndarray, "m n"]) -> Bool[np.ndarray, " m"]:
         """Whether each set has the size and is within all limits."""
@@ -40,10 +45,14 @@ class AllowedSets:
             inside &= masks.sum(axis=1) == self.keep
         for limit in self.limits:
             inside &= limit.allows(masks)
-        return inside
+        return inside if self.rule is None else inside & self.rule.allows(masks)
 
     def of_size(self, keep: int) -> AllowedSets:
         """Sets of another size within the same limits."""
+        return AllowedSets(self.n, keep, self.limits, self.rule)
+
+    def without_rule(self, keep: int) -> AllowedSets:
+        """Sets of a size within the limits, whatever the layers have in common."""
         return AllowedSets(self.n, keep, self.limits)
 
 
@@ -61,9 +70,12 @@ def neighbours(
     They differ by a swap of two players, by one player where the size is free, or by one group of a limit
     exchanged for another. Groups are exchanged whole because single swaps cannot lead from one full group to
     another. Where there are more than 4,096 swaps, only some are taken: swaps of the 64 kept players whose
-    removal lowers the surrogate least, and of the 64 removed players whose return raises it most.
+    removal lowers the surrogate least, and of the 64 removed players whose return raises it most. Under a
+    rule for layers the moves are those of `LayerSets.neighbours`.
     """
     around = near(surrogate, mask)
+    if allowed.rule is not None:
+        return _within_rule(mask, allowed, allowed.rule, surrogate)
     kept, gone = np.flatnonzero(mask), np.flatnonzero(~mask)
     if len(kept) * len(gone) > _MANY_SWAPS:
         kept, gone = _best_players(around, mask, _FEW_PLAYERS)
@@ -104,8 +116,13 @@ def resized(
 
     Players whose removal costs least are removed, or players whose return gains most are added: one at a
     time, or an eighth of the difference in size at a time, if that is more. The result is None where this
-    does not lead to an allowed set.
+    does not lead to an allowed set. Under a rule for layers it is the allowed set of those players whose
+    single moves say that they are worth most.
     """
+    if allowed.rule is not None:
+        around = near(surrogate, mask)
+        gains = around.flips() - around.value
+        return allowed.rule.projected(np.where(mask, -gains, gains), allowed.keep)
     any_size = AllowedSets(allowed.n, None, allowed.limits)
     size = allowed.n if allowed.keep is None else allowed.keep
     while mask.sum() > size:
@@ -127,6 +144,9 @@ def random_sets(
 ) -> Bool[np.ndarray, "c n"]:
     """Up to ``count`` random allowed sets: players in random order, each kept if the limits allow it."""
     n, size = allowed.n, allowed.n if allowed.keep is None else allowed.keep
+    if allowed.rule is not None:
+        drawn = [allowed.rule.projected(rng.standard_normal(n), allowed.keep) for _ in range(count)]
+        return np.array([row for row in drawn if row is not None], dtype=bool).reshape(-1, n)
     if not allowed.limits:
         return rng.permuted(np.tile(np.arange(n) < size, (count, 1)), axis=1)
     sets = np.zeros((count, n), dtype=bool)
@@ -154,6 +174,8 @@ def _likely(
     mask: Bool[np.ndarray, " n"], allowed: AllowedSets, surrogate: SetFunction
 ) -> tuple[Bool[np.ndarray, "s n"], Float64[np.ndarray, " s"]]:
     """Swaps among the 8 players on either side whose single moves are best, and several swaps at once."""
+    if allowed.rule is not None:
+        return _within_rule(mask, allowed, allowed.rule, surrogate, _PROMISING)
     around = near(surrogate, mask)
     kept, gone = _best_players(around, mask, len(mask))
     some_kept, some_gone = kept[:_LIKELY], gone[:_LIKELY]
@@ -171,6 +193,20 @@ def _likely(
         sets.append(flipped(mask, np.arange(len(mask))))
         values.append(around.flips())
     return _allowed(allowed, np.concatenate(sets), np.concatenate(values))
+
+
+def _within_rule(
+    mask: Bool[np.ndarray, " n"],
+    allowed: AllowedSets,
+    rule: LayerSets,
+    surrogate: SetFunction,
+    most: int = _MOST_MOVES,
+) -> tuple[Bool[np.ndarray, "s n"], Float64[np.ndarray, " s"]]:
+    """Allowed sets near one under a rule for layers, the ``most`` promising ones, and their values."""
+    around = near(surrogate, mask)
+    gains = around.flips() - around.value
+    sets = rule.neighbours(mask, gains, resize=allowed.keep is None, most=most)
+    return sets, surrogate(sets)
 
 
 def _best_players(

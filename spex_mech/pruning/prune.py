@@ -14,7 +14,9 @@ from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.evaluate import check_same_game
 from spex_mech.evaluation.games import as_game
+from spex_mech.pruning.allowed import allowed_sets
 from spex_mech.pruning.integer_program import Optimum, best_set
+from spex_mech.pruning.layer_sets import SetRule
 from spex_mech.pruning.moves import AllowedSets, random_sets, resized
 from spex_mech.pruning.nearby import SetFunction, SpectrumTerms
 from spex_mech.pruning.search import (
@@ -50,6 +52,8 @@ class Pruned:
         optimum: the best set of the spectrum's own terms, where the integer program was solved.
         expected: the surrogate's value of the mask after all ablations have corrected it.
         method: the method's name.
+        cost: what a rule for layers (`servable`) costs in value: the highest value of any set of this size
+            that was ablated, allowed or not, minus ``measured``. None without such a rule or ablations.
     """
 
     mask: Bool[np.ndarray, " n"]
@@ -59,6 +63,7 @@ class Pruned:
     optimum: Optimum | None = None
     expected: float | None = None
     method: str = OURS
+    cost: float | None = None
 
     @property
     def keep(self) -> int:
@@ -71,7 +76,7 @@ def prune(
     spectrum: Spectrum,
     *,
     keep: int | float | None = None,
-    limits: Sequence[Limit] = (),
+    limits: Sequence[Limit] | SetRule = (),
     validate: int = 200,
     known: Evaluated | None = None,
     claim: str | None = None,
@@ -93,7 +98,9 @@ def prune(
         keep: number of players to keep, or a float between 0 and 1, the share of them (rounded down,
             but one at least). None leaves the number to the limits.
         limits: upper bounds on what the kept players use: `per_layer`, `kv_groups`, `parameter_limit`, or a
-            `Limit` of your own. With limits an integer program looks for a first set within them.
+            `Limit` of your own. With limits an integer program looks for a first set within them. Or
+            `servable`: the sets that a form of export can hold, whose ``cost`` against any set of the
+            size is told.
         validate: ablations to spend on checking and improving candidates.
         known: a `Run` of this very game, or other masks with their values, which are not ablated again.
         claim: another metric that the set will be reported in, such as ``accuracy`` for a game of margins:
@@ -106,8 +113,8 @@ def prune(
             and the least that is possible), neither ``keep`` nor limits, or a spectrum of other players.
     """
     check_players(game, spectrum, known)
-    allowed = AllowedSets(spectrum.n, size_of(keep, spectrum.n), tuple(limits))
-    if allowed.keep is None and not limits:
+    allowed = allowed_sets(game, spectrum.n, size_of(keep, spectrum.n), limits)
+    if allowed.keep is None and not allowed.limits:
         raise InputError("give keep=, a number or share of players to keep, or limits=")
     check_ablations(validate)
     check_seed(seed)
@@ -115,7 +122,7 @@ def prune(
     state = SearchState(game, spectrum, known, claim)
     feasible, optimum = feasible_set(spectrum, allowed)
     starts = first_starts(spectrum, allowed, rng, feasible)
-    if validate and allowed.keep is not None and not limits:
+    if validate and allowed.keep is not None and not allowed.limits:
         full = np.ones((1, spectrum.n), dtype=bool)
         starts = descend(state, full, allowed, int(_DESCENT * validate), rng, starts)
     search_sets(state, allowed, validate - state.spent, starts=starts, rng=rng)
@@ -181,9 +188,9 @@ def feasible_set(
 ) -> tuple[Bool[np.ndarray, " n"] | None, Optimum | None]:
     """A set within the limits to start from, and the best set of the spectrum's terms.
 
-    Both are None without limits. With limits, an integer program over the terms of single players gives a
-    first set. An integer program over all terms gives a better one, the optimum, which is None where the
-    terms are too many or it takes too long.
+    Both are None without limits, and under a rule for layers, which finds its own. With limits, an integer
+    program over the terms of single players gives a first set. An integer program over all terms gives a
+    better one, the optimum, which is None where the terms are too many or it takes too long.
 
     Raises:
         InputError: limits that no set satisfies.
@@ -220,7 +227,9 @@ def first_starts(
     everything = np.ones(spectrum.n, dtype=bool)
     masks = [resized(terms, everything, allowed), feasible]
     if allowed.keep is not None:
-        masks.append(ranked(np.array([-spectrum[(i,)] for i in range(spectrum.n)]), allowed.keep))
+        scores = np.array([-spectrum[(i,)] for i in range(spectrum.n)])
+        rule, keep = allowed.rule, allowed.keep
+        masks.append(ranked(scores, keep) if rule is None else rule.projected(scores, keep))
     count = min(_STARTS, max(2, _STARTED_PLAYERS // spectrum.n))
     chosen = np.array([mask for mask in masks if mask is not None], dtype=bool)
     starts = np.concatenate([chosen.reshape(-1, spectrum.n), random_sets(allowed, count, rng)])
@@ -237,14 +246,18 @@ def descend(
 ) -> Bool[np.ndarray, "t n"]:
     """Spend ablations on sizes between that of ``leaders`` and the smaller size of ``allowed``.
 
+    A rule for layers is left out meanwhile, and the last of the sizes is then that of ``allowed`` itself, so
+    that it is seen what the rule costs.
+
     Returns:
         The best sets of the last larger size, changed into allowed ones, and then ``starts``.
     """
     top, bottom = int(leaders[0].sum()), allowed.keep or 0
-    levels = min(top - bottom - 1, ablations // _PER_LEVEL)
+    own = int(allowed.rule is not None)
+    levels = min(top - bottom - 1 + own, ablations // _PER_LEVEL)
     for level in range(levels):
-        size = top - round((top - bottom) * (level + 1) / (levels + 1))
-        level_sets = allowed.of_size(size)
+        size = top - round((top - bottom) * (level + 1) / (levels + 1 - own))
+        level_sets = allowed.without_rule(size)
         share = ablations * (level + 1) // levels - ablations * level // levels
         search_sets(
             state, level_sets, share, starts=resize_sets(state, level_sets, leaders), rng=rng
@@ -276,4 +289,10 @@ def best_found(
     else:
         mask, measured = candidates(state, allowed, starts, boldness=0.0)[0], None
     predicted, expected = spectrum(mask[None])[0], state.full(mask[None])[0]
-    return Pruned(mask, float(predicted), measured, state.spent, optimum, float(expected))
+    cost = None
+    if allowed.rule is not None and measured is not None:
+        _, freely = state.best(allowed.without_rule(int(mask.sum())))
+        cost = float(freely[0]) - measured
+    return Pruned(
+        mask, float(predicted), measured, state.spent, optimum, float(expected), cost=cost
+    )

@@ -57,6 +57,7 @@ def export_step(
         kept.mask,
         folder.path / "pruned" if out is None else out,
         mode=spec.prune.mode,
+        form=spec.prune.form,
         rescale=spec.game.rescale,
         even=spec.prune.even,
         card=card,
@@ -97,6 +98,7 @@ def _costs(setup: Setup, kept: Pruned) -> tuple[Footprint, Footprint]:
         kept.mask,
         rescale=setup.spec.game.rescale,
         even=setup.spec.prune.even,
+        form=setup.spec.prune.form,
     )
     context = int(getattr(setup.model.hf.config, "max_position_embeddings", 160))
     prompt = min(128, context * 3 // 4)

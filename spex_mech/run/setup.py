@@ -10,6 +10,7 @@ from spex_mech.ablation import ABLATIONS
 from spex_mech.ablation.game import TaskGame
 from spex_mech.core.errors import InputError
 from spex_mech.core.interactions import interactions
+from spex_mech.core.layer_rules import EXPORT_FORMS
 from spex_mech.core.limits import Limit, kv_groups, per_layer
 from spex_mech.core.players import PlayerSet, select_players
 from spex_mech.core.quoting import quoted
@@ -220,6 +221,14 @@ def _check_mode(setup: Outline) -> None:
     mode = setup.spec.prune.mode
     if mode not in ("dense", "compact"):
         raise InputError(f"prune.mode is {mode!r}, expected 'dense' or 'compact'")
+    form = setup.spec.prune.form
+    if form not in EXPORT_FORMS:
+        known = ", ".join(repr(name) for name in EXPORT_FORMS)
+        raise InputError(f"prune.form is {form!r}, expected one of {known}")
+    if form != "own" and mode == "dense":
+        raise InputError(
+            "prune.form goes with prune.mode='compact'; a dense export has the model's own form"
+        )
 
 
 def circuit_game(setup: Setup) -> TaskGame:

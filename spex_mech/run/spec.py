@@ -115,6 +115,7 @@ class PruneSpec(_Section):
         tolerance: loss that ``auto`` accepts whatever the noise, in units of the metric.
         errors: number of standard errors that ``auto`` accepts on top.
         mode: ``dense`` or ``compact``, see `export`.
+        form: with ``compact``, the form of the checkpoint, see `export`.
         even: with ``compact``, write a stock checkpoint although layers keep unequally many players.
         measure: with ``compact``, measure size and speed for the model card.
         seed: seed of the search and of the bootstrap.
@@ -130,6 +131,7 @@ class PruneSpec(_Section):
     tolerance: Finite = 0.0
     errors: Finite = 1.0
     mode: Text = "dense"
+    form: Text = "own"
     even: bool = False
     measure: bool = False
     seed: Seed = 0

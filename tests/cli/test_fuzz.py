@@ -56,7 +56,11 @@ OPTIONS = {  # of commands that fail before they would load a model
         "texts": ["--questions", "--set"],
         "always": ["nothing"],
     },
-    "export": {"numbers": ["--keep"], "texts": ["--mode", "--out"], "always": ["nothing"]},
+    "export": {
+        "numbers": ["--keep"],
+        "texts": ["--mode", "--form", "--out"],
+        "always": ["nothing"],
+    },
     "report": {"numbers": [], "texts": ["--metric"], "always": ["nothing"]},
     "tasks": {"numbers": ["--shots"], "texts": ["--data"], "always": ["embedded/people"]},
     "explain": {

@@ -44,6 +44,8 @@ from spex_mech.core.errors import InputError
             r"keep is 9, expected one of .*\[8, 12\]",
         ),
         (["export", "{run}", "--mode", "tiny", "--out", "new"], "prune.mode is 'tiny'"),
+        (["export", "{run}", "--form", "onnx", "--out", "new"], "prune.form is 'onnx'"),
+        (["export", "{run}", "--form", "gguf", "--out", "new"], "goes with prune.mode='compact'"),
         (["export", "{run}", "--even", "--out", "new"], "prune.even goes with"),
         (["export", "{run}", "--measure", "--out", "new"], "prune.measure goes with"),
         (["circuit", "{run}", "--keep", "3"], "keep is 3, expected one of"),

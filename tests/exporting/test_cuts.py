@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spex_mech.exporting.cuts import cuts, evened, is_even
+from spex_mech.core.layer_rules import LAYER_RULES
+from spex_mech.exporting.cuts import cuts, filled, is_even
 
 
 @st.composite
@@ -49,14 +50,14 @@ def test_cuts_say_what_stays(model):
 def test_even_cuts_contain_the_given_ones_and_are_no_larger_than_needed(model):
     heads, mlps, attention, size, biased = model
     found = cuts(heads, mlps, attention, group_size=size, biased=biased)
-    filled = evened(found, heads.shape[1])
+    even = filled(found, LAYER_RULES["family"], heads.shape[1])
     if not found:
-        assert filled == []
+        assert even == []
         return
-    assert is_even(filled)
+    assert is_even(even)
     n_kv = max([1, *(len(cut.kv_heads) for cut in found)])
     most = max([1, *(n for cut in found for n in cut.groups)])
-    for before, after in zip(found, filled, strict=True):
+    for before, after in zip(found, even, strict=True):
         assert after.layer == before.layer and after.mlp
         assert {*before.heads} <= {*after.heads}
         assert after.groups == (most,) * n_kv
