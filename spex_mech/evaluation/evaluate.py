@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from spex_mech.designs import MaskDesign
 from spex_mech.designs.asked import asked_questions
 from spex_mech.evaluation.evaluated import Run, rows_of
 from spex_mech.evaluation.executors import Executor, as_executor
-from spex_mech.evaluation.executors.executor import Batch, Chunk
+from spex_mech.evaluation.executors.executor import Batch, Chunk, questions_each
 from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.identity import UNKNOWN
 from spex_mech.evaluation.questions import (
@@ -134,8 +135,8 @@ def evaluate(
         hidden = None if progress is None else not progress
         with tqdm(total=wanted, desc=label, unit="mask", leave=False, disable=hidden) as bar:
             take = partial(_take, kept=kept, table=table, bar=bar)
-            for alike in (extra, batches) if counts is not None else ([*extra, *batches],):
-                _evaluate_all(game, executor, alike, take)
+            for _, alike in groupby([*extra, *batches], questions_each):
+                _evaluate_all(game, executor, list(alike), take)
     if isinstance(table, AnswerTable):
         return _answered(game, design, table, wanted, noise)
     values = table.values

@@ -81,14 +81,15 @@ def decode_folder(folder: RunFolder, spectrum: Spectrum | None = None) -> Decode
     design = search_design(spec.design, stored.players.n, keep_rate, choice)
     counts = None if choice is None else choice.counts(len(design))
     run = _evaluated(stored, design, counts, folder)
-    decoded = _decode(stored, run, spec.decode, spec.interactions, spectrum)
     check = check_design(spec.design, stored.players.n, keep_rate, choice)
-    if check is None:
+    held_out = None  # read before the decoder runs, which may take long
+    if check is not None:
+        each = choice.check_counts(spec.design.check)[1] if choice is not None else None
+        counts = None if each is None else np.full(len(check), each)
+        held_out = _evaluated(_open(folder.check, spec.game.metric), check, counts, folder)
+    decoded = _decode(stored, run, spec.decode, spec.interactions, spectrum)
+    if held_out is None:
         return decoded
-    counts = (
-        None if choice is None else np.full(len(check), choice.check_counts(spec.design.check)[1])
-    )
-    held_out = _evaluated(_open(folder.check, spec.game.metric), check, counts, folder)
     return replace(decoded, held_out=_fit(decoded, held_out, run, seed=spec.design.seed))
 
 

@@ -123,7 +123,9 @@ def _asked(name: str, game: TaskGame, masks: int, rows: int, rate: float) -> Pha
     tokens = int(masks * mask_cost + rows * question_cost)
     of_row = 4 * prod(game.prompts.shape[1:]) + 8  # its scores, and which question it is
     size = masks * (-(-game.players.n // 8) + 8) + rows * of_row
-    batch = masks_at_once(game.batch, len(game.question_ids), np.array([rows // max(masks, 1)]))
+    batch = masks_at_once(
+        game.batch, len(game.question_ids), np.array([max(1, rows // max(masks, 1))])
+    )
     return Phase(name, masks, rows, tokens, tokens / rate, size, batch)
 
 

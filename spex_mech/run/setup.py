@@ -75,12 +75,23 @@ def outline(spec: RunSpec) -> Outline:
     task = load_task(spec.task, **spec.asking.model_dump())
     if spec.game.examples is not None:
         task = task.first(spec.game.examples)
+    _check_questions(spec, task)
     players = select_players(read_outline(spec.model), spec.players)
     constant = Spectrum.from_supports([()], [0.0], players.n)
     interactions(constant, spec.interactions.index, spec.interactions.order)
     design = search_design(spec.design, players.n)
     check = check_design(spec.design, players.n)
     return Outline(spec, task, players, design, check)
+
+
+def _check_questions(spec: RunSpec, task: ChoiceTask) -> None:
+    """Refuse to ask each mask more questions than there are."""
+    asked, every = spec.design.questions, len(task.select("search"))
+    if not isinstance(asked, str) and asked > every:
+        raise InputError(
+            f"design.questions is {asked}, expected 1 to {every}, the number of search questions, or 'all'; "
+            "game.examples sets how many are used"
+        )
 
 
 def prepare(spec: RunSpec, *, pruning: bool = False) -> Setup:

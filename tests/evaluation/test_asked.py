@@ -218,3 +218,14 @@ def test_parts_of_answers():
         Answers(DESIGN.masks[:1], np.array([0, 0]), np.array([1, 1]), np.zeros(2), 3)
     with pytest.raises(sm.InputError, match="a mask has no answer"):
         Answers(DESIGN.masks[:2], np.array([0]), np.array([1]), np.zeros(1), 3)
+
+
+def test_masks_of_several_numbers_of_questions_are_evaluated_together(tmp_path):
+    counts = np.array([1, 3, 2, 12, 1] * 10)
+    for options in ({}, {"store": tmp_path}, {"executor": sm.LocalExecutor(workers=2)}):
+        run = sm.evaluate(Quiz(20), DESIGN, questions=counts, batch=2, **options)
+        every = Quiz(20).scores(DESIGN.masks).astype(float)
+        np.testing.assert_array_equal(run.answers.counts, counts)
+        np.testing.assert_array_equal(
+            run.answers.values, every[run.answers.mask, run.answers.question]
+        )

@@ -28,13 +28,13 @@ def test_bytes_are_those_of_the_stored_columns(tiny_llama):
     [(1, 100.0), (2, 50.0), (4, 30.0), (10, 10.0), (99, 10.0)],
 )
 def test_workers_share_whole_batches(workers, seconds):
-    phase = Phase("design", masks=100, tokens=0, seconds=100.0, size=0, batch=10)
+    phase = Phase("design", masks=100, rows=0, tokens=0, seconds=100.0, size=0, batch=10)
     assert phase.seconds_with(workers) == pytest.approx(seconds)
 
 
 def test_few_masks_gain_nothing_from_workers():
-    assert Phase("test", 3, 0, 6.0, 0, 64).seconds_with(8) == 6.0
+    assert Phase("test", 3, 0, 0, 6.0, 0, 64).seconds_with(8) == 6.0
 
 
 def test_every_worker_prepares_for_itself():
-    assert Phase("preparation", 0, 0, 7.0, 0, 1).seconds_with(8) == 7.0
+    assert Phase("preparation", 0, 0, 0, 7.0, 0, 1).seconds_with(8) == 7.0

@@ -150,3 +150,8 @@ def chunk_of(which: list[int], batches: Sequence[Batch], parts: Sequence[ScoredB
 def masks_of(batch: Batch) -> Bool[np.ndarray, "b n"]:
     """The masks of a batch."""
     return batch.masks if isinstance(batch, AskedMasks) else batch
+
+
+def questions_each(batch: Batch) -> int:
+    """How many questions each mask of a batch is asked; 0 for all. Only equal numbers fit into one chunk."""
+    return batch.questions.shape[1] if isinstance(batch, AskedMasks) else 0
