@@ -57,6 +57,18 @@ RunPath = Annotated[
     Path, typer.Argument(help="The folder that spex-mech evaluate or run wrote.", show_default=True)
 ]
 OutFolder = Annotated[Path, typer.Option(help="Folder to write to.")]
+KeptSizes = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--keep", help="Players to keep, a number or a share such as 0.5; once for every size."
+    ),
+]
+KeptSize = Annotated[
+    int | None,
+    typer.Option(
+        "--keep", min=1, help="Which size; by default the one to be exported, or else the smallest."
+    ),
+]
 
 
 def executor_of(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spex_mech.cli.options import (
+    KeptSize,
+    KeptSizes,
     OutFolder,
     Positions,
     RunPath,
@@ -23,19 +25,6 @@ from spex_mech.core.errors import InputError, OutputExistsError
 if TYPE_CHECKING:
     from spex_mech.run.decode import Decoded
     from spex_mech.run.folder import RunFolder
-
-KeptSizes = Annotated[
-    list[float] | None,
-    typer.Option(
-        "--keep", help="Players to keep, a number or a share such as 0.5; once for every size."
-    ),
-]
-KeptSize = Annotated[
-    int | None,
-    typer.Option(
-        "--keep", min=1, help="Which size; by default the one to be exported, or else the smallest."
-    ),
-]
 
 
 def evaluate(
