@@ -96,6 +96,26 @@ class Evidence:
             yield min(len(rows) / comb(n, s), 1.0), estimate, spread / len(rows)
 
 
+def known_weights(
+    masks: Bool[np.ndarray, "m n"], sets: Int64[np.ndarray, "k t"], functional: IndexFunctional
+) -> tuple[Float64[np.ndarray, "m k"], float]:
+    """The weights omega_T(x) of some coalitions, and the sum of the squares of those of all coalitions.
+
+    Args:
+        masks: bool (m, n), the coalitions x.
+        sets: int64 (k, t), the players of each T.
+        functional: the index.
+    """
+    size, others = sets.shape[1], masks.shape[1] - sets.shape[1]
+    weights, logs = size_weights(masks.shape[1], size, functional)
+    present = np.zeros((len(masks), len(sets)), dtype=np.int64)
+    for players in sets.T:
+        present += masks[:, players]
+    single = weights * np.exp(-logs)
+    squares = weights[: others + 1, 0] ** 2 * np.exp(-logs[: others + 1, 0])
+    return single[masks.sum(axis=1)[:, None], present], 2.0**size * float(squares.sum())
+
+
 def size_weights(
     n: int, size: int, functional: IndexFunctional
 ) -> tuple[Float64[np.ndarray, "s u"], Float64[np.ndarray, "s u"]]:

@@ -30,6 +30,17 @@ class Indexed(Protocol):
         ...
 
 
+@runtime_checkable
+class IndexedPosterior(Indexed, Protocol):
+    """A model that also knows how far the game's indices are from its own, corrected ones."""
+
+    def index_std(
+        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional, /
+    ) -> Float64[np.ndarray, " k"]:
+        """Standard deviation of the game's index about the model's, corrected by the evaluated masks."""
+        ...
+
+
 def sets_by_size(
     words: UInt64[np.ndarray, "k w"],
 ) -> Iterator[tuple[Int64[np.ndarray, " r"], Int64[np.ndarray, "r t"]]]:

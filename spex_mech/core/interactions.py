@@ -23,7 +23,7 @@ from jaxtyping import Float64, UInt64
 from spex_mech.core.errors import InputError
 from spex_mech.core.index_functional import IndexFunctional
 from spex_mech.core.index_sets import MOST_SETS, strongest
-from spex_mech.core.index_values import Indexed
+from spex_mech.core.index_values import Indexed, IndexedPosterior
 from spex_mech.core.index_weights import SINGLES, WEIGHTS, WITH_EMPTY
 from spex_mech.core.packed import pack_supports, players_of
 from spex_mech.core.spectrum import Spectrum
@@ -65,7 +65,8 @@ class Interactions:
         """Standard deviation of each value of ``values``; None where no posterior is known.
 
         That of the index of the whole game about the value that stands here: it counts the posterior's
-        variance, and what the readout left out where the value sums over the terms that were read out.
+        variance; what no smooth model follows, where evaluated masks have corrected the value; and what the
+        readout left out, where the value sums over the terms that were read out.
         Computed when first asked for, in time m^2 for each of the sets, m being the masks decoded.
         """
         deviations = None if self.deviations is None else self.deviations()
@@ -144,6 +145,9 @@ def interactions(
 
     def deviations() -> Float64[np.ndarray, " k"] | None:
         sets = pack_supports(list(table), spectrum.n)
+        corrected = terms == "whole" and spectrum.evidence is not None
+        if corrected and isinstance(spectrum.predictor, IndexedPosterior):
+            return spectrum.predictor.index_std(sets, functional)
         return spectrum.deviations(sets, np.array(list(table.values())), functional.fourier)
 
     return Interactions(index, functional.order, spectrum.n, table, baseline, deviations)

@@ -104,9 +104,13 @@ def test_sampled_and_exact_indices_of_a_stack_agree(spectrum):
         assert np.mean(np.square(error)) < 0.2**2 * np.mean(np.square(deviation))
 
 
-def test_evaluated_masks_correct_the_indices_of_a_decoded_game():
+@pytest.fixture(scope="module")
+def decoded():
+    return decode(DESIGN, game(DESIGN.masks))
+
+
+def test_evaluated_masks_correct_the_indices_of_a_decoded_game(decoded):
     values = game(DESIGN.masks)
-    decoded = decode(DESIGN, values)
     plain = replace(decoded, evidence=None)
     truth = exact_spectrum(game(all_masks(N)))
     for index in ("Shapley", "STII", "FSII"):
@@ -122,8 +126,15 @@ def test_evaluated_masks_correct_the_indices_of_a_decoded_game():
         assert errors[0] < 0.8 * errors[1]
 
 
-def test_without_correction_by_the_terms_alone():
-    decoded = decode(DESIGN, game(DESIGN.masks))
+def test_deviations_of_corrected_indices_cover_the_truth(decoded):
+    truth = exact_spectrum(game(all_masks(N)))
+    for index in ("Shapley", "SII", "FSII"):
+        found, exact = interactions(decoded, index, 2), interactions(truth, index, 2).values
+        scores = [(found.values[s] - exact.get(s, 0.0)) / found.std[s] for s in found.values if s]
+        assert 0.3 < np.sqrt(np.mean(np.square(scores))) < 3
+
+
+def test_terms_alone_are_not_corrected(decoded):
     terms = Spectrum(decoded.words, decoded.coefficients, N)
     for index in ("Shapley", "FBII"):
         found = interactions(decoded, index, 2, terms="readout").values

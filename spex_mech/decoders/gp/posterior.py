@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float64, UInt64
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.evidence import known_weights
 from spex_mech.core.index_functional import IndexFunctional
+from spex_mech.core.index_values import sets_by_size
 from spex_mech.core.masks import check_masks
 from spex_mech.core.packed import degrees, players_of
 from spex_mech.core.spectrum import Spectrum
@@ -134,6 +136,29 @@ class WalshPosterior:
         values = mean_index_values(self.kernel, seen, self.alpha, words, functional)
         empty = np.where(words.any(axis=1), 0.0, self.shift * functional.fourier(0, 0))
         return empty + self.scale * values
+
+    def index_std(
+        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional
+    ) -> Float64[np.ndarray, " k"]:
+        """Standard deviation of the game's index, given that the evaluated masks' values are known.
+
+        What no smooth f can follow is here a part of the game, independent at every coalition x and of the
+        noise's variance: the prior variance of an index gains noise times the sum of the squares of its
+        weights omega_T(x), and its covariance with the value of an evaluated mask noise times omega_T of
+        that mask. (The mean of this process is f's plus omega_T times the residuals, see `core.evidence`.)
+        """
+        from scipy.linalg import solve_triangular
+
+        seen = signs(self.masks)
+        lower = _factor(Prior(self.kernel, self.noise), seen, self.counts).lower
+        variances = np.empty(len(words))
+        for rows, sets in sets_by_size(words):
+            for part, cross, prior in covariances(self.kernel, seen, sets, functional.fourier):
+                known, squares = known_weights(self.masks, sets[part], functional)
+                explained = solve_triangular(lower, cross + self.noise * known, lower=True)
+                left = prior + self.noise * squares - np.einsum("mk,mk->k", explained, explained)
+                variances[rows[part]] = left
+        return self.scale * self.inflation * np.sqrt(np.maximum(variances, 0.0))
 
     def moments(
         self, words: UInt64[np.ndarray, "k w"], weight: SizeWeight

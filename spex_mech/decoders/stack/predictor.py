@@ -130,6 +130,18 @@ class StackPredictor:
                 out += self.scale * weight * member.index_values(words, functional, tolerance)[0]
         return out
 
+    def index_std(
+        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional
+    ) -> Float64[np.ndarray, " k"]:
+        """Standard deviation of the game's index, given that the evaluated masks' values are known.
+
+        That of the Gaussian process, times ``inflation``.
+
+        Raises:
+            InputError: none of the members is a `Process` on values.
+        """
+        return self.scale * self.inflation * self._posterior().index_std(words, functional)
+
     def _tolerance(
         self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional
     ) -> Float64[np.ndarray, " k"] | None:

@@ -80,6 +80,23 @@ def test_indices_of_many_players_are_the_moments_of_the_posterior(index):
     np.testing.assert_allclose(gp.index_values(words, functional), expected, atol=1e-9 * size)
 
 
+@pytest.mark.parametrize(("index", "order"), [("Shapley", 1), ("SII", 2), ("FSII", 2), ("FBII", 2)])
+def test_known_values_leave_the_deviation_of_all_others(index, order):
+    """Against the posterior of smooth values plus independent ones, on all coalitions at once."""
+    gp = posterior()
+    everything = signs(all_masks(N))
+    prior = gp.kernel(everything, everything) + gp.noise * np.eye(1 << N)
+    rows = gp.masks @ (1 << np.arange(N))
+    cross = prior[:, rows]
+    seen = gp.kernel(everything[rows], everything[rows]) + np.diag(gp.noise / gp.counts)
+    cov = (prior - cross @ np.linalg.inv(seen) @ cross.T) * (gp.scale * gp.inflation) ** 2
+    weights = index_matrix(index, order)
+    sets = [s for s in weights if s]
+    found = gp.index_std(pack_supports(sets, N), IndexFunctional(index, order))
+    expected = [np.sqrt(weights[s] @ cov @ weights[s]) for s in sets]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_a_truncated_readout_counts_what_it_left_out():
     gp = posterior()
     mean, cov = dense(gp)
