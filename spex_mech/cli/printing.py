@@ -47,6 +47,8 @@ def print_kept(kept: list[Pruned], metric: str) -> None:
         value = "not ablated"
         if row.measured is not None:
             value = f"{metric} {row.measured:.4f} on search questions"
+        if row.cost is not None:
+            value += f", {row.cost:.4f} less than the best set of any form"
         typer.echo(f"{row.keep:>6}  {row.method:<18}{row.ablations:>6} ablations  {value}")
 
 

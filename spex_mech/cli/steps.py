@@ -130,6 +130,10 @@ def prune(
         float | None,
         typer.Option(callback=finite, help="Most parameters of the kept players, or their share."),
     ] = None,
+    servable: Annotated[
+        str | None,
+        typer.Option(help="Keep only sets that a form of export holds: family, laguna or gguf."),
+    ] = None,
     seed: Annotated[int | None, seed_option("search and intervals")] = None,
     test: Annotated[bool, typer.Option(help="Score the kept sets on the test questions.")] = True,
 ) -> None:
@@ -139,7 +143,12 @@ def prune(
     from spex_mech.run.folder import save_spec
     from spex_mech.run.setup import prepare
 
-    limits = {"per_layer": per_layer, "kv_groups": kv_groups, "parameters": _whole(parameters)}
+    limits = {
+        "per_layer": per_layer,
+        "kv_groups": kv_groups,
+        "parameters": _whole(parameters),
+        "servable": servable,
+    }
     changes = as_settings(
         settings,
         prune__ablations=ablations,

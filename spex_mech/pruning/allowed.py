@@ -13,7 +13,7 @@ from spex_mech.pruning.nearby import SetFunction
 
 
 def allowed_sets(
-    game: SetFunction, n: int, keep: int | None, limits: Sequence[Limit] | SetRule
+    game: SetFunction, n: int, keep: int | None, limits: Sequence[Limit] | SetRule | LayerSets
 ) -> AllowedSets:
     """The sets of a size that limits, or a rule for layers, allow.
 

@@ -14,7 +14,7 @@ from spex_mech.core.limits import Limit
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.pruning.allowed import allowed_sets
-from spex_mech.pruning.layer_sets import SetRule
+from spex_mech.pruning.layer_sets import LayerSets, SetRule
 from spex_mech.pruning.moves import AllowedSets, resized
 from spex_mech.pruning.nearby import SetFunction
 from spex_mech.pruning.prune import (
@@ -73,7 +73,7 @@ def prune_curve(
     *,
     keeps: Sequence[int | float],
     validate: int = 200,
-    limits: Sequence[Limit] | SetRule = (),
+    limits: Sequence[Limit] | SetRule | LayerSets = (),
     known: Evaluated | None = None,
     claim: str | None = None,
     seed: int = 0,

@@ -16,7 +16,7 @@ from spex_mech.evaluation.evaluate import check_same_game
 from spex_mech.evaluation.games import as_game
 from spex_mech.pruning.allowed import allowed_sets
 from spex_mech.pruning.integer_program import Optimum, best_set
-from spex_mech.pruning.layer_sets import SetRule
+from spex_mech.pruning.layer_sets import LayerSets, SetRule
 from spex_mech.pruning.moves import AllowedSets, random_sets, resized
 from spex_mech.pruning.nearby import SetFunction, SpectrumTerms
 from spex_mech.pruning.search import (
@@ -76,7 +76,7 @@ def prune(
     spectrum: Spectrum,
     *,
     keep: int | float | None = None,
-    limits: Sequence[Limit] | SetRule = (),
+    limits: Sequence[Limit] | SetRule | LayerSets = (),
     validate: int = 200,
     known: Evaluated | None = None,
     claim: str | None = None,

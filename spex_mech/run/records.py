@@ -195,6 +195,7 @@ def kept_to_json(kept: Pruned, players: PlayerSet) -> dict[str, Any]:
         "predicted": kept.predicted,
         "measured on search questions": kept.measured,
         "ablations of all sizes, design included": kept.ablations,
+        **({} if kept.cost is None else {"cost of the form": kept.cost}),
     }
 
 
@@ -247,6 +248,7 @@ def kept_from_json(content: Any, players: PlayerSet) -> Pruned:
         content["measured on search questions"],
         content["ablations of all sizes, design included"],
         method=content["method"],
+        cost=content.get("cost of the form"),
     )
 
 

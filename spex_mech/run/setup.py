@@ -10,7 +10,7 @@ from spex_mech.ablation import ABLATIONS
 from spex_mech.ablation.game import TaskGame
 from spex_mech.core.errors import InputError
 from spex_mech.core.interactions import interactions
-from spex_mech.core.layer_rules import EXPORT_FORMS
+from spex_mech.core.layer_rules import EXPORT_FORMS, layer_rule
 from spex_mech.core.limits import Limit, kv_groups, per_layer
 from spex_mech.core.players import PlayerSet, select_players
 from spex_mech.core.quoting import quoted
@@ -18,17 +18,21 @@ from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decoder
 from spex_mech.designs import MaskDesign
 from spex_mech.exporting.parameters import parameter_limit
+from spex_mech.exporting.servable import servable
 from spex_mech.models.loading import load_model
 from spex_mech.models.model import Model
 from spex_mech.models.outline import read_outline
 from spex_mech.pruning.compare import METHODS
 from spex_mech.pruning.integer_program import best_set
+from spex_mech.pruning.layer_sets import LayerSets
 from spex_mech.pruning.prune import FEASIBLE_SECONDS, OURS, size_of
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.spec import RunSpec
 from spex_mech.tasks.cards import load_task
 from spex_mech.tasks.metrics import CHOICE_METRICS
 from spex_mech.tasks.task import ChoiceTask
+
+_LIMITS = ("per_layer", "kv_groups", "parameters", "servable")
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +142,10 @@ def _check_limits(setup: Setup) -> None:
     """Refuse limits that no set of players keeps."""
     constant = Spectrum.from_supports([()], [0.0], setup.players.n)
     limits = limits_of(setup)
+    if isinstance(limits, LayerSets):
+        for size in setup.sizes:
+            limits.check_size(size)
+        return
     for size in setup.sizes if limits else ():
         best_set(constant, keep=size, limits=limits, seconds=FEASIBLE_SECONDS)
 
@@ -166,11 +174,15 @@ def check_sizes(setup: Outline) -> None:
     if unknown:
         known = ", ".join(repr(name) for name in METHODS if name != OURS)
         raise InputError(f"prune.baselines has {unknown[0]!r}, expected any of {known}")
-    limited = [k for k in ("per_layer", "kv_groups", "parameters") if getattr(prune, k) is not None]
+    limited = [k for k in _LIMITS if getattr(prune, k) is not None]
     if limited and prune.baselines:
         raise InputError(
             f"prune.{limited[0]} is a limit that the baselines do not keep; set prune.baselines=[]"
         )
+    if prune.servable is not None:
+        layer_rule(prune.servable)
+        if len(limited) > 1:
+            raise InputError(f"prune.servable goes without prune.{limited[0]}; give one of them")
     _check_mode(setup)
     check_circuit(setup)
     setup.task.select("test")
@@ -180,9 +192,11 @@ def check_sizes(setup: Outline) -> None:
         check_export(setup)
 
 
-def limits_of(setup: Setup) -> list[Limit]:
-    """The spec's limits on the kept players."""
+def limits_of(setup: Setup) -> list[Limit] | LayerSets:
+    """The spec's limits on the kept players, or the sets that its form of export holds."""
     spec, players, model = setup.spec.prune, setup.players, setup.model
+    if spec.servable is not None:
+        return servable(spec.servable).of(players, model)
     limits: list[Limit] = []
     if spec.per_layer is not None:
         limits += per_layer(players, spec.per_layer)

@@ -109,6 +109,7 @@ class PruneSpec(_Section):
             ablations as ours, design included. None of them keeps limits.
         per_layer: most players kept in a layer; None for no such limit.
         kv_groups: most key/value groups kept.
+        servable: a form of export, see `servable`: only sets that it holds are kept. It goes without limits.
         parameters: most parameters in the kept players, a number or a share.
         export: the size whose model is exported; ``auto`` for the smallest one whose loss the noise of
             the validation questions can hide, see `choose_size`; None for none.
@@ -127,6 +128,7 @@ class PruneSpec(_Section):
     per_layer: Count | None = None
     kv_groups: Count | None = None
     parameters: Parameters | None = None
+    servable: Text | None = None
     export: Size | Text | None = 16
     tolerance: Finite = 0.0
     errors: Finite = 1.0

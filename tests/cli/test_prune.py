@@ -55,3 +55,20 @@ def test_limits_are_kept_at_every_size(ask, copy):
     (kept,) = json.loads((copy / "kept.json").read_text())
     layers = [name[:2] for name in kept["kept"]]
     assert sorted(layers) == ["L0"] * 4 + ["L1"] * 4
+
+
+def test_sets_are_kept_to_what_a_form_of_export_holds(ask, copy):
+    """Of two layers' heads alone, only all leave every layer equally many."""
+    with pytest.raises(
+        InputError, match=r"no set of 8 of 16 players fits the form 'family'.* keep 16"
+    ):
+        ask("prune", copy, "--keep", 8, "--servable", "family", "--no-test")
+    with pytest.raises(
+        InputError, match="can hold no set of this model: GGUF cannot hold its token"
+    ):
+        ask("prune", copy, "--keep", 8, "--servable", "gguf", "--no-test")
+    out = ask("prune", copy, "--keep", 16, "--servable", "family", "--ablations", 4, "--no-test")
+    assert "0.0000 less than the best set of any form" in out
+    (kept,) = json.loads((copy / "kept.json").read_text())
+    assert kept["cost of the form"] == 0.0
+    ask("export", copy, "--mode", "compact", "--form", "family", "--out", copy / "whole")

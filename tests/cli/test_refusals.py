@@ -44,6 +44,11 @@ from spex_mech.core.errors import InputError
             r"keep is 9, expected one of .*\[8, 12\]",
         ),
         (["export", "{run}", "--mode", "tiny", "--out", "new"], "prune.mode is 'tiny'"),
+        (["prune", "{run}", "--servable", "own", "--baseline", "none"], "no form 'own' limits"),
+        (
+            ["prune", "{run}", "--servable", "gguf", "--per-layer", "3", "--baseline", "none"],
+            "prune.servable goes without prune.per_layer",
+        ),
         (["export", "{run}", "--form", "onnx", "--out", "new"], "prune.form is 'onnx'"),
         (["export", "{run}", "--form", "gguf", "--out", "new"], "goes with prune.mode='compact'"),
         (["export", "{run}", "--even", "--out", "new"], "prune.even goes with"),

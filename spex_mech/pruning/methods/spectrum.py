@@ -14,6 +14,7 @@ from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign, biased
 from spex_mech.evaluation.evaluated import Run
 from spex_mech.pruning.curve import keep_rates, prune_curve
+from spex_mech.pruning.layer_sets import LayerSets
 from spex_mech.pruning.methods.method import Method, Problem, keep_top
 from spex_mech.pruning.prune import Pruned
 
@@ -26,7 +27,7 @@ def surrogate_search(
     *,
     share: float = 0.5,
     method: str = "auto",
-    limits: Sequence[Limit] = (),
+    limits: Sequence[Limit] | LayerSets = (),
 ) -> Method:
     """Our method: decode a spectrum, and search kept sets of all sizes on it by `prune_curve`.
 
