@@ -150,7 +150,7 @@ class WalshPosterior:
         from scipy.linalg import solve_triangular
 
         seen = signs(self.masks)
-        lower = _factor(Prior(self.kernel, self.noise), seen, self.counts).lower
+        lower = self._factor().lower
         variances = np.empty(len(words))
         for rows, sets in sets_by_size(words):
             for part, cross, prior in covariances(self.kernel, seen, sets, functional.fourier):
