@@ -14,16 +14,12 @@ from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.evaluate import check_same_game
 from spex_mech.evaluation.games import as_game
+from spex_mech.evaluation.questions import ALL
 from spex_mech.pruning.integer_program import Optimum, best_set
 from spex_mech.pruning.moves import AllowedSets, random_sets, resized
 from spex_mech.pruning.nearby import SetFunction, SpectrumTerms
-from spex_mech.pruning.search import (
-    Evaluated,
-    SearchState,
-    candidates,
-    resize_sets,
-    search_sets,
-)
+from spex_mech.pruning.search import candidates, resize_sets, search_sets
+from spex_mech.pruning.state import MeasuredMasks, SearchState
 
 OURS = "ours"
 """The name of this package's own method among all methods."""
@@ -46,7 +42,8 @@ class Pruned:
         measured: the game's value of the mask on the examples of the search; None if it was not ablated.
             It is too high on average, because it is the highest of many values on the same examples:
             measure again on examples that the search has not seen.
-        ablations: true ablations that the method spent, on all of its sizes together.
+        ablations: true ablations that the method spent, on all of its sizes together; where masks were asked
+            some questions each, as many as have so many rows, rounded up.
         optimum: the best set of the spectrum's own terms, where the integer program was solved.
         expected: the surrogate's value of the mask after all ablations have corrected it.
         method: the method's name.
@@ -73,11 +70,12 @@ def prune(
     keep: int | float | None = None,
     limits: Sequence[Limit] = (),
     validate: int = 200,
-    known: Evaluated | None = None,
+    known: MeasuredMasks | None = None,
     claim: str | None = None,
+    questions: str = ALL,
     seed: int = 0,
 ) -> Pruned:
-    """Find a set of players whose value is high, of one size or within limits.
+    """Find a set of players whose value is high; one keyword per choice that callers make.
 
     A swap search on the spectrum's terms from several starts gives candidates; the spectrum's full model
     ranks them, and the best are ablated in rounds. After every round a Gaussian process of the errors
@@ -99,7 +97,11 @@ def prune(
         claim: another metric that the set will be reported in, such as ``accuracy`` for a game of margins:
             of the ablated sets within one standard error of the best (paired over the examples), the one
             that is best in this metric is taken. Needs a `TaskGame`.
-        seed: seed of the random starts.
+        questions: ``all``, or ``auto``: candidates answer a few questions first, and only those that may
+            still be better than the best set so far are asked more (see `pruning.race`). ``validate`` then
+            pays for as many rows, questions under a mask, as so many whole masks have. A game that is asked
+            all of its questions at once is asked all.
+        seed: seed of the random starts and the order of questions.
 
     Raises:
         InputError: ``keep`` out of range, limits that no set of the size satisfies (the message says which,
@@ -112,7 +114,7 @@ def prune(
     check_ablations(validate)
     check_seed(seed)
     rng = np.random.default_rng(seed)
-    state = SearchState(game, spectrum, known, claim)
+    state = SearchState(game, spectrum, known, claim, questions=questions, seed=seed)
     feasible, optimum = feasible_set(spectrum, allowed)
     starts = first_starts(spectrum, allowed, rng, feasible)
     if validate and allowed.keep is not None and not limits:
@@ -155,7 +157,7 @@ def check_ablations(validate: int) -> None:
         raise InputError(f"validate is {validate}, expected a number of ablations, 0 or more")
 
 
-def check_players(game: SetFunction, spectrum: Spectrum, known: Evaluated | None) -> None:
+def check_players(game: SetFunction, spectrum: Spectrum, known: MeasuredMasks | None) -> None:
     """Refuse a spectrum or known values of other players.
 
     Raises:
