@@ -28,7 +28,7 @@ _STARTS = 24
 _STARTED_PLAYERS = 4000  # in all starts together, because a climb takes longer with many players
 FEASIBLE_SECONDS = 10.0  # for an integer program that looks for any set within limits
 _DESCENT = 0.4  # share of the ablations for sizes between all players and the size to keep
-_PER_LEVEL = 4  # fewest ablations for each such size
+_PER_LEVEL, _PER_RACED_LEVEL = 4, 1  # fewest ablations for each such size
 _EQUAL = 1e-9  # values that differ by less are the same
 
 
@@ -243,15 +243,21 @@ def descend(
         The best sets of the last larger size, changed into allowed ones, and then ``starts``.
     """
     top, bottom = int(leaders[0].sum()), allowed.keep or 0
-    levels = min(top - bottom - 1, ablations // _PER_LEVEL)
+    least = _PER_RACED_LEVEL if state.races else _PER_LEVEL
+    levels = min(top - bottom - 1, ablations // least)
     for level in range(levels):
         size = top - round((top - bottom) * (level + 1) / (levels + 1))
         level_sets = allowed.of_size(size)
         share = ablations * (level + 1) // levels - ablations * level // levels
         search_sets(
-            state, level_sets, share, starts=resize_sets(state, level_sets, leaders), rng=rng
+            state,
+            level_sets,
+            share,
+            starts=resize_sets(state, level_sets, leaders),
+            rng=rng,
+            guide=True,
         )
-        best, _ = state.best(level_sets, 3)
+        best, _ = state.leaders(level_sets, 3)
         leaders = best if len(best) else leaders
     return np.concatenate([resize_sets(state, allowed, leaders), starts])
 

@@ -29,7 +29,7 @@ from spex_mech.evaluation.asked import AnswerMemory
 from spex_mech.evaluation.questions import ALL, AUTO
 from spex_mech.evaluation.wrappers import asking
 
-ERRORS = 0.1  # chance that a race drops its best candidate
+ERRORS = 0.2  # chance that a race drops its best candidate
 _FIRST = 4  # questions of the first stage
 _SHARED = 4.0  # degrees of freedom of the variance that candidates have in common
 
@@ -111,6 +111,7 @@ class Racing:
         champion: bool = False,
         winners: int = 1,
         finish: bool = True,
+        most: int | None = None,
     ) -> Race:
         """Race candidates; see `Race`.
 
@@ -124,14 +125,16 @@ class Racing:
             winners: how many candidates are wanted.
             finish: ask all that are left all questions. Without it the race ends as soon as no more than
                 ``winners`` are left.
+            most: how many questions a candidate may be asked, where none has to finish; None for all.
         """
+        most = self.questions if most is None else most
         order = rng.permutation(self.questions)
         table = np.full((len(masks), self.questions), np.nan)
         asked = np.zeros(len(masks), dtype=np.int64)
         ranked = np.arange(len(masks))  # those still in the race, best first
         end = None if rows is None else self.memory.rows + rows
         done, stage = 0, self.first
-        while done < self.questions:
+        while done < most:
             fresh = order[done:stage]
             if end is not None:
                 rest = winners * (self.questions - stage) if finish else 0

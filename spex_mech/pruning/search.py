@@ -32,6 +32,7 @@ def search_sets(
     *,
     starts: Bool[np.ndarray, "s n"],
     rng: np.random.Generator,
+    guide: bool = False,
 ) -> None:
     """Spend ablations on allowed sets, in rounds; see `SearchState.try_sets`.
 
@@ -45,10 +46,11 @@ def search_sets(
         ablations: how many to spend, or as many rows as these have; fewer are spent if no new set is left.
         starts: bool (s, n), allowed sets to climb from in the first round.
         rng: draws the random sets, also those that are ablated where climbing finds no new set.
+        guide: the sets only lead to others; see `SearchState.try_sets`.
     """
     end = state.rows + ablations * state.questions
     while state.rows + state.questions <= end:
-        leaders, _ = state.best(allowed, _LEADERS)
+        leaders, _ = state.leaders(allowed, _LEADERS)
         pool = candidates(
             state,
             allowed,
@@ -63,7 +65,7 @@ def search_sets(
             pool = pool[np.argsort(-state.full.optimistic(_BOLDNESS)(pool), kind="stable")]
         if not len(pool):
             return
-        state.try_sets(pool, allowed, end - state.rows)
+        state.try_sets(pool, allowed, end - state.rows, guide=guide)
         starts = starts[:0]
 
 

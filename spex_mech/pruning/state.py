@@ -131,6 +131,11 @@ class SearchState:
         return len(self._seen)
 
     @property
+    def races(self) -> bool:
+        """Whether sets race."""
+        return self._racing is not None
+
+    @property
     def quick(self) -> Corrected:
         """The spectrum's own terms, corrected."""
         return self._quick
@@ -145,7 +150,14 @@ class SearchState:
         old = self._seen.keys() | self._lost if self._lost else self._seen
         return np.array([key not in old for key in mask_keys(masks)], dtype=bool)
 
-    def try_sets(self, masks: Bool[np.ndarray, "m n"], allowed: AllowedSets, rows: int) -> None:
+    def try_sets(
+        self,
+        masks: Bool[np.ndarray, "m n"],
+        allowed: AllowedSets,
+        rows: int,
+        *,
+        guide: bool = False,
+    ) -> None:
         """Ablate the first 8 of some new sets, and correct the surrogate.
 
         In a race they are compared with the best allowed set so far whose answers are known. Those that stay
@@ -155,6 +167,8 @@ class SearchState:
             masks: bool (m, n), distinct and new, best first.
             allowed: the sets allowed.
             rows: how many may be spent, one mask's at least.
+            guide: the sets only lead to others, so that none needs a measured value: a race ends after two
+                stages.
         """
         if self._racing is None:
             self.ablate(masks[: min(_ROUND, rows)])
@@ -164,7 +178,14 @@ class SearchState:
         if len(rivals) and self._racing.memory.lacks(rivals, every[None]).any():
             rivals = rivals[:0]
         racers = np.concatenate([rivals, masks[:_RACERS]])
-        race = self._racing.race(racers, rng=self._rng, rows=rows, champion=len(rivals) > 0)
+        race = self._racing.race(
+            racers,
+            rng=self._rng,
+            rows=rows,
+            champion=len(rivals) > 0,
+            finish=not guide,
+            most=self._racing.planned if guide else None,
+        )
         asked = race.asked.copy()
         asked[: len(rivals)] = 0
         whole, part = asked == self.questions, (asked > 0) & (asked < self.questions)
@@ -206,9 +227,16 @@ class SearchState:
         self, allowed: AllowedSets, count: int = 1
     ) -> tuple[Bool[np.ndarray, "c n"], Float64[np.ndarray, " c"]]:
         """Up to ``count`` allowed sets of highest measured value, best first, with their values."""
-        inside = np.flatnonzero(allowed.allows(self._all_masks))
-        rows = inside[np.argsort(-self._all_values[inside], kind="stable")[:count]]
-        return self._all_masks[rows], self._all_values[rows]
+        return _highest(self._all_masks, self._all_values, allowed, count)
+
+    def leaders(
+        self, allowed: AllowedSets, count: int
+    ) -> tuple[Bool[np.ndarray, "c n"], Float64[np.ndarray, " c"]]:
+        """What `best` gives, with the estimates of sets that were not asked all questions."""
+        part = self.counts < 1
+        masks = np.concatenate([self._all_masks, self.masks[part]])
+        values = np.concatenate([self._all_values, self.values[part]])
+        return _highest(masks, values, allowed, count)
 
     def best_by_claim(self, allowed: AllowedSets) -> tuple[Bool[np.ndarray, " n"], float] | None:
         """The best in the claim's metric of the allowed sets within one standard error of the best value.
@@ -277,3 +305,11 @@ class SearchState:
         self._seen.update(zip(mask_keys(masks[first]), values[first].tolist(), strict=True))
         self._all_masks = np.concatenate([self._all_masks, masks[first]])
         self._all_values = np.concatenate([self._all_values, values[first]])
+
+
+def _highest(
+    masks: np.ndarray, values: np.ndarray, allowed: AllowedSets, count: int
+) -> tuple[Bool[np.ndarray, "c n"], Float64[np.ndarray, " c"]]:
+    inside = np.flatnonzero(allowed.allows(masks))
+    rows = inside[np.argsort(-values[inside], kind="stable")[:count]]
+    return masks[rows], values[rows]
