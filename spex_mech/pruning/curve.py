@@ -14,6 +14,7 @@ from spex_mech.core.limits import Limit
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.questions import ALL
+from spex_mech.pruning.measured import MeasuredMasks
 from spex_mech.pruning.moves import AllowedSets, resized
 from spex_mech.pruning.nearby import SetFunction
 from spex_mech.pruning.prune import (
@@ -27,7 +28,7 @@ from spex_mech.pruning.prune import (
     size_of,
 )
 from spex_mech.pruning.search import resize_sets, search_sets
-from spex_mech.pruning.state import MeasuredMasks, SearchState
+from spex_mech.pruning.state import SearchState
 
 _BETWEEN = 0.4  # share of the ablations for sizes between those of the curve, from large to small
 _UP = 0.3  # share for a second visit to the curve's sizes, from small to large

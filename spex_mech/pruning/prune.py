@@ -16,10 +16,11 @@ from spex_mech.evaluation.evaluate import check_same_game
 from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.questions import ALL
 from spex_mech.pruning.integer_program import Optimum, best_set
+from spex_mech.pruning.measured import MeasuredMasks
 from spex_mech.pruning.moves import AllowedSets, random_sets, resized
 from spex_mech.pruning.nearby import SetFunction, SpectrumTerms
 from spex_mech.pruning.search import candidates, resize_sets, search_sets
-from spex_mech.pruning.state import MeasuredMasks, SearchState
+from spex_mech.pruning.state import SearchState
 
 OURS = "ours"
 """The name of this package's own method among all methods."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -14,6 +14,7 @@ from spex_mech.decoders.gp.likelihood import Prior
 from spex_mech.evaluation.evaluated import Run, rows_of
 from spex_mech.evaluation.questions import ALL
 from spex_mech.pruning.corrected import Corrected, correct, learn_errors
+from spex_mech.pruning.measured import MeasuredMasks, ScoresExamples
 from spex_mech.pruning.moves import AllowedSets
 from spex_mech.pruning.nearby import SetFunction, SpectrumTerms
 from spex_mech.pruning.race import racing_of
@@ -25,33 +26,6 @@ _GROWTH = (
     1.5  # the kernel of the errors is learnt anew whenever the ablations have grown by this factor
 )
 _SEED = 5_000_011  # added to the seed, so that questions and random sets are drawn independently
-
-
-class MeasuredMasks(Protocol):
-    """Masks with their values, such as a `Run`."""
-
-    @property
-    def masks(self) -> Bool[np.ndarray, "m n"]:
-        """True = present."""
-        ...
-
-    @property
-    def values(self) -> Float64[np.ndarray, " m"]:
-        """The value of each mask."""
-        ...
-
-
-@runtime_checkable
-class ScoresExamples(Protocol):
-    """A game that has its scores, and any metric of every example."""
-
-    def scores(self, masks: Bool[np.ndarray, "m n"], /) -> Any:
-        """Raw scores of every mask and example."""
-        ...
-
-    def per_example(self, scores: Any, /, *, metric: str | None = None) -> Any:
-        """The game's metric, or another, of every mask and example."""
-        ...
 
 
 class SearchState:
