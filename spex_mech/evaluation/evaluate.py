@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
-from tqdm.auto import tqdm
+from jaxtyping import Bool, Float32, Int64
 
 from spex_mech.core.answers import Answers
 from spex_mech.core.errors import InputError, NonFiniteScoreError
 from spex_mech.core.games import AnyGame, AskedGame, Game, ScoredGame
 from spex_mech.designs import MaskDesign
 from spex_mech.designs.asked import asked_questions
-from spex_mech.evaluation.evaluated import Run, rows_of
+from spex_mech.evaluation.evaluated import Run
 from spex_mech.evaluation.executors import Executor, as_executor
-from spex_mech.evaluation.executors.executor import Batch, Chunk, questions_each
+from spex_mech.evaluation.filling import fill_table
 from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.identity import UNKNOWN
 from spex_mech.evaluation.questions import (
@@ -30,14 +26,10 @@ from spex_mech.evaluation.questions import (
     QuestionCounts,
     choose_questions,
     counts_of,
-    masks_at_once,
     pilot_counts,
     question_count,
 )
-from spex_mech.evaluation.store.metadata import EXAMPLES, examples_file, facts_of, session_of
-from spex_mech.evaluation.store.shards import Rows
-from spex_mech.evaluation.store.store import RunStore
-from spex_mech.evaluation.tables import AnswerTable, Table, ValueTable
+from spex_mech.evaluation.tables import AnswerTable, ValueTable
 from spex_mech.tasks.metrics import row_by_row
 
 _PROBE = 8
@@ -101,42 +93,16 @@ def evaluate(
     if batch is not None and batch < 1:
         raise InputError(f"batch is {batch}, expected a number of masks, 1 or more")
     _check_told_apart(game, store, known, design)
-    options = {"store": store, "executor": executor, "batch": batch, "progress": progress}
+    options: dict[str, Any] = {"store": store, "executor": executor, "batch": batch}
+    options["progress"] = progress
     counts = _counts(game, design, questions, {**options, "known": known, "spec": spec})
     table: ValueTable | AnswerTable = ValueTable(design.masks)
     if counts is not None:
         asked = asked_questions(counts, question_count(game), seed=design.seed)
         table = AnswerTable(design.masks, counts, asked)
-    facts = {} if store is None else facts_of(game, batch or game.batch)
-    opened = nullcontext() if store is None else RunStore(store, game.key, design.n, facts)
-    with opened as kept:
-        size = _size(batch, game, kept)
-        if counts is not None:
-            size = masks_at_once(size, question_count(game), counts)
-        has_full = counts is None and bool(design.masks.all(axis=1).any())
-        if kept is not None:
-            for rows in kept.blocks():
-                table.fill(rows)
-                whole = rows.questions is None and bool(rows.masks.all(axis=1).any())
-                has_full = has_full or whole
-        if known is not None:
-            for rows in rows_of(known):
-                table.fill(rows)
-        batches = table.left(size)
-        extra: list[Batch] = []
-        if kept is not None and batches and _keep_examples(game, kept) and not has_full:
-            extra = [np.ones((1, design.n), dtype=bool)]
-        wanted = sum(len(masks) for masks in [*extra, *batches])
-        noise = None
-        if kept is not None and batches:
-            noise = _noise_floor(game, executor, batches[0])
-            session = session_of(design, executor.describe(), wanted, spec, counts)
-            kept.begin({**session, "noise_floor": noise})
-        hidden = None if progress is None else not progress
-        with tqdm(total=wanted, desc=label, unit="mask", leave=False, disable=hidden) as bar:
-            take = partial(_take, kept=kept, table=table, bar=bar)
-            for _, alike in groupby([*extra, *batches], questions_each):
-                _evaluate_all(game, executor, list(alike), take)
+    wanted, noise = fill_table(
+        game, table, design, counts, **options, known=known, spec=spec, label=label
+    )
     if isinstance(table, AnswerTable):
         return _answered(game, design, table, wanted, noise)
     values = table.values
@@ -150,6 +116,47 @@ def evaluate(
         values = row_by_row(game.values_from_scores, table.scores)
     scores = None if table.scores is None else table.scores[table.place]
     return Run(design, design.masks, values[table.place], scores, wanted, noise, dict(game.key))
+
+
+def evaluate_asked(
+    game: AnyGame,
+    masks: Bool[np.ndarray, "m n"],
+    questions: Int64[np.ndarray, "m q"],
+    *,
+    store: str | Path,
+    executor: str | Executor = "local",
+    progress: bool | None = None,
+    label: str = "ablations",
+) -> Float32[np.ndarray, "m q ..."]:
+    """Scores of each mask on its own questions, evaluated into a store or read from it.
+
+    Args:
+        game: a game that can be asked some of its questions.
+        masks: bool (m, n), True = present.
+        questions: int64 (m, q), different positions of questions for each mask.
+        store: see `evaluate`, as all that follow.
+        executor: where masks are evaluated.
+        progress: whether a bar is shown.
+        label: what to write beside the bar.
+
+    Raises:
+        InputError: a game that is asked all of its questions only, or what `evaluate` refuses of a store.
+    """
+    game, executor = as_game(game), as_executor(executor)
+    question_count(game)
+    design = MaskDesign(masks, seed=0)
+    _check_told_apart(game, store, None, design)
+    order = np.argsort(questions, axis=1)
+    ordered = np.take_along_axis(questions, order, axis=1)
+    counts = np.full(len(masks), questions.shape[1])
+    table = AnswerTable(masks, counts, ordered.reshape(-1))
+    options: dict[str, Any] = {"store": store, "executor": executor, "progress": progress}
+    options |= {"batch": None, "known": None, "spec": None, "label": label}
+    fill_table(game, table, design, counts, **options)
+    scores = table.scores.reshape(*questions.shape, *table.scores.shape[1:])
+    out = np.empty_like(scores)
+    out[np.arange(len(masks))[:, None], order] = scores
+    return out
 
 
 def _counts(
@@ -229,62 +236,3 @@ def check_same_game(before: Mapping[str, str], game: Game) -> None:
                 f"known= was evaluated with another {field}: it has {before.get(field)!r}, this game has "
                 f"{game.key.get(field)!r}; give a run of the same game"
             )
-
-
-def _size(batch: int | None, game: Game, kept: RunStore | None) -> int:
-    stored = None if kept is None else kept.facts.get("batch")
-    if kept is not None and batch is not None and stored is not None and batch != stored:
-        raise InputError(
-            f"{kept.folder} was evaluated in batches of {stored} masks, batch is {batch}; leave batch "
-            "out, or use another folder"
-        )
-    return batch or stored or game.batch
-
-
-def _keep_examples(game: Game, kept: RunStore) -> bool:
-    """Put a game's examples into its store, if it has any."""
-    questions = game.questions()
-    if questions is not None:
-        kept.attach(EXAMPLES, examples_file(questions))
-    return questions is not None
-
-
-def _noise_floor(game: Game, executor: Executor, batch: Batch) -> float | None:
-    """Largest difference of scores of the same masks, evaluated together and one by one."""
-    if game.key.get("dtype", "torch.float32") == "torch.float32":
-        return None
-    few = batch[:_PROBE]
-    both = [few, *(few[i : i + 1] for i in range(len(few)))]
-    scores = {}
-    for chunk in executor.map(game, both):
-        rows = chunk.values if chunk.scores is None else chunk.scores
-        ends = np.cumsum([len(both[i]) for i in chunk.batches])
-        scores.update(zip(chunk.batches, np.split(rows, ends[:-1]), strict=True))
-    alone = np.concatenate([scores[i] for i in range(1, len(both))])
-    return float(np.abs(scores[0].astype(np.float64) - alone).max())
-
-
-def _take(chunk: Chunk, *, kept: RunStore | None, table: Table, bar: Any) -> None:
-    if kept is not None:
-        kept.append(chunk.masks, chunk.values, chunk.scores, chunk.questions)
-    table.fill(Rows(chunk.masks, chunk.values, chunk.scores, chunk.questions))
-    bar.update(len(chunk.masks))
-
-
-def _evaluate_all(
-    game: Game, executor: Executor, batches: list[Batch], take: Callable[[Chunk], None]
-) -> None:
-    """Evaluate batches; where that is interrupted, those that are done are taken first."""
-    if not batches:
-        return
-    chunks = iter(executor.map(game, batches))
-    try:
-        for chunk in chunks:
-            take(chunk)
-    except KeyboardInterrupt as stop:
-        if isinstance(chunks, Generator):  # other workers may have finished batches meanwhile
-            with suppress(KeyboardInterrupt, StopIteration):  # a second interrupt is obeyed
-                take(chunks.throw(stop))
-                for chunk in chunks:
-                    take(chunk)
-        raise

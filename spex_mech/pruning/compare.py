@@ -9,6 +9,7 @@ import numpy as np
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import ValueFunction
+from spex_mech.evaluation.questions import ALL
 from spex_mech.pruning import methods
 from spex_mech.pruning.methods import Metered, Method, Problem
 from spex_mech.pruning.methods import model as model_rankings
@@ -41,6 +42,7 @@ def choose_all(
     budget: int,
     seed: int,
     methods: Mapping[str, Method] = METHODS,
+    questions: str = ALL,
 ) -> list[Pruned]:
     """Choose kept sets by every method at every size, at the same budget and on the same questions.
 
@@ -55,6 +57,9 @@ def choose_all(
         budget: true ablations that each method may spend on all sizes together.
         seed: seed of all that the methods draw.
         methods: name to method; a subset or an extension of `METHODS`.
+        questions: ``all``, or ``auto``: methods that compare candidates race them, and designs are asked
+            some questions of each mask. The budget then pays for as many rows, questions under a mask, as so
+            many ablations have, for every method alike.
 
     Returns:
         Method by method, in the order of ``methods``, and size by size, in the order of ``keeps``. The
@@ -68,7 +73,7 @@ def choose_all(
     every: list[Pruned] = []
     for name, method in methods.items():
         meter = Metered(game, budget)
-        kept_sets = method(Problem(meter, sizes, seed))
+        kept_sets = method(Problem(meter, sizes, seed, questions))
         every += [replace(kept, method=name, ablations=meter.spent) for kept in kept_sets]
     return every
 

@@ -174,30 +174,37 @@ def _std(
 
 
 def learn_errors(
-    surrogate: SetFunction, masks: Bool[np.ndarray, "m n"], values: Float64[np.ndarray, " m"]
+    surrogate: SetFunction,
+    masks: Bool[np.ndarray, "m n"],
+    values: Float64[np.ndarray, " m"],
+    counts: Float64[np.ndarray, " m"],
 ) -> Prior:
     """Learn the kernel and the noise of a surrogate's errors.
 
     Args:
         surrogate: s, masks to values.
         masks: bool (m, n), distinct, two or more, that the surrogate was not fitted to.
-        values: float64 (m,), the true values.
+        values: float64 (m,), the true values, or estimates of them.
+        counts: float64 (m,), how much each counts: the variance of its noise is divided by it.
     """
     order = np.random.default_rng(0).permutation(len(masks))  # learning goes in stages
-    return learn_in_stages(_errors(surrogate, masks, values).rows(order), tie=_TIE)
+    return learn_in_stages(_errors(surrogate, masks, values, counts).rows(order), tie=_TIE)
 
 
 def correct(
     surrogate: SetFunction,
     masks: Bool[np.ndarray, "m n"],
     values: Float64[np.ndarray, " m"],
+    counts: Float64[np.ndarray, " m"],
     prior: Prior,
 ) -> Corrected:
     """Correct a surrogate by its errors on masks, given as to `learn_errors`, which made the prior."""
-    posterior = condition_on(prior, _errors(surrogate, masks, values))
-    cov = prior.kernel(signs(masks), signs(masks)) + prior.noise * np.eye(len(masks))
+    posterior = condition_on(prior, _errors(surrogate, masks, values, counts))
+    cov = prior.kernel(signs(masks), signs(masks)) + np.diag(prior.noise / counts)
     return Corrected(surrogate, posterior, inverse_from(factorise(cov).lower))
 
 
-def _errors(surrogate: SetFunction, masks: np.ndarray, values: np.ndarray) -> Samples:
-    return Samples(masks, values - surrogate(masks), np.ones(len(masks)))
+def _errors(
+    surrogate: SetFunction, masks: np.ndarray, values: np.ndarray, counts: np.ndarray
+) -> Samples:
+    return Samples(masks, values - surrogate(masks), counts)

@@ -13,8 +13,10 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.limits import Limit
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
+from spex_mech.evaluation.questions import ALL
 from spex_mech.pruning.allowed import allowed_sets
 from spex_mech.pruning.layer_sets import LayerSets, SetRule
+from spex_mech.pruning.measured import MeasuredMasks
 from spex_mech.pruning.moves import AllowedSets, resized
 from spex_mech.pruning.nearby import SetFunction
 from spex_mech.pruning.prune import (
@@ -27,7 +29,8 @@ from spex_mech.pruning.prune import (
     first_starts,
     size_of,
 )
-from spex_mech.pruning.search import Evaluated, SearchState, resize_sets, search_sets
+from spex_mech.pruning.search import resize_sets, search_sets
+from spex_mech.pruning.state import SearchState
 
 _BETWEEN = 0.4  # share of the ablations for sizes between those of the curve, from large to small
 _UP = 0.3  # share for a second visit to the curve's sizes, from small to large
@@ -74,11 +77,12 @@ def prune_curve(
     keeps: Sequence[int | float],
     validate: int = 200,
     limits: Sequence[Limit] | SetRule | LayerSets = (),
-    known: Evaluated | None = None,
+    known: MeasuredMasks | None = None,
     claim: str | None = None,
+    questions: str = ALL,
     seed: int = 0,
 ) -> PruningCurve:
-    """Find a good set of every size, in one search.
+    """Find a good set of every size, in one search; one keyword per choice that callers make.
 
     The search goes from all players down to the smallest size, through sizes between those of ``keeps``, and
     then up again. Every size starts from the best sets of the size before, and the ablations of all sizes
@@ -92,7 +96,8 @@ def prune_curve(
         limits: limits that every set has to satisfy; see `prune`.
         known: a `Run` of this very game, or other masks with their values, which are not ablated again.
         claim: another metric that the sets will be reported in; see `prune`.
-        seed: seed of the random starts.
+        questions: ``all``, or ``auto`` for candidates that race; see `prune`.
+        seed: seed of the random starts and the order of questions.
 
     Raises:
         InputError: no sizes, or what `prune` refuses.
@@ -105,7 +110,7 @@ def prune_curve(
     if not sizes:
         raise InputError("keeps is empty; give the sizes of the curve, such as [28, 20, 12]")
     rng = np.random.default_rng(seed)
-    state = SearchState(game, spectrum, known, claim)
+    state = SearchState(game, spectrum, known, claim, questions=questions, seed=seed)
     levels = [allowed_sets(game, n, size, limits) for size in sizes]
     feasible_sets = [feasible_set(spectrum, level) for level in levels]
     optima = [optimum for _, optimum in feasible_sets]
@@ -130,7 +135,7 @@ def smallest(
     at_least: float,
     validate: int = 200,
     limits: Sequence[Limit] = (),
-    known: Evaluated | None = None,
+    known: MeasuredMasks | None = None,
     seed: int = 0,
 ) -> Pruned:
     """The fewest players whose measured value is at least ``at_least``: prune to a value, not to a size.

@@ -14,18 +14,15 @@ from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.evaluate import check_same_game
 from spex_mech.evaluation.games import as_game
+from spex_mech.evaluation.questions import ALL
 from spex_mech.pruning.allowed import allowed_sets
 from spex_mech.pruning.integer_program import Optimum, best_set
 from spex_mech.pruning.layer_sets import LayerSets, SetRule
+from spex_mech.pruning.measured import MeasuredMasks
 from spex_mech.pruning.moves import AllowedSets, random_sets, resized
 from spex_mech.pruning.nearby import SetFunction, SpectrumTerms
-from spex_mech.pruning.search import (
-    Evaluated,
-    SearchState,
-    candidates,
-    resize_sets,
-    search_sets,
-)
+from spex_mech.pruning.search import candidates, resize_sets, search_sets
+from spex_mech.pruning.state import SearchState
 
 OURS = "ours"
 """The name of this package's own method among all methods."""
@@ -34,7 +31,7 @@ _STARTS = 24
 _STARTED_PLAYERS = 4000  # in all starts together, because a climb takes longer with many players
 FEASIBLE_SECONDS = 10.0  # for an integer program that looks for any set within limits
 _DESCENT = 0.4  # share of the ablations for sizes between all players and the size to keep
-_PER_LEVEL = 4  # fewest ablations for each such size
+_PER_LEVEL, _PER_RACED_LEVEL = 4, 1  # fewest ablations for each such size
 _EQUAL = 1e-9  # values that differ by less are the same
 
 
@@ -48,7 +45,8 @@ class Pruned:
         measured: the game's value of the mask on the examples of the search; None if it was not ablated.
             It is too high on average, because it is the highest of many values on the same examples:
             measure again on examples that the search has not seen.
-        ablations: true ablations that the method spent, on all of its sizes together.
+        ablations: true ablations that the method spent, on all of its sizes together; where masks were asked
+            some questions each, as many as have so many rows, rounded up.
         optimum: the best set of the spectrum's own terms, where the integer program was solved.
         expected: the surrogate's value of the mask after all ablations have corrected it.
         method: the method's name.
@@ -78,11 +76,12 @@ def prune(
     keep: int | float | None = None,
     limits: Sequence[Limit] | SetRule | LayerSets = (),
     validate: int = 200,
-    known: Evaluated | None = None,
+    known: MeasuredMasks | None = None,
     claim: str | None = None,
+    questions: str = ALL,
     seed: int = 0,
 ) -> Pruned:
-    """Find a set of players whose value is high, of one size or within limits.
+    """Find a set of players whose value is high; one keyword per choice that callers make.
 
     A swap search on the spectrum's terms from several starts gives candidates; the spectrum's full model
     ranks them, and the best are ablated in rounds. After every round a Gaussian process of the errors
@@ -106,7 +105,11 @@ def prune(
         claim: another metric that the set will be reported in, such as ``accuracy`` for a game of margins:
             of the ablated sets within one standard error of the best (paired over the examples), the one
             that is best in this metric is taken. Needs a `TaskGame`.
-        seed: seed of the random starts.
+        questions: ``all``, or ``auto``: candidates answer a few questions first, and only those that may
+            still be better than the best set so far are asked more (see `pruning.race`). ``validate`` then
+            pays for as many rows, questions under a mask, as so many whole masks have. A game that is asked
+            all of its questions at once is asked all.
+        seed: seed of the random starts and the order of questions.
 
     Raises:
         InputError: ``keep`` out of range, limits that no set of the size satisfies (the message says which,
@@ -119,7 +122,7 @@ def prune(
     check_ablations(validate)
     check_seed(seed)
     rng = np.random.default_rng(seed)
-    state = SearchState(game, spectrum, known, claim)
+    state = SearchState(game, spectrum, known, claim, questions=questions, seed=seed)
     feasible, optimum = feasible_set(spectrum, allowed)
     starts = first_starts(spectrum, allowed, rng, feasible)
     if validate and allowed.keep is not None and not allowed.limits:
@@ -162,7 +165,7 @@ def check_ablations(validate: int) -> None:
         raise InputError(f"validate is {validate}, expected a number of ablations, 0 or more")
 
 
-def check_players(game: SetFunction, spectrum: Spectrum, known: Evaluated | None) -> None:
+def check_players(game: SetFunction, spectrum: Spectrum, known: MeasuredMasks | None) -> None:
     """Refuse a spectrum or known values of other players.
 
     Raises:
@@ -254,15 +257,21 @@ def descend(
     """
     top, bottom = int(leaders[0].sum()), allowed.keep or 0
     own = int(allowed.rule is not None)
-    levels = min(top - bottom - 1 + own, ablations // _PER_LEVEL)
+    least = _PER_RACED_LEVEL if state.races else _PER_LEVEL
+    levels = min(top - bottom - 1 + own, ablations // least)
     for level in range(levels):
         size = top - round((top - bottom) * (level + 1) / (levels + 1 - own))
         level_sets = allowed.without_rule(size)
         share = ablations * (level + 1) // levels - ablations * level // levels
         search_sets(
-            state, level_sets, share, starts=resize_sets(state, level_sets, leaders), rng=rng
+            state,
+            level_sets,
+            share,
+            starts=resize_sets(state, level_sets, leaders),
+            rng=rng,
+            guide=True,
         )
-        best, _ = state.best(level_sets, 3)
+        best, _ = state.leaders(level_sets, 3)
         leaders = best if len(best) else leaders
     return np.concatenate([resize_sets(state, allowed, leaders), starts])
 

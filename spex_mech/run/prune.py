@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
+from spex_mech.evaluation.evaluated import Run
+from spex_mech.evaluation.questions import ALL, AUTO
 from spex_mech.evaluation.wrappers import Recorded, Remembered
 from spex_mech.pruning.compare import LASSO, METHODS, RANDOM, choose_all
 from spex_mech.pruning.curve import PruningCurve
@@ -19,18 +21,32 @@ from spex_mech.run.setup import Setup, limits_of
 
 
 def choose_kept_sets(
-    setup: Setup, folder: RunFolder, decoded: Decoded, *, progress: bool | None = None
+    setup: Setup,
+    folder: RunFolder,
+    decoded: Decoded,
+    *,
+    asked: Run | None = None,
+    progress: bool | None = None,
 ) -> list[Pruned]:
     """Kept sets of every size by ours and by every baseline, largest first, on the search questions.
 
     Every method may spend as many ablations as the design and the checks of ours, all sizes together; the
-    masks that several ask for are evaluated once, into the folder's store.
+    masks that several ask for are evaluated once, into the folder's store. A question under a mask is what
+    is spent and compared.
+
+    Args:
+        setup: the game and what is wanted.
+        folder: the run's folder.
+        decoded: the design and its spectrum.
+        asked: the run of the design, where its masks were asked some questions each; candidates race then.
+        progress: show a progress bar; by default when the output is a terminal.
     """
     spec = setup.spec.prune
+    design = decoded.design if asked is None else asked
     methods: dict[str, Method] = {
-        OURS: surrogate_search(decoded.design, decoded.spectrum, limits=limits_of(setup))
+        OURS: surrogate_search(design, decoded.spectrum, limits=limits_of(setup))
     }
-    on_design: dict[str, Method] = {LASSO: lasso_ranking(decoded.design), RANDOM: best_of_random}
+    on_design: dict[str, Method] = {LASSO: lasso_ranking(design), RANDOM: best_of_random}
     methods |= {name: on_design.get(name, METHODS[name]) for name in spec.baselines}
     kept = choose_all(
         Remembered(Recorded(setup.game, folder.masks, progress, "pruning")),
@@ -38,6 +54,7 @@ def choose_kept_sets(
         budget=setup.budget,
         seed=spec.seed,
         methods=methods,
+        questions=ALL if asked is None else AUTO,
     )
     return sorted(kept, key=lambda k: -k.keep)  # stable: ours first at every size
 

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 import spex_mech as sm
 from spex_mech.core.answers import Answers
 from spex_mech.designs.asked import asked_questions
+from spex_mech.evaluation.asked import ask_design
 from spex_mech.evaluation.evaluated import rows_of
 from spex_mech.evaluation.questions import choose_questions, variance_ratio
 from spex_mech.evaluation.store.reading import read_blocks, read_header
+from spex_mech.evaluation.wrappers import Metered, Recorded, Remembered, asking
 from tests.shared.quiz import Quiz
 
 LONGER = sm.designs.uniform(20, 80, seed=4)
@@ -229,3 +231,63 @@ def test_masks_of_several_numbers_of_questions_are_evaluated_together(tmp_path):
         np.testing.assert_array_equal(
             run.answers.values, every[run.answers.mask, run.answers.question]
         )
+
+
+def pairs(rng: np.random.Generator, masks: np.ndarray, each: int) -> np.ndarray:
+    return rng.permuted(np.tile(np.arange(12), (len(masks), 1)), axis=1)[:, :each]
+
+
+def test_wrappers_ask_each_pair_once_count_rows_and_store_them(tmp_path):
+    rng, game, plain = np.random.default_rng(0), Quiz(20), Quiz(20)
+    masks = DESIGN.masks[:6]
+    recorded = Recorded(game, tmp_path / "run", progress=False)
+    meter = Metered(Remembered(recorded), 4)
+    questions = pairs(rng, masks, 5)
+    scores = meter.asked_scores(masks, questions)
+    np.testing.assert_array_equal(scores, plain.asked_scores(masks, questions))
+    np.testing.assert_array_equal(
+        meter.per_asked(scores, questions), plain.per_asked(scores, questions)
+    )
+    assert (meter.rows, meter.spent, meter.left, meter.rows_left) == (30, 3, 1, 18)
+    others = np.array([np.setdiff1d(range(12), asked)[:2] for asked in questions])
+    more = np.concatenate([questions[:, 3::-1], others], axis=1)
+    again = meter.asked_scores(masks, more)
+    np.testing.assert_array_equal(again, plain.asked_scores(masks, more))
+    assert meter.rows == 42 and len(game.asked) == len(set(game.asked)) == 42
+    with pytest.raises(sm.InputError, match="7 rows were asked for when 42 of the budget of 48"):
+        meter.asked_scores(DESIGN.masks[6:7], np.arange(7)[None])
+    with pytest.raises(sm.InputError, match="24 rows were asked for when 42"):
+        meter(DESIGN.masks[6:8])
+    # Another game on the same folder is asked nothing.
+    second = Quiz(20)
+    stored = Recorded(second, tmp_path / "run", progress=False)
+    np.testing.assert_array_equal(stored.asked_scores(masks, questions), scores)
+    run = sm.evaluate(game, DESIGN, store=tmp_path / "run", progress=False)
+    np.testing.assert_array_equal(run.values, plain(DESIGN.masks))
+    assert not second.asked
+
+
+def test_a_mask_that_was_asked_all_costs_no_more_by_question():
+    game = Quiz(20)
+    meter = Metered(Remembered(game), 3)
+    masks = DESIGN.masks[:2]
+    meter(masks)
+    meter.asked_scores(masks, pairs(np.random.default_rng(1), masks, 4))
+    assert meter.rows == 24 and meter.spent == 2
+    run = sm.evaluate(game, sm.designs.MaskDesign(DESIGN.masks[1:4], 0), questions=3)
+    meter.count_run(run)
+    assert meter.rows == 24 + 6
+    assert asking(lambda masks: masks.sum(axis=1)) is None
+    with pytest.raises(sm.InputError, match="asked all of its questions only"):
+        Remembered(lambda masks: masks.sum(axis=1)).asked_scores(masks, np.zeros((2, 1), int))
+
+
+@pytest.mark.parametrize("counts", [1, 3, [1, 2] * 25])
+def test_a_design_is_asked_what_evaluate_asks(counts):
+    counts = np.broadcast_to(counts, 50)
+    run = ask_design(Quiz(20), DESIGN, counts)
+    same = sm.evaluate(Quiz(20), DESIGN, questions=counts)
+    np.testing.assert_array_equal(run.answers.question, same.answers.question)
+    np.testing.assert_array_equal(run.answers.values, same.answers.values)
+    np.testing.assert_array_equal(run.scores, same.scores)
+    np.testing.assert_array_equal(run.values, same.values)

@@ -25,8 +25,8 @@ def test_errors_are_predicted_on_other_masks(seed):
     truth, surrogate = pair(seed)
     rng = np.random.default_rng(9)
     masks, others = np.unique(rng.random((120, 12)) < 0.6, axis=0), rng.random((300, 12)) < 0.6
-    prior = learn_errors(surrogate, masks, truth(masks))
-    corrected = correct(surrogate, masks, truth(masks), prior)
+    prior = learn_errors(surrogate, masks, truth(masks), np.ones(len(masks)))
+    corrected = correct(surrogate, masks, truth(masks), np.ones(len(masks)), prior)
     before = faithfulness(surrogate, others, truth(others))
     after = faithfulness(corrected, others, truth(others))
     assert 1 - after < 0.25 * (1 - before)
@@ -39,7 +39,7 @@ def test_the_correction_is_the_posterior_of_the_errors():
     truth, surrogate = pair(5)
     masks = np.unique(np.random.default_rng(1).random((20, 12)) < 0.5, axis=0)
     values = truth(masks)
-    prior = learn_errors(surrogate, masks, values)
+    prior = learn_errors(surrogate, masks, values, np.ones(len(masks)))
     errors = values - surrogate(masks)
     shift, scale = errors.mean(), errors.std()
     cov = prior.kernel(signs(masks), signs(masks)) + prior.noise * np.eye(len(masks))
@@ -48,7 +48,7 @@ def test_the_correction_is_the_posterior_of_the_errors():
     expected = (
         surrogate(others) + shift + scale * cross @ np.linalg.solve(cov, (errors - shift) / scale)
     )
-    corrected = correct(surrogate, masks, values, prior)
+    corrected = correct(surrogate, masks, values, np.ones(len(masks)), prior)
     np.testing.assert_allclose(corrected(others), expected, rtol=1e-9)
     np.testing.assert_allclose(
         corrected.std(others), corrected.errors.std(others, noise=False), rtol=1e-7
@@ -60,7 +60,13 @@ def test_the_correction_is_the_posterior_of_the_errors():
 def test_a_surrogate_without_errors_stays():
     truth, _ = pair(0)
     masks = np.random.default_rng(3).random((20, 12)) < 0.5
-    corrected = correct(truth, masks, truth(masks), learn_errors(truth, masks, truth(masks)))
+    corrected = correct(
+        truth,
+        masks,
+        truth(masks),
+        np.ones(len(masks)),
+        learn_errors(truth, masks, truth(masks), np.ones(len(masks))),
+    )
     np.testing.assert_allclose(corrected(masks), truth(masks), atol=1e-9)
     plain = Corrected(truth)
     np.testing.assert_array_equal(plain(masks), truth(masks))

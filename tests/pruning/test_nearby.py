@@ -27,7 +27,8 @@ def corrected(surrogate, ablations: int = 30) -> Corrected:
     rng = np.random.default_rng(1)
     masks = rng.random((ablations, N)) < 0.7
     values = spectrum(2)(masks)
-    return correct(surrogate, masks, values, learn_errors(surrogate, masks, values))
+    ones = np.ones(len(masks))
+    return correct(surrogate, masks, values, ones, learn_errors(surrogate, masks, values, ones))
 
 
 def functions() -> dict:

@@ -12,7 +12,8 @@ from spex_mech.core.errors import InputError, NonFiniteScoreError
 from spex_mech.core.masks import all_masks
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.pruning.moves import AllowedSets
-from spex_mech.pruning.search import SearchState, candidates, resize_sets, search_sets
+from spex_mech.pruning.search import candidates, resize_sets, search_sets
+from spex_mech.pruning.state import SearchState
 
 N = 9
 NONE = np.zeros((0, N), dtype=bool)

@@ -12,6 +12,7 @@ import spex_mech as sm
 from spex_mech.pruning.prune import Pruned
 from spex_mech.run import prune
 from spex_mech.run.records import kept_from_json, kept_to_json
+from tests.shared.quiz import Quiz
 
 PLAYERS = sm.PlayerSet.from_names("abcd")
 MASK = np.array([True, False, True, True])
@@ -43,3 +44,24 @@ def test_the_size_is_chosen_among_our_sets_as_they_are(monkeypatch):
     curve = prune.choose_exported(setup, SimpleNamespace(path=Path("run")), kept)
     assert curve.points == tuple(ours) and curve.points[0].predicted == 0.0
     assert curve.ablations == 7
+
+
+def test_candidates_race_where_the_design_was_asked_some_questions(tmp_path, monkeypatch):
+    monkeypatch.setattr(prune, "limits_of", lambda setup: [])
+    game, folder = Quiz(10, 16), SimpleNamespace(masks=tmp_path / "masks", path=tmp_path)
+    design = sm.designs.biased(10, 40, keep_rate=(0.3, 0.9), seed=0)
+    run = sm.evaluate(game, design, questions=2, store=folder.masks, progress=False)
+    settings = SimpleNamespace(seed=0, baselines=["knock-out", "lasso ranking"])
+    setup = SimpleNamespace(
+        spec=SimpleNamespace(prune=settings), game=game, sizes=(7, 4), budget=15
+    )
+    spectrum = sm.decode(design, run, method="lasso", order=1)
+    decoded = SimpleNamespace(design=design, spectrum=spectrum)
+    kept = prune.choose_kept_sets(setup, folder, decoded, asked=run, progress=False)
+    assert [k.method for k in kept] == ["ours", "knock-out", "lasso ranking"] * 2
+    spent = {k.method: k.ablations for k in kept}
+    assert spent["lasso ranking"] == 5 and spent["knock-out"] == 10 and 5 < spent["ours"] <= 15
+    # All methods and the design share a store, which asks a mask all again of which it lacks some answers.
+    assert len(game.asked) < 1.1 * len(set(game.asked))
+    for ours in kept[::3]:
+        assert np.isclose(ours.measured, Quiz(10, 16)(ours.mask[None])[0])

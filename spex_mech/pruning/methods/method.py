@@ -9,8 +9,10 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float64
 
+from spex_mech.evaluation.questions import ALL
 from spex_mech.evaluation.wrappers import Metered
 from spex_mech.pruning.prune import Pruned, ranked
+from spex_mech.pruning.race import Racing, racing_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,19 +20,29 @@ class Problem:
     """A game on the search questions, and the ablations that may be spent on it.
 
     Attributes:
-        game: counts the masks that a method evaluates, and refuses those beyond ``game.budget``.
+        game: counts the rows that a method evaluates, and refuses those beyond ``game.budget``.
         keeps: numbers of players to keep; the budget is for all of them together.
         seed: seed of all random draws. Methods that draw the same kind of masks draw the same ones.
+        questions: ``all``, or ``auto`` for methods that race their candidates; see `pruning.race`.
     """
 
     game: Metered
     keeps: tuple[int, ...]
     seed: int
+    questions: str = ALL
 
     @property
     def n(self) -> int:
         """Number of players."""
         return self.game.players.n
+
+    def racing(self) -> Racing | None:
+        """New races of the game; None where its masks are asked all questions at once.
+
+        Raises:
+            InputError: ``questions`` is neither ``all`` nor ``auto``.
+        """
+        return racing_of(self.game, self.questions)
 
 
 class Method(Protocol):

@@ -8,11 +8,15 @@ import numpy as np
 from jaxtyping import Float64
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.games import AsksQuestions
 from spex_mech.core.limits import Limit
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign, biased
+from spex_mech.evaluation.asked import ask_design
 from spex_mech.evaluation.evaluated import Run
+from spex_mech.evaluation.questions import choose_questions
+from spex_mech.evaluation.wrappers import asking
 from spex_mech.pruning.curve import keep_rates, prune_curve
 from spex_mech.pruning.layer_sets import LayerSets
 from spex_mech.pruning.methods.method import Method, Problem, keep_top
@@ -22,7 +26,7 @@ MIN_DESIGN = 16
 
 
 def surrogate_search(
-    design: MaskDesign | None = None,
+    design: MaskDesign | Run | None = None,
     spectrum: Spectrum | None = None,
     *,
     share: float = 0.5,
@@ -32,8 +36,9 @@ def surrogate_search(
     """Our method: decode a spectrum, and search kept sets of all sizes on it by `prune_curve`.
 
     Args:
-        design: masks to decode, all counted in the budget; by default ``share`` of the budget, biased
-            masks whose keep rates are spread over the sizes to keep.
+        design: masks to decode, or the run that has evaluated them, all counted in the budget; by default
+            ``share`` of the budget, biased masks whose keep rates are spread over the sizes to keep. Where
+            candidates race, these masks are asked some questions each (see `choose_questions`).
         spectrum: what was decoded from ``design``, which has to be given then; by default decoded here.
         share: part of the budget that is spent on the design; with 1 no kept set is ablated.
         method: how to decode, see `decode`.
@@ -48,20 +53,18 @@ def surrogate_search(
         raise InputError(f"share is {share}, expected a part of the budget, above 0 and at most 1")
 
     def choose(problem: Problem) -> list[Pruned]:
-        masks = design
-        if masks is None:
-            masks = spread_design(problem, round(share * problem.game.budget))
-        values = problem.game(masks.masks)
+        run = _evaluated(problem, design, share)
         surrogate = spectrum
         if surrogate is None:
-            surrogate = decode(masks, values, method=method, seed=problem.seed)
+            surrogate = decode(run.design, run, method=method, seed=problem.seed)
         curve = prune_curve(
             problem.game,
             surrogate,
             keeps=problem.keeps,
             validate=problem.game.left,
             limits=limits,
-            known=Run(masks, masks.masks, values, None, len(masks)),
+            known=run,
+            questions=problem.questions,
             seed=problem.seed,
         )
         return [curve.at(keep) for keep in problem.keeps]
@@ -69,28 +72,56 @@ def surrogate_search(
     return choose
 
 
-def lasso_ranking(design: MaskDesign | None = None) -> Method:
+def lasso_ranking(design: MaskDesign | Run | None = None) -> Method:
     """Keep players by first-order LASSO coefficients, without ablating the kept sets (ProxySPEX's baseline).
 
     Args:
-        design: masks to fit, all counted in the budget; by default the whole budget, drawn as those of
-            our method are.
+        design: masks to fit, or the run that has evaluated them, all counted in the budget; by default the
+            whole budget, drawn as those of our method are.
     """
 
     def scores(problem: Problem) -> Float64[np.ndarray, " n"]:
-        masks = spread_design(problem, problem.game.budget) if design is None else design
-        first = decode(masks, problem.game(masks.masks), method="lasso", seed=problem.seed, order=1)
+        run = _evaluated(problem, design, 1.0)
+        first = decode(run.design, run, method="lasso", seed=problem.seed, order=1)
         # A player that helps has a negative first-order coefficient.
         return np.array([-first[(i,)] for i in range(problem.n)])
 
     return keep_top(scores)
 
 
-def spread_design(problem: Problem, count: int) -> MaskDesign:
+def _evaluated(problem: Problem, design: MaskDesign | Run | None, share: float) -> Run:
+    """The run of a design, counted in the budget; of a share of the budget where none is given."""
+    if isinstance(design, Run):
+        problem.game.count_run(design)
+        return design
+    asked = None if problem.racing() is None else asking(problem.game)
+    if design is None and asked is not None:
+        return _asked_design(problem, asked, round(share * problem.game.rows_left))
+    if design is None:
+        design = spread_design(problem, round(share * problem.game.budget))
+    return Run(design, design.masks, problem.game(design.masks), None, len(design))
+
+
+def _asked_design(problem: Problem, game: AsksQuestions, rows: int) -> Run:
+    """The run of masks that are asked some questions each, for so many rows."""
+    choice = choose_questions(game.asking_cost(), problem.game.questions, None).spread(rows)
+    count = choice.masks(rows)
+    counts = choice.counts(count)
+    counts = counts[np.cumsum(counts) <= rows]
+    every = choice.masks(problem.game.budget * problem.game.questions)
+    return ask_design(game, spread_design(problem, len(counts), every), counts)
+
+
+def spread_design(problem: Problem, count: int, most: int | None = None) -> MaskDesign:
     """The first ``count`` of the budget's biased masks, with keep rates spread over the sizes.
 
     The rates are those of `keep_rates`. A method that uses more masks uses all those of a method that
     uses fewer.
+
+    Args:
+        problem: names the sizes.
+        count: how many masks.
+        most: how many masks there are for any method; by default those of the budget.
 
     Raises:
         InputError: fewer than 16 masks.
@@ -101,5 +132,5 @@ def spread_design(problem: Problem, count: int) -> MaskDesign:
             f"{MIN_DESIGN} or more; raise the budget"
         )
     rates = keep_rates(problem.keeps, problem.n)
-    every = biased(problem.n, problem.game.budget, keep_rate=rates, seed=problem.seed)
+    every = biased(problem.n, most or problem.game.budget, keep_rate=rates, seed=problem.seed)
     return MaskDesign(every.masks[:count], every.seed, every.kind, every.keep_rates)
