@@ -20,6 +20,7 @@ from spex_mech.pruning.moves import (
     resized,
 )
 from spex_mech.pruning.nearby import SetFunction, SpectrumTerms
+from spex_mech.pruning.remembered import Remembered
 
 _ROUND = 8  # ablations between two corrections
 _LEADERS = 4
@@ -87,7 +88,7 @@ class SearchState:
                 "give a TaskGame, or leave claim out"
             )
         self._examples: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
-        self._full: Corrected = Corrected(spectrum)
+        self._full: Corrected = Corrected(Remembered(spectrum))
         # A decoder's full model can take longer for one swap than its terms for thousands of swaps.
         self._quick: Corrected = Corrected(SpectrumTerms(spectrum))
         self.masks = np.zeros((0, spectrum.n), dtype=bool)
