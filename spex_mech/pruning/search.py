@@ -11,6 +11,7 @@ from spex_mech.core.errors import InputError, NonFiniteScoreError
 from spex_mech.core.masks import mask_keys, unique, unpack
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.gp.likelihood import Prior
+from spex_mech.pruning.asked_once import AskedOnce
 from spex_mech.pruning.corrected import Corrected, correct, learn_errors
 from spex_mech.pruning.moves import (
     AllowedSets,
@@ -20,7 +21,6 @@ from spex_mech.pruning.moves import (
     resized,
 )
 from spex_mech.pruning.nearby import SetFunction, SpectrumTerms
-from spex_mech.pruning.remembered import Remembered
 
 _ROUND = 8  # ablations between two corrections
 _LEADERS = 4
@@ -88,7 +88,7 @@ class SearchState:
                 "give a TaskGame, or leave claim out"
             )
         self._examples: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
-        self._full: Corrected = Corrected(Remembered(spectrum))
+        self._full: Corrected = Corrected(AskedOnce(spectrum))
         # A decoder's full model can take longer for one swap than its terms for thousands of swaps.
         self._quick: Corrected = Corrected(SpectrumTerms(spectrum))
         self.masks = np.zeros((0, spectrum.n), dtype=bool)

@@ -9,8 +9,11 @@ from spex_mech.core.masks import mask_keys, unique
 from spex_mech.pruning.nearby import SetFunction
 
 
-class Remembered:
-    """A set function and its values so far; a search asks for many sets again, with every new ablation."""
+class AskedOnce:
+    """A set function and its values so far; a search asks for many sets again, with every new ablation.
+
+    `evaluation.wrappers.Remembered` does the same for games, which have players and a fingerprint.
+    """
 
     def __init__(self, function: SetFunction) -> None:
         self._function = function
