@@ -7,7 +7,6 @@ python analyses/real_models/search_cost.py
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -25,6 +24,7 @@ sys.path += [str(HERE), str(HERE.parent / "benchmarks" / "walsh_gp")]
 
 from faithfulness import TASKS, evaluated, first
 from planted import planted
+from table_rows import append
 
 import spex_mech as sm
 
@@ -46,7 +46,7 @@ class Timed:
 
 
 def main() -> None:
-    """Search 75, 50 and 25 % of the heads, and write search_cost.json."""
+    """Search 75, 50 and 25 % of the heads, and add rows to search_cost.csv."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--questions", type=int, nargs="*", default=[12, 60], help="of the searches"
@@ -75,7 +75,8 @@ def main() -> None:
         design = sm.designs.biased(args.many, 1000, keep_rate=(0.6, 0.98), seed=0)
         spectrum = sm.decode(design, game(design.masks), seed=0)
         rows += searches(f"planted, {args.many} players", game, spectrum)
-    (HERE / "search_cost.json").write_text(json.dumps(rows, indent=1) + "\n")
+    for row in rows:
+        append(HERE / "search_cost.csv", row)
 
 
 def searches(name: str, game: Callable, spectrum: sm.Spectrum) -> list[dict]:

@@ -18,17 +18,15 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float64, Int64, UInt8, UInt64
+from jaxtyping import Bool, Float64, Int64, UInt64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.index_functional import IndexFunctional
-from spex_mech.core.masks import check_masks, pack, unpack
+from spex_mech.core.masks import check_masks, unpack
 from spex_mech.core.packed import combine, degrees, pack_supports, word_count
+from spex_mech.core.term_sums import TermSums
 
 _CHUNK = 1 << 16
-_FEW = 512  # masks up to which it is less work to count bits for every mask and term
-# Row i holds the signs (-1)^{bit k of i} of eight parities.
-_SIGNS = 1.0 - 2.0 * (np.arange(256)[:, None] >> np.arange(8) & 1)
 
 
 @runtime_checkable
@@ -195,10 +193,10 @@ class Spectrum:
         masks = check_masks(masks, self.n)
         if self.predictor is not None:
             return self.predictor(masks)
-        out = np.zeros(len(masks))
-        for start in range(0, len(masks), _CHUNK):
-            self._add(masks[start : start + _CHUNK], out[start : start + _CHUNK])
-        return out
+        starts = range(0, len(masks), _CHUNK)
+        return np.concatenate(
+            [np.zeros(0), *(self._sums(masks[start : start + _CHUNK]) for start in starts)]
+        )
 
     def __len__(self) -> int:
         return len(self.coefficients)
@@ -312,43 +310,6 @@ class Spectrum:
         return players, np.concatenate([[0], np.cumsum(self.degrees)])
 
     @cached_property
-    def _sums(self) -> Float64[np.ndarray, "g 256"]:
-        """The 256 signed sums of each eight terms."""
-        eights = [self.coefficients[start : start + 8] for start in range(0, len(self), 8)]
-        sums = [(_SIGNS[:, : len(weights)] * weights).sum(axis=1) for weights in eights]
-        return np.array(sums).reshape(-1, 256)
-
-    def _add(self, masks: Bool[np.ndarray, "c n"], out: Float64[np.ndarray, " c"]) -> None:
-        """Add f(masks) to ``out``.
-
-        The parities |S ∩ x| of eight terms form a byte per mask, which indexes the 256 sums of those
-        terms. The sums are added in the terms' order, however the bytes are found.
-        """
-        if len(masks) <= _FEW:
-            for sums, index in zip(self._sums, self._counted(masks), strict=True):
-                out += sums.take(index)
-            return
-        partial = np.empty(len(out))
-        for sums, index in zip(self._sums, self._folded(masks), strict=True):
-            np.take(sums, index, out=partial, mode="clip")
-            out += partial
-
-    def _counted(self, masks: Bool[np.ndarray, "c n"]) -> UInt8[np.ndarray, "g c"]:
-        """The bytes by counting the bits of S ∩ x."""
-        rows = pack(masks)
-        odd = np.zeros((len(self) + -len(self) % 8, len(rows)), dtype=np.uint8)
-        for k in range(rows.shape[1]):
-            bits = np.bitwise_count(self.words[:, k, None] & rows[None, :, k])
-            odd[: len(self)] ^= bits & np.uint8(1)
-        return np.packbits(odd.reshape(-1, 8, len(rows)), axis=1, bitorder="little")[:, 0]
-
-    def _folded(self, masks: Bool[np.ndarray, "c n"]) -> Iterator[UInt8[np.ndarray, " c"]]:
-        """The bytes by XOR of player columns, packed along the masks."""
-        columns = np.packbits(np.ascontiguousarray(masks.T), axis=1)
+    def _sums(self) -> TermSums:
         players, ends = self._players
-        for start in range(0, len(self), 8):
-            index = np.zeros(len(masks), dtype=np.uint8)
-            for k, row in enumerate(range(start, min(start + 8, len(self)))):
-                parity = np.bitwise_xor.reduce(columns[players[ends[row] : ends[row + 1]]], axis=0)
-                index |= np.unpackbits(parity, count=len(masks)) << np.uint8(k)
-            yield index
+        return TermSums(players, ends, self.coefficients)

@@ -13,6 +13,7 @@ from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.gp.likelihood import Prior
 from spex_mech.evaluation.evaluated import Run, rows_of
 from spex_mech.evaluation.questions import ALL
+from spex_mech.pruning.asked_once import AskedOnce
 from spex_mech.pruning.corrected import Corrected, correct, learn_errors
 from spex_mech.pruning.measured import MeasuredMasks, ScoresExamples
 from spex_mech.pruning.moves import AllowedSets
@@ -74,7 +75,7 @@ class SearchState:
                 "give a TaskGame, or leave claim out"
             )
         self._examples: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
-        self._full: Corrected = Corrected(spectrum)
+        self._full: Corrected = Corrected(AskedOnce(spectrum))
         # A decoder's full model can take longer for one swap than its terms for thousands of swaps.
         self._quick: Corrected = Corrected(SpectrumTerms(spectrum))
         self.masks = np.zeros((0, spectrum.n), dtype=bool)
