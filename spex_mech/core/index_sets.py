@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import combinations, islice
+from itertools import chain, combinations
 from math import comb
 
 import numpy as np
@@ -18,7 +17,6 @@ MOST_SETS = 5_000  # sets of a size that are named
 _MOST_LOOKS = 1 << 20  # sets of a size that are looked at to find the strongest
 _COARSE = 2  # degree up to which the first look is exact
 _MARGIN = 1.2  # sets that the first look leaves, per set that is named
-_BLOCK = 1 << 15
 
 
 def strongest(
@@ -32,12 +30,14 @@ def strongest(
     count = comb(n, size)
     if count > _MOST_LOOKS:
         return None
-    words = np.concatenate(list(_blocks(n, size)))
+    every = np.fromiter(
+        chain.from_iterable(combinations(range(n), size)), dtype=np.int64, count=size * count
+    )
+    words = pack_players(every.reshape(count, size), n)
     if count > MOST_SETS:
         coarse = replace(functional, most_degree=_COARSE)
-        blocks = range(0, count, _BLOCK)
-        seen = [model.index_values(words[k : k + _BLOCK], coarse) for k in blocks]
-        words = words[_largest(np.concatenate(seen), int(_MARGIN * MOST_SETS))]
+        seen = model.index_values(words, coarse)
+        words = words[_largest(seen, int(_MARGIN * MOST_SETS))]
     values = model.index_values(words, functional)
     rows = _largest(values, MOST_SETS)
     return words[rows], values[rows]
@@ -48,10 +48,3 @@ def _largest(values: Float64[np.ndarray, " k"], most: int) -> np.ndarray:
     if len(values) <= most:
         return np.arange(len(values))
     return np.sort(np.argsort(-np.abs(values), kind="stable")[:most])
-
-
-def _blocks(n: int, size: int) -> Iterator[UInt64[np.ndarray, "b w"]]:
-    """All sets of ``size`` players, packed."""
-    everything = combinations(range(n), size)
-    while part := list(islice(everything, _BLOCK)):
-        yield pack_players(np.array(part, dtype=np.int64).reshape(len(part), size), n)

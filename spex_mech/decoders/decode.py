@@ -98,12 +98,22 @@ def decoder(method: str) -> Callable[..., Spectrum]:
 def evidence_of(spectrum: Spectrum, design: MaskDesign, values: npt.ArrayLike) -> Evidence:
     """The residuals of a spectrum at the distinct masks of the design that it was decoded from.
 
+    Where equal masks have unequal values, the residuals are multiplied by the share of their mean square that
+    the spread of those values does not explain.
+
     Raises:
         InputError: values that do not fit the design.
     """
-    first, means, _ = distinct(design, check_values(design, values))
+    y = check_values(design, values)
+    first, means, counts = distinct(design, y)
     masks = design.masks[first]
-    return Evidence(masks, means - spectrum(masks), design.inclusion is not None)
+    residuals = means - spectrum(masks)
+    repeats = len(y) - len(first)
+    if repeats and residuals.any():
+        spread = y - means[unique(design.masks)[1]]
+        noise = float(spread @ spread) / repeats * float(np.mean(1.0 / counts))
+        residuals *= max(0.0, 1.0 - noise / float(np.mean(residuals**2)))
+    return Evidence(masks, residuals, design.inclusion is not None)
 
 
 def exact(design: MaskDesign, values: npt.ArrayLike) -> Spectrum:

@@ -228,7 +228,7 @@ def _nodes(
 def _edges(
     spectrum: Spectrum, mask: Bool[np.ndarray, " n"], players: PlayerSet, index: str
 ) -> tuple[Edge, ...]:
-    values = interactions(spectrum, index, 2)
+    values = interactions(spectrum, index, 2, terms="readout")
     std = values.std
     pairs = [
         (s, v) for s, v in values.joint(len(values.values)) if len(s) == 2 and mask[list(s)].all()

@@ -89,7 +89,6 @@ def test_a_function_that_gives_no_indices_is_read_by_its_terms():
 def test_the_strongest_sets_are_named_where_there_are_too_many(monkeypatch, size):
     monkeypatch.setattr(index_sets, "MOST_SETS", 10)
     monkeypatch.setattr(index_sets, "_MARGIN", 3)
-    monkeypatch.setattr(index_sets, "_BLOCK", 7)
     rng = np.random.default_rng(1)
     # Terms of few players are larger, as they are in models.
     sizes = np.bitwise_count(np.arange(256)).astype(float)

@@ -14,7 +14,7 @@ from spex_mech.core.masks import all_masks
 from spex_mech.core.packed import pack_players
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import exact_spectrum
-from spex_mech.decoders.decode import decode
+from spex_mech.decoders.decode import decode, evidence_of
 from spex_mech.decoders.stack.bent import Bent
 from spex_mech.decoders.stack.decode import stack
 from spex_mech.decoders.stack.gp import Process
@@ -124,6 +124,20 @@ def test_evaluated_masks_correct_the_indices_of_a_decoded_game(decoded):
             for one in (found, interactions(plain, index, 2))
         ]
         assert errors[0] < 0.8 * errors[1]
+
+
+def test_noise_is_no_evidence():
+    """Of values that differ for equal masks, only what the noise leaves of the residuals is believed."""
+    rng = np.random.default_rng(2)
+    masks = np.repeat(designs.leverage(N, 60, seed=3).masks, 3, axis=0)
+    noisy = designs.MaskDesign(masks, 0)
+    model = Spectrum.from_supports([()], [0.0], N)
+    values = rng.normal(size=len(masks))
+    found = evidence_of(model, noisy, values)
+    means = values.reshape(-1, 3).mean(axis=1)
+    assert np.abs(found.residuals).sum() < 0.4 * np.abs(means).sum()
+    exact = evidence_of(model, noisy, np.repeat(means, 3))
+    np.testing.assert_allclose(exact.residuals, means)
 
 
 def test_deviations_of_corrected_indices_cover_the_truth(decoded):

@@ -24,6 +24,7 @@ from spex_mech.decoders.gp.kernel import WalshKernel
 
 _NEGLIGIBLE = 1e-17  # part of the sum of all degrees' shares that the degrees left out may have
 _ENTRIES = 1 << 22
+_GRAM = 3  # pairs of all players, per pair that is asked for, up to which all pairs take less time
 
 
 def mean_index_values(
@@ -84,8 +85,11 @@ def _product_part(
     positions = range(size)
     for inside in chain.from_iterable(combinations(positions, r) for r in range(size + 1)):
         players = sets[:, list(inside)]
-        distinct, inverse = np.unique(players, axis=0, return_inverse=True)
-        sums = _signed_sums(seen, shares, distinct)[inverse.reshape(-1)]  # (k, q)
+        if len(inside) == size:  # the sets are distinct, their subsets are not
+            sums = _signed_sums(seen, shares, players)
+        else:
+            distinct, inverse = np.unique(players, axis=0, return_inverse=True)
+            sums = _signed_sums(seen, shares, distinct)[inverse.reshape(-1)]  # (k, q)
         for position in positions:
             factor = slope if position in inside else -offset
             sums *= factor[sets[:, position]]
@@ -103,6 +107,10 @@ def _signed_sums(
         return np.broadcast_to(shares.sum(axis=0), (len(sets), shares.shape[1])).copy()
     out = np.empty((len(sets), shares.shape[1]))
     columns = np.ascontiguousarray(seen.T)
+    if sets.shape[1] == 2 and len(columns) ** 2 < _GRAM * len(sets):
+        for q, weights in enumerate(shares.T):
+            out[:, q] = ((columns * weights) @ seen)[sets[:, 0], sets[:, 1]]
+        return out
     step = max(1, _ENTRIES // len(seen))
     for start in range(0, len(sets), step):
         part = sets[start : start + step]
