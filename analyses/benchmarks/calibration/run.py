@@ -23,11 +23,13 @@ from spex_mech.core.masks import all_masks, pack
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import exact_spectrum
 from spex_mech.decoders.decode import decode
-from spex_mech.designs import MaskDesign, stratified, uniform
+from spex_mech.designs import MaskDesign, leverage, uniform
 
 HERE = Path(__file__).parent
 LEVELS = (0.5, 0.8, 0.95)
 INDICES = (("Banzhaf", 1), ("Shapley", 1), ("FBII", 2), ("SII", 2))
+SIZED = (("Shapley", 1), ("SII", 2), ("STII", 2), ("FSII", 2))
+ROUNDING = 1e-9
 MASKS = 2000  # masks not sampled, of each game
 Found = tuple[str, np.ndarray]
 
@@ -82,9 +84,11 @@ def deviations(table: np.ndarray, n: int, budget: int, seed: int, method: str) -
     for index, order in INDICES:
         found = interactions(spectrum, index, order)
         yield f"{index} of order {order}", _of(found, interactions(truth, index, order).values)
-    sized = _decode(table, stratified(n, budget, seed=seed), method, seed)
-    found = interactions(sized, "Shapley")
-    yield "Shapley, size-weighted masks", _of(found, interactions(truth, "Shapley").values)
+    sized = _decode(table, leverage(n, budget, seed=seed), method, seed)
+    for index, order in SIZED:
+        found = interactions(sized, index, order)
+        z = _of(found, interactions(truth, index, order).values)
+        yield f"{index} of order {order}, masks of all sizes", z
 
 
 def _decode(table: np.ndarray, design: MaskDesign, method: str, seed: int) -> Spectrum:
@@ -96,8 +100,10 @@ def _rows(design: MaskDesign) -> np.ndarray:
 
 
 def _of(found: Interactions, truth: Mapping[tuple[int, ...], float]) -> np.ndarray:
-    error = [truth.get(s, 0.0) - v for s, v in found.values.items()]
-    return _ratio(np.array(error), np.array(list((found.std or {}).values())))
+    error = np.array([truth.get(s, 0.0) - v for s, v in found.values.items()])
+    size = max(map(abs, truth.values()))
+    error[np.abs(error) < ROUNDING * size] = 0.0  # known exactly, and so is their deviation of 0
+    return _ratio(error, np.array(list((found.std or {}).values())))
 
 
 def _ratio(error: np.ndarray, std: np.ndarray | None) -> np.ndarray:
