@@ -301,6 +301,13 @@ def word_level():
     return transformers.PreTrainedTokenizerFast(tokenizer_object=bare, eos_token="a")
 
 
+def no_merges():
+    alphabet = {text: i for i, text in enumerate(pre_tokenizers.ByteLevel.alphabet())}
+    bare = tokenizers.Tokenizer(tokenizers.models.BPE(alphabet, []))
+    bare.pre_tokenizer = GPT2
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=bare)
+
+
 def lowercase():
     tokenizer = byte_level()
     tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
@@ -313,6 +320,7 @@ def lowercase():
         (lambda: llama(word_level()), "tokenizer: it has the model 'WordLevel'"),
         (lambda: llama(byte_level(split("x")), vocab_size=310), "'Split'|\"Split\""),
         (lambda: llama(lowercase(), vocab_size=310), "Lowercase"),
+        (lambda: llama(no_merges(), vocab_size=310), "it has no merges"),
         (lambda: llama(byte_level(ignore_merges=True), vocab_size=310), "ByteLevel"),
         (lambda: llama(byte_level(), vocab_size=290), "the model has embeddings of 290"),
         (lambda: llama(attention_bias=True), "it has biases"),

@@ -106,6 +106,8 @@ def vocabulary_of(model: Model) -> GgufVocabulary:
         _check_sentencepiece(content)
         return GgufVocabulary("llama", "default", scores=_scores(content, tokens, types), **common)
     merges = [m if isinstance(m, str) else " ".join(m) for m in content["model"]["merges"]]
+    if not merges:
+        raise InputError(_fault("no merges", "llama.cpp loads no byte-level BPE without one"))
     return GgufVocabulary("gpt2", _pre_tokenizer(content), merges=merges, **common)
 
 
