@@ -234,6 +234,6 @@ def _scores(content: dict[str, Any], tokens: list[str], types: list[int]) -> lis
 
 def _fault(what: str, why: str) -> str:
     return (
-        f"GGUF cannot hold its tokenizer: it has {what}, and {why}. Give a model without tokenizer "
-        "(sm.load_model(model.hf)) for a file of token ids only"
+        f"GGUF cannot hold its tokenizer: it has {what}, and {why}. Give the model without it, as "
+        "sm.load_model(model.hf), for a file that only programs with token ids of their own can use"
     )
