@@ -19,7 +19,8 @@ from spex_mech.core.errors import InputError
 from spex_mech.exporting.dense import dense_state
 from spex_mech.exporting.export import export_forms
 from spex_mech.exporting.forms.gguf_tensors import deci_tensors
-from spex_mech.exporting.forms.gguf_vocabulary import _LLAMA3, _TEKKEN, vocabulary_of
+from spex_mech.exporting.forms.gguf_vocabulary import LLAMA3 as LLAMA3_SPLIT
+from spex_mech.exporting.forms.gguf_vocabulary import vocabulary_of
 
 gguf = pytest.importorskip("gguf")
 
@@ -267,8 +268,10 @@ def test_each_kind_of_tokenizer_gets_llama_cpps_name():
     for tokenizer, name in [
         (byte_level(), "gpt-2"),
         (byte_level(digits), "smollm"),
-        (byte_level(pre_tokenizers.Sequence([split(_LLAMA3), BYTES]), True, True), "llama-bpe"),
-        (byte_level(pre_tokenizers.Sequence([split(_TEKKEN), BYTES]), True), "tekken"),
+        (
+            byte_level(pre_tokenizers.Sequence([split(LLAMA3_SPLIT), BYTES]), True, True),
+            "llama-bpe",
+        ),
     ]:
         found = vocabulary_of(llama(tokenizer, vocab_size=310))
         assert (found.model, found.pre) == ("gpt2", name)
@@ -301,6 +304,13 @@ def word_level():
     return transformers.PreTrainedTokenizerFast(tokenizer_object=bare, eos_token="a")
 
 
+def no_merges():
+    alphabet = {text: i for i, text in enumerate(pre_tokenizers.ByteLevel.alphabet())}
+    bare = tokenizers.Tokenizer(tokenizers.models.BPE(alphabet, []))
+    bare.pre_tokenizer = GPT2
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=bare)
+
+
 def lowercase():
     tokenizer = byte_level()
     tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
@@ -313,6 +323,7 @@ def lowercase():
         (lambda: llama(word_level()), "tokenizer: it has the model 'WordLevel'"),
         (lambda: llama(byte_level(split("x")), vocab_size=310), "'Split'|\"Split\""),
         (lambda: llama(lowercase(), vocab_size=310), "Lowercase"),
+        (lambda: llama(no_merges(), vocab_size=310), "it has no merges"),
         (lambda: llama(byte_level(ignore_merges=True), vocab_size=310), "ByteLevel"),
         (lambda: llama(byte_level(), vocab_size=290), "the model has embeddings of 290"),
         (lambda: llama(attention_bias=True), "it has biases"),

@@ -2,6 +2,7 @@
 
 llama.cpp knows byte-level BPE by the name of the rule that splits a text into words, and SentencePiece's BPE
 by scores. A tokenizer is matched by what its ``tokenizer.json`` says, not by its name or by samples.
+Mistral's Tekken is refused: llama.cpp's rule of that name takes capitals beyond A to Z for small letters.
 """
 
 from __future__ import annotations
@@ -16,14 +17,9 @@ from spex_mech.core.errors import InputError
 from spex_mech.models.model import Model
 
 _NORMAL, _UNKNOWN, _CONTROL, _USER, _UNUSED, _BYTE = range(1, 7)
-_LLAMA3 = (
+LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_TEKKEN = (
-    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
-    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _END_KEYS = ("eos", "eot", "eom")
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
@@ -106,6 +102,8 @@ def vocabulary_of(model: Model) -> GgufVocabulary:
         _check_sentencepiece(content)
         return GgufVocabulary("llama", "default", scores=_scores(content, tokens, types), **common)
     merges = [m if isinstance(m, str) else " ".join(m) for m in content["model"]["merges"]]
+    if not merges:
+        raise InputError(_fault("no merges", "llama.cpp loads no byte-level BPE without one"))
     return GgufVocabulary("gpt2", _pre_tokenizer(content), merges=merges, **common)
 
 
@@ -171,8 +169,7 @@ def _pre_tokenizer(content: dict[str, Any]) -> str:
     name = {
         (("gpt2",), False): "gpt-2",
         (("digits", "gpt2"), False): "smollm",
-        ((_LLAMA3, "bytes"), True): "llama-bpe",
-        ((_TEKKEN, "bytes"), True): "tekken",
+        ((LLAMA3, "bytes"), True): "llama-bpe",
     }.get((tuple(kinds), ignored))
     if content["normalizer"] is not None or name is None:
         what = content["normalizer"] or part
@@ -237,6 +234,6 @@ def _scores(content: dict[str, Any], tokens: list[str], types: list[int]) -> lis
 
 def _fault(what: str, why: str) -> str:
     return (
-        f"GGUF cannot hold its tokenizer: it has {what}, and {why}. Give a model without tokenizer "
-        "(sm.load_model(model.hf)) for a file of token ids only"
+        f"GGUF cannot hold its tokenizer: it has {what}, and {why}. Give the model without it, as "
+        "sm.load_model(model.hf), for a file that only programs with token ids of their own can use"
     )

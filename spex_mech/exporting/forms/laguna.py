@@ -5,6 +5,9 @@ whatever the input, which is divided out of the output projection. Everything el
 norms before attention and MLP and on the queries and keys of every head, rotary angles, full or sliding
 attention, a gated MLP.
 
+Layers of which nothing is left are left out. A layer without MLP, or without heads, does not fit: all dense
+MLPs have one width, and every layer shares its query heads among as many key/value heads.
+
 Other families with norms on queries and keys do not fit: OLMo 2 and 3 norm all heads together and norm after
 attention and MLP instead of before, Gemma 3 norms before and after, and its norms multiply by 1 + w.
 """
