@@ -22,7 +22,7 @@ class Run:
         masks: bool (m, n), the design's masks, True = present.
         values: float64 (m,). Of masks that were asked some questions each, they are `Answers.means`.
         scores: float32 (m, examples, ...) of games that keep them, else None; (r, ...), one for each answer,
-            where masks were asked some questions each.
+            where masks were asked some questions each (None of a part of a store's questions).
         evaluated: how many masks this call truly evaluated; the rest were equal or stored.
         noise_floor: how far scores of the same masks were apart when evaluated together and one by
             one; None where they were not compared, because batches are fixed and float32.
@@ -49,9 +49,13 @@ class Run:
 
 
 def rows_of(run: Run) -> Iterator[Rows]:
-    """What a run has evaluated, masks that were asked equally many questions together."""
-    if run.answers is None or run.scores is None:
+    """What a run has evaluated, masks that were asked equally many questions together.
+
+    Answers without scores are left out: values of their masks are estimates.
+    """
+    if run.answers is None:
         yield Rows(run.masks, run.values, run.scores)
+    if run.answers is None or run.scores is None:
         return
     counts = run.answers.counts
     starts = np.cumsum(counts) - counts

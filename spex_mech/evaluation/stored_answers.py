@@ -36,9 +36,9 @@ def stored_answers(stored: StoredRun, design: MaskDesign, counts: Int64[np.ndarr
     values = _measured(stored, scores, table.questions)
     answers: Answers = Answers(design.masks, table.mask, table.questions, values, every)
     if stored.examples is not None:
-        answers = answers.of_questions(stored.examples)
+        answers, scores = answers.of_questions(stored.examples), None
         design = MaskDesign(answers.masks, design.seed, design.kind, design.keep_rates)
-    return Run(design, design.masks, answers.means(), None, 0, None, stored.key, answers)
+    return Run(design, design.masks, answers.means(), scores, 0, None, stored.key, answers)
 
 
 def every_answer(stored: StoredRun) -> Run:

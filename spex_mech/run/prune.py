@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
-from spex_mech.evaluation.evaluated import Run
 from spex_mech.evaluation.questions import ALL, AUTO
 from spex_mech.evaluation.wrappers import Recorded, Remembered
 from spex_mech.pruning.compare import LASSO, METHODS, RANDOM, choose_all
@@ -25,7 +24,6 @@ def choose_kept_sets(
     folder: RunFolder,
     decoded: Decoded,
     *,
-    asked: Run | None = None,
     progress: bool | None = None,
 ) -> list[Pruned]:
     """Kept sets of every size by ours and by every baseline, largest first, on the search questions.
@@ -37,12 +35,12 @@ def choose_kept_sets(
     Args:
         setup: the game and what is wanted.
         folder: the run's folder.
-        decoded: the design and its spectrum.
-        asked: the run of the design, where its masks were asked some questions each; candidates race then.
+        decoded: the design as it was evaluated, and its spectrum. Where its masks were asked some questions
+            each, candidates race.
         progress: show a progress bar; by default when the output is a terminal.
     """
-    spec = setup.spec.prune
-    design = decoded.design if asked is None else asked
+    spec, races = setup.spec.prune, decoded.run.answers is not None
+    design = decoded.run if races else decoded.design
     methods: dict[str, Method] = {
         OURS: surrogate_search(design, decoded.spectrum, limits=limits_of(setup))
     }
@@ -54,7 +52,7 @@ def choose_kept_sets(
         budget=setup.budget,
         seed=spec.seed,
         methods=methods,
-        questions=ALL if asked is None else AUTO,
+        questions=AUTO if races else ALL,
     )
     return sorted(kept, key=lambda k: -k.keep)  # stable: ours first at every size
 

@@ -56,8 +56,8 @@ def test_candidates_race_where_the_design_was_asked_some_questions(tmp_path, mon
         spec=SimpleNamespace(prune=settings), game=game, sizes=(7, 4), budget=15
     )
     spectrum = sm.decode(design, run, method="lasso", order=1)
-    decoded = SimpleNamespace(design=design, spectrum=spectrum)
-    kept = prune.choose_kept_sets(setup, folder, decoded, asked=run, progress=False)
+    decoded = SimpleNamespace(design=design, run=run, spectrum=spectrum)
+    kept = prune.choose_kept_sets(setup, folder, decoded, progress=False)
     assert [k.method for k in kept] == ["ours", "knock-out", "lasso ranking"] * 2
     spent = {k.method: k.ablations for k in kept}
     assert spent["lasso ranking"] == 5 and spent["knock-out"] == 10 and 5 < spent["ours"] <= 15

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float64
@@ -93,7 +94,7 @@ def _evaluated(problem: Problem, design: MaskDesign | Run | None, share: float) 
     """The run of a design, counted in the budget; of a share of the budget where none is given."""
     if isinstance(design, Run):
         problem.game.count_run(design)
-        return design
+        return replace(design, key=None)  # that of the game inside the problem's wrappers
     asked = None if problem.racing() is None else asking(problem.game)
     if design is None and asked is not None:
         return _asked_design(problem, asked, round(share * problem.game.rows_left))
