@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from spex_mech.core.errors import DamagedStoreWarning, InputError
@@ -19,10 +18,9 @@ from spex_mech.core.players import Player, PlayerSet
 from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.batches import MaskIndex
 from spex_mech.evaluation.example_choice import ExampleChoice, positions_of
-from spex_mech.evaluation.store.metadata import EXAMPLES
+from spex_mech.evaluation.store.examples import prompts_of, read_examples, texts_of
 from spex_mech.evaluation.store.reading import (
     damage_text,
-    read_attached,
     read_blocks,
     read_header,
     read_shard,
@@ -178,35 +176,16 @@ class StoredRun:
         Raises:
             InputError: a store of a game without examples, or one whose examples are damaged.
         """
-        table = self._table
-        columns = {name: table[name].to_pylist() for name in ("answers", "options", "lengths")}
-        arrays = {
-            name: None if rows[0] is None else np.array(rows) for name, rows in columns.items()
-        }
-        return Prompts(
-            ids=tuple(table["id"].to_pylist()),
-            tokens=(),
-            answers=arrays["answers"],
-            right=np.array(table["right"].to_pylist()),
-            options=arrays["options"],
-            lengths=arrays["lengths"],
-        )
+        return prompts_of(self._table)
 
     @property
     def texts(self) -> list[tuple[str | None, list[str] | None]]:
         """Prompt and options of each example, where the task had texts."""
-        table = self._table
-        return list(zip(table["prompt"].to_pylist(), table["texts"].to_pylist(), strict=True))
+        return texts_of(self._table)
 
     @cached_property
     def _table(self) -> pa.Table:
-        content = read_attached(self.folder, EXAMPLES)
-        if content is None:
-            raise InputError(
-                f"{self.folder} has no intact {EXAMPLES}-*.parquet: the game had no examples, or the file "
-                "is damaged (evaluate with the model writes it again)"
-            )
-        return pq.ParquetFile(pa.BufferReader(content)).read()
+        return read_examples(self.folder)
 
     @cached_property
     def full_scores(self) -> Float32[np.ndarray, "1 e k"]:

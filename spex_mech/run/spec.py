@@ -76,11 +76,11 @@ class DesignSpec(_Section):
     """
 
     kind: Text = "biased"
-    budget: Positive = 240
+    budget: Positive = 40
     questions: Asked = AUTO
     first: Positive | None = None
     keep_rate: Rate = AUTO
-    check: Count = 40
+    check: Count = 10
     seed: Seed = 0
 
 
@@ -123,7 +123,7 @@ class PruneSpec(_Section):
     """
 
     keep: list[Size] = [16, 10]
-    ablations: Count = 40
+    ablations: Count = 15
     baselines: list[Text] = ["lasso ranking", "best of random"]
     per_layer: Count | None = None
     kv_groups: Count | None = None

@@ -11,6 +11,7 @@ from spex_mech.core.answers import Answers
 from spex_mech.core.errors import InputError
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.gp.answers import AnswerSamples, answer_variance, levels_of, noise_of
+from spex_mech.decoders.gp.fit import FEW_PLAYERS
 from spex_mech.decoders.gp.fit_answers import fit_answers
 from spex_mech.decoders.gp.likelihood import TIE
 from spex_mech.decoders.samples import Samples
@@ -32,8 +33,8 @@ def stack_answers(
 ) -> Spectrum:
     """Fit several decoders to answers and blend their predictions of the mean over all questions.
 
-    The members are the Gaussian processes ``gp`` and ``tied``, which model every answer (see `gp.answers`),
-    and ``lasso`` and ``trees``, which see each mask's mean answer, freed of the questions' levels as ``gp``
+    The members are the Gaussian processes ``gp`` and, with more than 32 players, ``tied``, which model every
+    answer (see `gp.answers`), and ``lasso`` and ``trees``, which see each mask's mean answer, freed of the questions' levels as ``gp``
     has found them, and weighted by the number of answers. Members on warped values are left out, because
     a mean of warped answers is not the warped mean.
 
@@ -70,12 +71,11 @@ def stack_answers(
     levels = levels_of(gp.posterior)
     counts = data.answers.counts.astype(np.float64)
     means = Samples(data.masks, data.answers.means(levels), counts)
+    processes = [gp]
+    if design.n > FEW_PLAYERS:  # with few, ties are of no use beside many answers
+        processes.append(_process("tied", _TIED, data, fold))
     others = linear_and_trees(means, nthread=nthread)
-    fitted = (
-        gp,
-        _process("tied", _TIED, data, fold),
-        *(member(means, fold, seed) for member in others),
-    )
+    fitted = (*processes, *(member(means, fold, seed) for member in others))
     noise = noise_of(data.answers, levels, gp.posterior)
     spectrum = blended(
         design, means, fitted, fold, shift=shift, scale=scale, terms=terms, rng=rng, noise=noise
