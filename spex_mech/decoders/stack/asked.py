@@ -34,9 +34,9 @@ def stack_answers(
     """Fit several decoders to answers and blend their predictions of the mean over all questions.
 
     The members are the Gaussian processes ``gp`` and, with more than 32 players, ``tied``, which model every
-    answer (see `gp.answers`), and ``lasso`` and ``trees``, which see each mask's mean answer, freed of the questions' levels as ``gp``
-    has found them, and weighted by the number of answers. Members on warped values are left out, because
-    a mean of warped answers is not the warped mean.
+    answer (see `gp.answers`), and ``lasso`` and ``trees``, which see each mask's mean answer, freed of the
+    questions' levels as ``gp`` has found them, and weighted by the number of answers. Members on warped
+    values are left out, because a mean of warped answers is not the warped mean.
 
     Args:
         design: the masks of the answers.
