@@ -138,9 +138,10 @@ def decode_store(
             warnings.simplefilter("ignore", DamagedStoreWarning)
         stored = open_run(store, metric=metric)
     if stored.damaged and not allow_damaged:
+        left = sum(len(rows) for rows in stored.all_blocks())
         raise InputError(
-            f"{damage_text(store, stored.damaged, len(stored.masks))}; --allow-damaged (allow_damaged=True) "
-            "decodes the masks that are left"
+            f"{damage_text(store, stored.damaged, left)}; --allow-damaged (allow_damaged=True) decodes the "
+            "masks that are left"
         )
     if questions is not None:
         stored = stored.with_metric(examples=_positions(questions))
@@ -164,9 +165,10 @@ def save_decoded(decoded: Decoded, folder: RunFolder) -> None:
         "metric": stored.metric or stored.facts["game"].get("metric"),
         "questions": None if stored.examples is None else stored.examples.tolist(),
         "masks": len(decoded.design),
-        "answers": None if decoded.run.answers is None else len(decoded.run.answers),
         **spec.decode.model_dump(),
     }
+    if decoded.run.answers is not None:
+        settings["answers"] = len(decoded.run.answers)
     folder.save("spectrum.json", spectrum_to_json(decoded.spectrum, decoded.players, settings))
     folder.save("interactions.json", interactions_to_json(decoded.interactions, decoded.players))
     folder.remove("check.json", "question-effects.json")

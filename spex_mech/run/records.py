@@ -134,17 +134,18 @@ def interactions_from_json(content: Any, players: PlayerSet) -> Interactions:
 
 def held_out_to_json(held: HeldOut) -> dict[str, Any]:
     """Held-out masks in the design's order."""
+    asked = {} if held.answers is None else {"questions asked": held.answers}
     return {
         "r2": vars(held.r2),
         "predicted": held.predicted.tolist(),
         "measured": held.measured.tolist(),
-        "questions asked": held.answers,
+        **asked,
     }
 
 
 def held_out_from_json(content: Any) -> HeldOut:
     """Undo `held_out_to_json`."""
-    asked = content.get("questions asked")  # earlier versions asked all
+    asked = content.get("questions asked")
     return HeldOut(
         np.array(content["predicted"]),
         np.array(content["measured"]),

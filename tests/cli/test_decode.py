@@ -9,11 +9,14 @@ import pytest
 
 import spex_mech as sm
 from spex_mech.core.errors import InputError
+from spex_mech.evaluation.stored_answers import every_answer
 from spex_mech.run.folder import open_folder
 
 
 def test_another_metric_and_decoder_from_the_store_alone(ask, job, tmp_path):
     folder, _ = job
+    chosen = np.array([0, 1, 2, 3, 4, 6])
+    every = every_answer(sm.open_run(folder / "masks").with_metric("accuracy", examples=chosen))
     options = ("--metric", "accuracy", "--method", "lasso", "--seed", "3", "--questions", "0-4,6")
     out = ask(
         "decode", folder / "masks", *options, "--index", "Shapley", "--order", 1, "--out", tmp_path
@@ -24,14 +27,12 @@ def test_another_metric_and_decoder_from_the_store_alone(ask, job, tmp_path):
         "store": "masks",
         "metric": "accuracy",
         "questions": [0, 1, 2, 3, 4, 6],
-        "masks": len(sm.open_run(folder / "masks").masks),
+        "masks": len(every.masks),
+        "answers": len(every.answers),
         "method": "lasso",
         "seed": 3,
     }
-    stored = sm.open_run(folder / "masks").with_metric(
-        "accuracy", examples=np.array([0, 1, 2, 3, 4, 6])
-    )
-    again = sm.decode(stored.design, stored.values, method="lasso", seed=3)
+    again = sm.decode(every.design, every, method="lasso", seed=3)
     expected = [[[saved["players"][i] for i in s], c] for s, c in again.top(99, include_empty=True)]
     assert saved["terms"] == expected
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 
-import numpy as np
 import pytest
 
 from spex_mech.core.errors import DamagedStoreWarning, InputError
@@ -14,10 +13,14 @@ from spex_mech.run.folder import open_folder
 
 def test_every_step_says_what_it_did(job):
     folder, printed = job
-    design = search_design(open_folder(folder).spec.design, 16)
-    new = len(np.unique(design.masks, axis=0)) + (not design.masks.all(axis=1).any())
-    assert f"40 biased masks, {new} evaluated now" in printed["evaluate"]
-    assert "decoder: " in printed["decode"] and "on 8 held-out masks" in printed["decode"]
+    run = open_folder(folder)
+    choice = run.choice()
+    design = search_design(run.spec.design, 16, run.keep_rate(), choice)
+    answers = int(choice.counts(len(design)).sum())
+    assert f"{len(design)} biased masks with {answers} answers, " in printed["evaluate"]
+    assert (
+        "decoder: " in printed["decode"] and "held-out masks, 2 questions each" in printed["decode"]
+    )
     assert "strongest interactions (FBII" in printed["decode"]
     assert "test accuracy of the full model" in printed["prune"]
     assert printed["prune"].count("best of random") == 4

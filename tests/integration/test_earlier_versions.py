@@ -317,7 +317,8 @@ def test_a_finished_run_ablates_nothing_more(copy, ask):
     folder = copy("run")
     before = shards(folder)
     settings = EXPECTED["run"]["settings"]
-    settings = {"design.keep_rate": "[0.3, 0.9]", **settings}  # the default then
+    before_now = {"design.keep_rate": "[0.3, 0.9]", "design.questions": "all"}  # the defaults then
+    settings = {**before_now, **settings}
     told = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     code, _, said = ask("run", *told, "--out", folder)
     assert code == 0 or "its run is finished" in said

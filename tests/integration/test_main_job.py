@@ -14,6 +14,7 @@ import transformers
 import spex_mech as sm
 from spex_mech import cli
 from spex_mech.report import write_report
+from spex_mech.run.designs import check_design
 from spex_mech.run.prune import kept_of
 from spex_mech.run.setup import circuit_game, prepare
 from spex_mech.run.spec import read_spec
@@ -71,11 +72,16 @@ def test_everything_is_written(finished):
             assert 0 <= point["p of ours against this (McNemar)"] <= 1
     check = json.loads((folder / "check.json").read_text())
     assert check["r2"]["low"] < check["r2"]["mean"] < check["r2"]["high"]
-    held = sm.open_run(folder / "check")(result.setup.check.masks)
-    np.testing.assert_array_equal(check["measured"], held)
-    r2 = sm.faithfulness(result.decoded.spectrum, result.setup.check.masks, held)
-    assert check["r2"]["mean"] == pytest.approx(r2)
-    names = ("heads", "interactions", "pairs", "fidelity", "circuit", "circuit_tests")
+    # 8 masks with 12 questions are 48 with 2; what all questions say of them is near what R² says.
+    held = result.decoded.held_out
+    assert check["questions asked"] == 2 and len(check["measured"]) == 48
+    np.testing.assert_array_equal(check["measured"], held.measured)
+    choice = result.folder.choice()
+    masks = check_design(result.setup.spec.design, 32, result.folder.keep_rate(), choice).masks
+    r2 = sm.faithfulness(result.decoded.spectrum, masks, result.setup.game(masks))
+    assert held.r2.low - 0.1 < r2 < held.r2.high + 0.1
+    names = ("heads", "interactions", "pairs", "pilot", "by_question", "fidelity")
+    names = (*names, "circuit", "circuit_tests")
     assert {p.name for p in (folder / "figures").iterdir()} == {
         f"{name}.png" for name in (*names, "pruning_accuracy", "pruning_margin")
     }
@@ -140,9 +146,10 @@ def test_a_run_that_was_cut_off_is_taken_up_without_evaluating_anything_again(
     (folder / "results.json").unlink()
     (folder / "pruned").rename(tmp_path / "pruned")
     game = type(result.setup.game)
-    monkeypatch.setattr(game, "scores", lambda *a: pytest.fail("evaluated again"))
+    for name in ("scores", "asked_scores"):
+        monkeypatch.setattr(game, name, lambda *a: pytest.fail("evaluated again"))
     again = run(prepare(result.setup.spec), folder, progress=False)
-    np.testing.assert_array_equal(again.decoded.values, result.decoded.values)
+    np.testing.assert_array_equal(again.decoded.run.values, result.decoded.run.values)
     for a, b in zip(again.scores.points, result.scores.points, strict=True):
         np.testing.assert_array_equal(a.kept.mask, b.kept.mask)
         assert a.metrics == b.metrics
@@ -163,22 +170,21 @@ def test_the_model_card_tells_the_run(finished):
 def test_plan_prints_masks_tokens_and_time(monkeypatch, capsys):
     assert run_cli(monkeypatch, "plan", *flags(SMALL)) == 0
     out = capsys.readouterr().out
-    lines = {line.split("  ")[0]: line.split()[-4:] for line in out.splitlines()}
-    assert lines["preparation"][:2] == [
-        "0",
-        "0",
-    ]  # no masks, but the time of the engine's first answer
-    assert lines["design"][-4] == "48"
-    assert lines["pruning"][-4] == "24"
-    assert lines["baselines"][-4] == "72"
-    assert lines["circuit"][-4] == str(4 + 2 * 3 + 3 * 12)
+    lines = {line.split("  ")[0]: line.split()[-5:] for line in out.splitlines()}
+    masks_of, answers_of, tokens_of = -5, -4, -3
+    # no masks, but the time of the engine's first answer
+    assert lines["preparation"][masks_of : answers_of + 1] == ["0", "0"]
+    assert lines["design"][masks_of : answers_of + 1] == ["480", "576"]  # 48 masks x 12 questions
+    assert lines["pruning"][masks_of : answers_of + 1] == ["24", "288"]
+    assert lines["baselines"][masks_of] == "72"
+    assert lines["circuit"][masks_of] == str(4 + 2 * 3 + 3 * 12)
     for split, questions in (("search", 12), ("test", 480)):
         differences = expected_noise(questions).differences
         assert f"{split + ' questions':<18}{questions}: {differences}, assuming that 50%" in out
     assert "no accuracy was measured" in out and "accuracy 0.5" not in out
-    tokens = int(lines["design"][-3].replace(",", ""))
+    tokens = int(lines["design"][tokens_of].replace(",", ""))
     setup = prepare(read_spec(None, SMALL))
-    assert tokens == 48 * sum(len(t) for t in setup.game.prompts.tokens)
+    assert tokens == int(576 * setup.game.asking_cost()[1])
 
 
 def test_tasks_and_players_are_listed(monkeypatch, capsys):
