@@ -49,7 +49,7 @@ def question_map(found: QuestionEffects, parts: Sequence[str], ids: Sequence[str
     count = int(found.groups.max()) + 1
     grouped = f"{count} groups of questions" if count > 1 else "questions form no clear groups"
     axes.set_title(
-        f"Which parts serve which questions ({grouped})\nblue: helps this question · red: hurts it",
+        f"Which parts serve which questions\n{grouped}\nblue: helps this question · red: hurts it",
         size=10,
         loc="left",
         color=INK,
