@@ -32,8 +32,6 @@ from spex_mech.evaluation.questions import (
 from spex_mech.evaluation.tables import AnswerTable, ValueTable
 from spex_mech.tasks.metrics import row_by_row
 
-_PROBE = 8
-
 
 def evaluate(
     game: AnyGame,
