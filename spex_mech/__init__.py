@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spex_mech.decoders.decode import decode as decode
     from spex_mech.decoders.explain import Explanation as Explanation
     from spex_mech.decoders.explain import explain as explain
+    from spex_mech.decoders.shapiq import shapiq_approximator as shapiq_approximator
     from spex_mech.designs import MaskDesign as MaskDesign
     from spex_mech.evaluation.evaluate import evaluate as evaluate
     from spex_mech.evaluation.evaluated import Run as Run
@@ -115,6 +116,7 @@ _HOME = {
     "save_model": "models.saving",
     "select_players": "core.players",
     "servable": "exporting.servable",
+    "shapiq_approximator": "decoders.shapiq",
     "smallest": "pruning.curve",
     "task_names": "tasks.cards",
     "task_noise": "run.plan",

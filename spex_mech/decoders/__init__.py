@@ -13,6 +13,7 @@ spectrum is good enough.
     (1, 4)
 
 The packages are `gp`, a Gaussian process with a Walsh kernel, `spex`, the decoder of coded designs, and
-`stack`, a weighted mean of several decoders. A new decoder is a file here with a function ``(design,
+`stack`, a weighted mean of several decoders. `shapiq_approximator` (shapiq) lends them to the package
+shapiq. A new decoder is a file here with a function ``(design,
 values, *, seed) -> Spectrum``, and a line in ``DECODERS`` (decode).
 """
