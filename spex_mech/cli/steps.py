@@ -206,6 +206,8 @@ def export(
     from spex_mech.run.folder import changed, open_folder
     from spex_mech.run.setup import prepare
 
+    if mode == "dense":  # what the run says of its compact export does not count then
+        form, even, measure = form or "own", bool(even), bool(measure)
     changes = as_settings(
         None, prune__mode=mode, prune__form=form, prune__even=even, prune__measure=measure
     )

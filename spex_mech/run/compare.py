@@ -5,27 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
 from spex_mech.ablation.game import TaskGame
-from spex_mech.core.estimates import Estimate, bootstrap_mean
-from spex_mech.core.players import PlayerSet
+from spex_mech.core.estimates import bootstrap_mean
 from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.evaluation.executors import Executor
 from spex_mech.exporting.comparison import Measure, TaskComparison
-from spex_mech.pruning.prune import Pruned
+from spex_mech.run.comparisons import FILE
 from spex_mech.run.folder import RunFolder
 from spex_mech.run.prune import kept_of
-from spex_mech.run.records import kept_from_json, kept_to_json
+from spex_mech.run.records import kept_to_json
 from spex_mech.run.scores import metric_difference
 from spex_mech.run.setup import Setup, other_game
 from spex_mech.tasks.calibration import calibrate, calibration_difference
-
-FILE = "comparison.json"
 
 
 def compare_step(
@@ -77,28 +73,6 @@ def compare_step(
     return compared
 
 
-def read_comparisons(
-    folder: RunFolder, players: PlayerSet, kept: Pruned | None = None
-) -> list[TaskComparison]:
-    """The comparisons in a run's folder; none where there are none, or where they are of another set.
-
-    Args:
-        folder: the run's folder.
-        players: the players.
-        kept: the set that they are wanted for; None for whichever was compared.
-    """
-    if not folder.has(FILE):
-        return []
-
-    def parse(content: Any) -> list[TaskComparison]:
-        mask = kept_from_json(content["kept"], players).mask
-        if kept is not None and not np.array_equal(mask, kept.mask):
-            return []
-        return [_from_json(row) for row in content["tasks"]]
-
-    return folder.read(FILE, parse)
-
-
 def _games(setup: Setup, folder: RunFolder) -> Iterator[tuple[TaskGame, Path]]:
     """The games to compare on, and their stores."""
     yield setup.game.with_split("test"), folder.test
@@ -125,11 +99,3 @@ def _compared(
         measures.append(Measure("KL to the full model", 0.0, divergence.mean, divergence))
     chance = game.task.chance if options else None
     return TaskComparison(game.task.name, specialised, len(right), chance, tuple(measures))
-
-
-def _from_json(content: Any) -> TaskComparison:
-    measures = tuple(
-        Measure(str(row["name"]), row["before"], row["after"], Estimate(**row["change"]))
-        for row in content["measures"]
-    )
-    return TaskComparison(**{**content, "measures": measures})

@@ -14,7 +14,7 @@ from spex_mech.exporting.export import compact_model, export, export_form
 from spex_mech.exporting.footprint import Footprint, footprints
 from spex_mech.exporting.model_card import Card
 from spex_mech.pruning.prune import Pruned
-from spex_mech.run.compare import read_comparisons
+from spex_mech.run.comparisons import read_comparisons
 from spex_mech.run.folder import RunFolder
 from spex_mech.run.prune import kept_of
 from spex_mech.run.records import interactions_from_json, scores_from_json

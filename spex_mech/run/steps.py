@@ -24,8 +24,8 @@ from spex_mech.exporting.comparison import TaskComparison
 from spex_mech.pruning.circuit import Circuit
 from spex_mech.pruning.prune import Pruned
 from spex_mech.run.circuit import circuit_step
-from spex_mech.run.compare import FILE as COMPARISON
 from spex_mech.run.compare import compare_step
+from spex_mech.run.comparisons import FILE as COMPARISON
 from spex_mech.run.decode import Decoded, decode_folder, save_decoded
 from spex_mech.run.designs import check_design, has_pilot, is_asked_all, search_design
 from spex_mech.run.export import Exported, export_step, exported_before

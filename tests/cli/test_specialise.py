@@ -58,6 +58,8 @@ def test_it_says_what_it_will_cost_and_what_it_found(printed, command):
         f"report: {out / 'report.html'}",
     ):
         assert text in printed
+    page = (out / "report.html").read_text()
+    assert "<h3>embedded/kinds, not pruned for: 200 test questions" in page
     card = (out / "pruned" / "README.md").read_text()
     assert "## Before and after, on questions that no search saw" in card
     assert "embedded/kinds, not pruned for" in card and "## Measured costs" in card
@@ -124,6 +126,14 @@ def test_it_goes_on_where_it_stopped_and_refuses_a_finished_folder(printed, comm
     assert sorted(path.name for path in (copy / "masks" / "shards").iterdir()) == stored
     with pytest.raises(OutputExistsError, match=r"another prune\.form, prune\.servable"):
         ask(*again, "--form", "own")
+
+
+def test_a_dense_export_of_the_same_run_needs_no_other_options(printed, command, ask, tmp_path):
+    said = ask("export", command[1], "--mode", "dense", "--out", tmp_path / "dense")
+    assert said.splitlines() == ["form: dense", f"written: {tmp_path / 'dense'}"]
+    small, dense = (sm.load_model(str(x)) for x in (command[1] / "pruned", tmp_path / "dense"))
+    ids = torch.arange(1, 9)[None]
+    torch.testing.assert_close(small.hf(ids).logits, dense.hf(ids).logits, atol=1e-4, rtol=0)
 
 
 def test_the_plan_alone_leaves_no_folder(command, ask, tmp_path):
