@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from spex_mech.report.page import write_report as write_report
     from spex_mech.run.explain_features import explain_features as explain_features
     from spex_mech.run.plan import task_noise as task_noise
+    from spex_mech.run.specialise import specialise as specialise
     from spex_mech.tasks.calibration import calibrate as calibrate
     from spex_mech.tasks.cards import load_game as load_game
     from spex_mech.tasks.cards import load_task as load_task
@@ -118,6 +119,7 @@ _HOME = {
     "servable": "exporting.servable",
     "shapiq_approximator": "decoders.shapiq",
     "smallest": "pruning.curve",
+    "specialise": "run.specialise",
     "task_names": "tasks.cards",
     "task_noise": "run.plan",
     "write_report": "report.page",

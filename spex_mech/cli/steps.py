@@ -19,7 +19,14 @@ from spex_mech.cli.options import (
     finite,
     seed_option,
 )
-from spex_mech.cli.printing import print_decoded, print_kept, print_scores, print_size_choice
+from spex_mech.cli.printing import (
+    print_decoded,
+    print_exported,
+    print_form_to_write,
+    print_kept,
+    print_scores,
+    print_size_choice,
+)
 from spex_mech.core.errors import InputError, OutputExistsError
 
 if TYPE_CHECKING:
@@ -132,7 +139,9 @@ def prune(
     ] = None,
     servable: Annotated[
         str | None,
-        typer.Option(help="Keep only sets that a form of export holds: family, laguna or gguf."),
+        typer.Option(
+            help="Keep only sets that a form of export holds: family, laguna, gguf, or auto."
+        ),
     ] = None,
     seed: Annotated[int | None, seed_option("search and intervals")] = None,
     test: Annotated[bool, typer.Option(help="Score the kept sets on the test questions.")] = True,
@@ -141,6 +150,7 @@ def prune(
     from spex_mech.run import steps
     from spex_mech.run.decode import decode_folder
     from spex_mech.run.folder import save_spec
+    from spex_mech.run.prune import kept_of
     from spex_mech.run.setup import prepare
 
     limits = {
@@ -163,6 +173,8 @@ def prune(
     save_spec(run)
     print_kept(kept, setup.game.metric.name)
     print_size_choice(run)
+    if run.spec.prune.mode == "compact":
+        print_form_to_write(setup, kept_of(run, setup.players))
     if test:
         print_scores(steps.score_step(setup, run, kept, executor=context.obj))
     typer.echo(f"written: {run.path / 'kept.json'}; next: spex-mech circuit, export or report")
@@ -194,13 +206,16 @@ def export(
     from spex_mech.run.folder import changed, open_folder
     from spex_mech.run.setup import prepare
 
+    if mode == "dense":  # what the run says of its compact export does not count then
+        form, even, measure = form or "own", bool(even), bool(measure)
     changes = as_settings(
         None, prune__mode=mode, prune__form=form, prune__even=even, prune__measure=measure
     )
     run = changed(open_folder(folder), changes, ("prune",), "export")
     _check_kept(run, keep)
-    target = export_step(prepare(run.spec), run, keep, out=out)
-    typer.echo(f"written: {target}")
+    exported = export_step(prepare(run.spec), run, keep, out=out)
+    print_exported(exported)
+    typer.echo(f"written: {exported.folder}")
 
 
 def circuit(

@@ -12,10 +12,12 @@
     kept.json             the kept sets that every method chose
     size.json             how the exported size was chosen on validation questions (store: validation)
     results.json          the kept sets' scores on the test questions
+    comparison.json       tasks before and after pruning (stores: test, and other-TASK for other tasks)
     circuit.json          one kept set as a circuit; circuit.graphml the same for graph programs;
                           circuit-<questions> the store of its ablations
     seconds.json          wall-clock time of each step
     pruned                the exported checkpoint
+    export.json           its form, why it has no other, and what it costs, where that was measured
     report.html figures   the report
 
 Files are written whole or not at all.
@@ -198,14 +200,38 @@ def claim(path: str | Path, spec: RunSpec, *, last: Sequence[str] = ()) -> RunFo
         raise InputError(
             f"cannot make the folder {path}: {error.strerror or error}; give another place for the run"
         ) from error
-    prepare_folder(folder.path)
-    if not any(folder.path.iterdir()):
-        save_spec(folder)
-        return folder
-    if not folder.has("spec.json"):
+    existing = taken(folder.path, spec, last=last)
+    if existing is not None:
+        return existing
+    save_spec(folder)
+    return folder
+
+
+def taken(path: str | Path, spec: RunSpec, *, last: Sequence[str] = ()) -> RunFolder | None:
+    """The unfinished run that `claim` would go on with; None where there is no folder, or an empty one.
+
+    Nothing is written, so that it can be asked before a model is loaded.
+
+    Args:
+        path: the folder.
+        spec: the run's spec.
+        last: see `claim`.
+
+    Raises:
+        OutputExistsError, InputError: as for `claim`.
+    """
+    folder = real_folder(path)
+    if not folder.exists():
+        return None
+    if not folder.is_dir():
+        raise OutputExistsError(f"{path} exists and is no folder; choose a new folder")
+    prepare_folder(folder)
+    if not any(folder.iterdir()):
+        return None
+    if not (folder / "spec.json").is_file():
         raise OutputExistsError(f"{path} exists; choose a new folder (it holds no run)")
     existing = open_folder(path)
-    if last and all((folder.path / name).exists() for name in last):
+    if last and all((folder / name).exists() for name in last):
         raise OutputExistsError(
             f"{path} exists; choose a new folder (its run is finished: spex-mech report {path} shows it, "
             "and the other commands go on from it)"

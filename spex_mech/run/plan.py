@@ -19,7 +19,7 @@ from spex_mech.models.model import Model
 from spex_mech.pruning.compare import LASSO
 from spex_mech.pruning.prune import size_of
 from spex_mech.run.designs import is_asked_all
-from spex_mech.run.setup import Setup, circuit_game
+from spex_mech.run.setup import Setup, circuit_game, other_game
 from spex_mech.tasks.noise import Noise, accuracy_noise, expected_noise
 from spex_mech.tasks.task import ChoiceTask
 
@@ -85,6 +85,7 @@ def plan(setup: Setup) -> list[Phase]:
     ]
     if spec.prune.export == "auto":
         counts.append(("validation", setup.game.with_split("validation"), 1 + len(sizes)))
+    counts += [(task.name, other_game(setup, task), 2) for task in setup.others]
     if spec.circuit.subsets:
         size = max(sizes) if spec.prune.export == "auto" else _exported(setup)
         most = 4 + 2 * spec.circuit.subsets + 3 * size  # if every player needs a second test
