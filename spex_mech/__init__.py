@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from spex_mech import designs as designs
     from spex_mech import features as features
     from spex_mech import training_data as training_data
+    from spex_mech.ablation.constant_fit import fit_constants as fit_constants
+    from spex_mech.ablation.constants import Constants as Constants
     from spex_mech.ablation.game import TaskGame as TaskGame
     from spex_mech.core.faithfulness import faithfulness as faithfulness
     from spex_mech.core.interactions import Interactions as Interactions
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Card": "exporting.model_card",
     "Circuit": "pruning.circuit",
+    "Constants": "ablation.constants",
     "Explanation": "decoders.explain",
     "InputError": "core.errors",
     "Interactions": "core.interactions",
@@ -96,6 +99,7 @@ _HOME = {
     "export": "exporting.export",
     "export_forms": "exporting.export",
     "faithfulness": "core.faithfulness",
+    "fit_constants": "ablation.constant_fit",
     "find_keep_rates": "evaluation.keep_rates",
     "footprints": "exporting.footprint",
     "interactions": "core.interactions",

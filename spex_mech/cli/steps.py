@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spex_mech.cli.options import (
+    AblationName,
     KeptSize,
     KeptSizes,
     OutFolder,
@@ -31,6 +32,7 @@ def evaluate(
     context: typer.Context,
     spec: SpecFile = None,
     settings: Settings = None,
+    ablation: AblationName = None,
     out: OutFolder = Path("runs/demo"),
 ) -> None:
     """Ablate: evaluate the design and the held-out masks; run again to go on."""
@@ -39,7 +41,7 @@ def evaluate(
     from spex_mech.run.setup import prepare
     from spex_mech.run.spec import read_spec
 
-    setup = prepare(read_spec(spec, settings or []))
+    setup = prepare(read_spec(spec, as_settings(settings, game__ablation=ablation)))
     folder = claim(out, setup.spec)
     typer.echo(f"{setup.model!r}\n{setup.game!r}")
     searched, checked = steps.evaluate_step(setup, folder, executor=context.obj)

@@ -30,7 +30,11 @@ from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.spec import RunSpec
 from spex_mech.tasks.cards import load_task
 from spex_mech.tasks.metrics import CHOICE_METRICS
+from spex_mech.tasks.partners import paired_only
 from spex_mech.tasks.task import ChoiceTask
+
+REFUSE, LEAVE_OUT = "refuse", "leave_out"
+"""What becomes of questions without a corrupted partner, see `GameSpec`."""
 
 _LIMITS = ("per_layer", "kv_groups", "parameters", "servable")
 
@@ -113,6 +117,8 @@ def prepare(spec: RunSpec, *, pruning: bool = False) -> Setup:
         check_sizes(checked)
     spec = checked.spec
     model = load_model(spec.model)
+    if spec.game.unpaired == LEAVE_OUT:
+        checked = replace(checked, task=paired_only(checked.task, model.tokenizer))
     game = TaskGame(
         model,
         checked.task,
@@ -276,6 +282,10 @@ def _check_game(spec: RunSpec) -> None:
     if spec.game.ablation not in ABLATIONS:
         raise InputError(
             f"unknown ablation {quoted(spec.game.ablation)}; expected one of {', '.join(ABLATIONS)}"
+        )
+    if spec.game.unpaired not in (REFUSE, LEAVE_OUT):
+        raise InputError(
+            f"game.unpaired is {quoted(spec.game.unpaired)}, expected {REFUSE!r} or {LEAVE_OUT!r}"
         )
     if spec.game.rescale and spec.game.ablation != "zero":
         raise InputError(

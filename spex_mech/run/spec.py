@@ -35,16 +35,19 @@ class GameSpec(_Section):
 
     Attributes:
         metric: metric of the task; None for the task's own.
-        ablation: ``zero``, ``mean`` or ``resample``.
+        ablation: ``zero``, ``mean``, ``resample`` or ``counterfactual``.
         rescale: rescale the kept heads of each layer by H / |kept|.
         examples: number of search questions to use, the first ones; None for all. The test uses all test
             questions, whatever this says.
+        unpaired: what becomes of questions without the corrupted partner that ``counterfactual`` needs:
+            ``refuse`` to run with them, or ``leave_out``, of all splits, under every ablation.
     """
 
     metric: Text | None = None
     ablation: Text = "zero"
     rescale: bool = False
     examples: Positive | None = 60
+    unpaired: Text = "refuse"
 
 
 class AskingSpec(_Section):
@@ -56,6 +59,7 @@ class AskingSpec(_Section):
     cut: Text = "seeded"
     chat: bool | Text | None = None
     form: Text | None = None
+    partner: Text | None = None
 
 
 class DesignSpec(_Section):
