@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from spex_mech.pruning.curve import smallest as smallest
     from spex_mech.pruning.prune import prune as prune
     from spex_mech.pruning.size import choose_size as choose_size
+    from spex_mech.pruning.under import AblatedGame as AblatedGame
+    from spex_mech.pruning.under import under_ablations as under_ablations
     from spex_mech.report.page import write_report as write_report
     from spex_mech.run.explain_features import explain_features as explain_features
     from spex_mech.run.plan import task_noise as task_noise
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from spex_mech.tasks.task import TokenTask as TokenTask
 
 _HOME = {
+    "AblatedGame": "pruning.under",
     "Card": "exporting.model_card",
     "Circuit": "pruning.circuit",
     "Constants": "ablation.constants",
@@ -122,6 +125,7 @@ _HOME = {
     "smallest": "pruning.curve",
     "task_names": "tasks.cards",
     "task_noise": "run.plan",
+    "under_ablations": "pruning.under",
     "write_report": "report.page",
 }
 

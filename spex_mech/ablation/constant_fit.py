@@ -12,6 +12,7 @@ search questions are read.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -107,10 +108,9 @@ def fit_constants(
         )
     if masks is not None and masks.all(axis=1).any():
         raise InputError("a kept set keeps everything, so no constant changes it; leave it out")
-    model, players, seed = game.model, game.players, game.seed if seed is None else seed
-    prompts = game.prompts
-    if game.split != "search":
-        prompts = encode(game.task, "search", model.tokenizer, model.context)
+    seed = game.seed if seed is None else seed
+    of = fit_hash(game, kept, keep_rates=keep_rates, steps=steps, seed=seed)
+    model, players, prompts = game.model, game.players, _search_prompts(game)
     rng = np.random.default_rng(seed)
 
     def drawn(count: int) -> Bool[np.ndarray, "p n"]:
@@ -118,8 +118,6 @@ def fit_constants(
             return masks[rng.integers(len(masks), size=count)]
         return rng.random((count, players.n)) < rng.uniform(low, high, (count, 1))
 
-    identity = [*prompts.tokens, players.names, [low, high], steps, seed, model.fingerprint]
-    of = hash_of(identity, None if masks is None else masks.astype(int).tolist())
     with bridge_errors(model.hf, model.name):
         start, scale = _start(model, prompts, players)
         every = np.arange(len(prompts.ids))
@@ -137,6 +135,39 @@ def fit_constants(
     return Constants(values, FittedBy(of, best, losses, steps, rows))
 
 
+def fit_hash(
+    game: TaskGame,
+    kept: npt.ArrayLike | None = None,
+    *,
+    keep_rates: tuple[float, float] = (0.0, 1.0),
+    steps: int = STEPS,
+    seed: int | None = None,
+) -> str:
+    """What `fit_constants` would write as ``of``: equal for equal fits; nothing is fitted."""
+    masks = None if kept is None else check_masks(kept, game.players.n).astype(int).tolist()
+    prompts = _search_prompts(game)
+    asked = [x if x is None else x.tolist() for x in (prompts.answers, prompts.targets)]
+    seed = game.seed if seed is None else seed
+    settings = [list(map(float, keep_rates)), steps, PAIRS, seed]
+    names = [p for p in game.players.names]
+    return hash_of(game.model.fingerprint, names, prompts.tokens, asked, settings, masks)
+
+
+def seconds_per_answer(game: TaskGame) -> float:
+    """Seconds of an answer in a fit, a backward pass counted as two, from one step after a first one."""
+    model, prompts = game.model, _search_prompts(game)
+    first = prompts.at(np.arange(1)) if prompts.options is None else prompts
+    with bridge_errors(model.hf, model.name):
+        start, scale = _start(model, first, game.players)
+        fit = _FitProblem(model, prompts, game.players, None)
+        rng = np.random.default_rng(0)
+        for _ in range(2):
+            began = time.monotonic()
+            _descend(fit, start, scale, lambda k: rng.random((k, game.players.n)) < 0.5, 1, rng)
+            seconds = time.monotonic() - began
+    return seconds / (3 * PAIRS)
+
+
 def fit_cost(questions: int, steps: int = STEPS, for_set: bool = False) -> int:
     """Answers that a fit costs: a step's pairs three times, since a backward pass is counted as two.
 
@@ -145,6 +176,13 @@ def fit_cost(questions: int, steps: int = STEPS, for_set: bool = False) -> int:
     """
     checked = questions * (1 if for_set else -(-_CHECKED // questions))
     return 2 * questions + 3 * steps * PAIRS + 3 * checked
+
+
+def _search_prompts(game: TaskGame) -> Prompts:
+    """The search questions, whatever the game's split is."""
+    if game.split == "search":
+        return game.prompts
+    return encode(game.task, "search", game.model.tokenizer, game.model.context)
 
 
 def _start(

@@ -119,13 +119,26 @@ class TaskGame:
     @property
     def settings(self) -> GameSettings:
         """The settings, with the task's own metric by its name where none was given, and with constants."""
+        return self._settings(self.constants if self.ablation.fitted else None)
+
+    @property
+    def lacks_constants(self) -> bool:
+        """Whether its constants are still to be fitted."""
+        return self.ablation.fitted and self._constants is None
+
+    def with_constants(self, constants: Constants) -> TaskGame:
+        """The same game with other constants of optimal ablation."""
+        options = self._settings(constants).options
+        return TaskGame(self.model, self.task, self._players, **options)
+
+    def _settings(self, constants: Constants | None) -> GameSettings:
         return GameSettings(
             self.split,
             self.metric.name,
             self.ablation.name,
             self.ablation.rescale,
             self.seed,
-            self.constants if self.ablation.fitted else None,
+            constants,
             self.engine,
         )
 

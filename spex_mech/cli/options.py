@@ -54,7 +54,7 @@ AblationName = Annotated[
     str | None,
     typer.Option(
         "--ablation",
-        help="What removed parts become: zero, mean, resample or counterfactual.",
+        help="What removed parts become: zero, mean, resample, counterfactual or optimal.",
     ),
 ]
 Positions = Annotated[

@@ -217,6 +217,13 @@ def circuit(
         str | None,
         typer.Option(help="How many test questions, spread over all of them; 'none' for all."),
     ] = None,
+    ablation: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Show the kept set under this ablation as well: zero, mean, resample, counterfactual "
+            "or optimal; once for each."
+        ),
+    ] = None,
     seed: Annotated[int | None, seed_option("knock-outs and intervals")] = None,
 ) -> None:
     """Test a kept set as a circuit: faithfulness, completeness, and which parts are needed."""
@@ -224,7 +231,9 @@ def circuit(
     from spex_mech.run.folder import changed, open_folder, save_spec
     from spex_mech.run.setup import prepare
 
-    changes = as_settings(settings, circuit__subsets=subsets, circuit__seed=seed)
+    changes = as_settings(
+        settings, circuit__subsets=subsets, circuit__ablations=ablation, circuit__seed=seed
+    )
     if questions is not None:
         changes.append(f"circuit.questions={questions}")
     run = changed(open_folder(folder), changes, ("circuit",), "circuit")

@@ -217,7 +217,7 @@ def check_circuit(setup: Outline) -> None:
     """Check the settings of a circuit's test.
 
     Raises:
-        InputError: a negative number of subsets, or fewer than two questions.
+        InputError: a negative number of subsets, fewer than two questions, or an unknown ablation.
     """
     spec = setup.spec.circuit
     if spec.subsets < 0 or (spec.questions is not None and spec.questions < 2):
@@ -225,6 +225,8 @@ def check_circuit(setup: Outline) -> None:
             f"circuit.subsets is {spec.subsets} and circuit.questions {spec.questions}; expected 0 or more, "
             "and 2 or more or none"
         )
+    for name in spec.ablations:
+        _check_ablation(name)
 
 
 def check_export(setup: Outline) -> None:
@@ -262,14 +264,18 @@ def _check_mode(setup: Outline) -> None:
         )
 
 
-def circuit_game(setup: Setup) -> TaskGame:
-    """The game on ``circuit.questions`` of the test questions, spread evenly over all of them."""
+def circuit_task(setup: Setup) -> ChoiceTask:
+    """The task with ``circuit.questions`` of its test questions, spread evenly over all of them."""
     every = [x.id for x in setup.task.select("test")]
     count = min(setup.spec.circuit.questions or len(every), len(every))
     chosen = {every[i] for i in np.linspace(0, len(every) - 1, count).round().astype(int)}
-    task = setup.task.without([x for x in every if x not in chosen])
+    return setup.task.without([x for x in every if x not in chosen])
+
+
+def circuit_game(setup: Setup) -> TaskGame:
+    """The game on the questions of `circuit_task`."""
     settings = replace(setup.game.settings, split="test")
-    return TaskGame(setup.model, task, setup.players, **settings.options)
+    return TaskGame(setup.model, circuit_task(setup), setup.players, **settings.options)
 
 
 def _check_game(spec: RunSpec) -> None:
@@ -279,10 +285,7 @@ def _check_game(spec: RunSpec) -> None:
         raise InputError(
             f"unknown metric {quoted(spec.game.metric)}; expected one of {', '.join(metrics)}"
         )
-    if spec.game.ablation not in ABLATIONS:
-        raise InputError(
-            f"unknown ablation {quoted(spec.game.ablation)}; expected one of {', '.join(ABLATIONS)}"
-        )
+    _check_ablation(spec.game.ablation)
     if spec.game.unpaired not in (REFUSE, LEAVE_OUT):
         raise InputError(
             f"game.unpaired is {quoted(spec.game.unpaired)}, expected {REFUSE!r} or {LEAVE_OUT!r}"
@@ -292,6 +295,11 @@ def _check_game(spec: RunSpec) -> None:
             f"game.rescale goes with zero ablation only, got {quoted(spec.game.ablation)}; set "
             "game.rescale=false"
         )
+
+
+def _check_ablation(name: str) -> None:
+    if name not in ABLATIONS:
+        raise InputError(f"unknown ablation {quoted(name)}; expected one of {', '.join(ABLATIONS)}")
 
 
 def _fits(keep: int | float | str, n: int) -> bool:

@@ -35,7 +35,7 @@ class GameSpec(_Section):
 
     Attributes:
         metric: metric of the task; None for the task's own.
-        ablation: ``zero``, ``mean``, ``resample`` or ``counterfactual``.
+        ablation: ``zero``, ``mean``, ``resample``, ``counterfactual`` or ``optimal``.
         rescale: rescale the kept heads of each layer by H / |kept|.
         examples: number of search questions to use, the first ones; None for all. The test uses all test
             questions, whatever this says.
@@ -149,11 +149,15 @@ class CircuitSpec(_Section):
     Attributes:
         subsets: random knock-outs that completeness is measured on; 0 leaves the circuit out of a run.
         questions: number of test questions to use, spread over all of them; None for all.
+        ablations: kinds of ablation under which the kept set is shown side by side, as in `GameSpec`; under
+            ``optimal`` the constants are fitted for this set. Questions that have no partner for
+            ``counterfactual`` are left out under all of them.
         seed: seed of the knock-outs and of the bootstrap.
     """
 
     subsets: Count = 6
     questions: Positive | None = 120
+    ablations: list[Text] = []
     seed: Seed = 0
 
 

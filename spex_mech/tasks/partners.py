@@ -142,7 +142,7 @@ _REMEDY = (
 )
 
 
-def paired_only(task: ChoiceTask, tokenizer: Any) -> ChoiceTask:
+def paired_only(task: ChoiceTask, tokenizer: Any, split: str = "all") -> ChoiceTask:
     """The task without the questions that have no partner of as many tokens for a tokenizer.
 
     Nothing is left out unless asked for here; ``len(task.examples)`` shows what is left.
@@ -150,11 +150,12 @@ def paired_only(task: ChoiceTask, tokenizer: Any) -> ChoiceTask:
     Args:
         task: the task.
         tokenizer: the model's tokenizer.
+        split: the split that questions are left out of; the others stay whole.
 
     Raises:
-        InputError: no question is left.
+        InputError: no question of the split is left.
     """
-    found = {x.id: _partner_of(task, x, tokenizer) for x in task.examples}
+    found = {x.id: _partner_of(task, x, tokenizer) for x in task.select(split)}
     gone = {name: why for name, why in found.items() if isinstance(why, _Unpaired)}
     if len(gone) == len(found):
         name, why = next(iter(gone.items()))
