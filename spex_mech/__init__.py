@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from spex_mech import designs as designs
     from spex_mech import features as features
     from spex_mech import training_data as training_data
+    from spex_mech.ablation.constant_fit import fit_constants as fit_constants
+    from spex_mech.ablation.constants import Constants as Constants
     from spex_mech.ablation.game import TaskGame as TaskGame
     from spex_mech.core.faithfulness import faithfulness as faithfulness
     from spex_mech.core.interactions import Interactions as Interactions
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     from spex_mech.pruning.curve import smallest as smallest
     from spex_mech.pruning.prune import prune as prune
     from spex_mech.pruning.size import choose_size as choose_size
+    from spex_mech.pruning.under import AblatedGame as AblatedGame
+    from spex_mech.pruning.under import under_ablations as under_ablations
     from spex_mech.report.page import write_report as write_report
     from spex_mech.run.explain_features import explain_features as explain_features
     from spex_mech.run.plan import task_noise as task_noise
@@ -67,8 +71,10 @@ if TYPE_CHECKING:
     from spex_mech.tasks.task import TokenTask as TokenTask
 
 _HOME = {
+    "AblatedGame": "pruning.under",
     "Card": "exporting.model_card",
     "Circuit": "pruning.circuit",
+    "Constants": "ablation.constants",
     "Explanation": "decoders.explain",
     "InputError": "core.errors",
     "Interactions": "core.interactions",
@@ -98,6 +104,7 @@ _HOME = {
     "export": "exporting.export",
     "export_forms": "exporting.export",
     "faithfulness": "core.faithfulness",
+    "fit_constants": "ablation.constant_fit",
     "find_keep_rates": "evaluation.keep_rates",
     "footprints": "exporting.footprint",
     "interactions": "core.interactions",
@@ -122,6 +129,7 @@ _HOME = {
     "specialise": "run.specialise",
     "task_names": "tasks.cards",
     "task_noise": "run.plan",
+    "under_ablations": "pruning.under",
     "write_report": "report.page",
 }
 

@@ -200,6 +200,7 @@ def _some(prompts: Prompts, rows: Sequence[int] | npt.NDArray[np.int64]) -> Prom
         tokens=tuple(prompts.tokens[r] for r in rows),
         answers=None if prompts.answers is None else prompts.answers[rows],
         targets=None if prompts.targets is None else prompts.targets[rows],
+        partners=None if prompts.partners is None else tuple(prompts.partners[r] for r in rows),
     )
 
 

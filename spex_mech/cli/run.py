@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spex_mech.cli.options import OutFolder, Settings, SpecFile
+from spex_mech.cli.options import AblationName, OutFolder, Settings, SpecFile, as_settings
 from spex_mech.cli.printing import (
     print_comparisons,
     print_decoded,
@@ -23,6 +23,7 @@ def run(
     context: typer.Context,
     spec: SpecFile = None,
     settings: Settings = None,
+    ablation: AblationName = None,
     out: OutFolder = Path("runs/demo"),
 ) -> None:
     """Ablate, decode, prune, export and write a report; an interrupted run goes on."""
@@ -31,7 +32,7 @@ def run(
     from spex_mech.run.setup import prepare
     from spex_mech.run.spec import read_spec
 
-    setup = prepare(read_spec(spec, settings or []), pruning=True)
+    setup = prepare(read_spec(spec, as_settings(settings, game__ablation=ablation)), pruning=True)
     typer.echo(
         f"{setup.model!r}\n{setup.game!r}\n{setup.spec.design.kind} masks, as many answers as "
         f"{len(setup.design)} masks have"
@@ -52,6 +53,7 @@ def run(
 def plan(
     spec: SpecFile = None,
     settings: Settings = None,
+    ablation: AblationName = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Also estimate the time with so many workers.")
     ] = 4,
@@ -61,7 +63,7 @@ def plan(
     from spex_mech.run.setup import prepare
     from spex_mech.run.spec import read_spec
 
-    setup = prepare(read_spec(spec, settings or []), pruning=True)
+    setup = prepare(read_spec(spec, as_settings(settings, game__ablation=ablation)), pruning=True)
     typer.echo(f"{setup.model!r}\n{setup.game!r}\n")
     phases = planning.plan(setup)
     print_plan(setup, phases)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spex_mech.cli.options import (
+    AblationName,
     KeptSize,
     KeptSizes,
     OutFolder,
@@ -38,6 +39,7 @@ def evaluate(
     context: typer.Context,
     spec: SpecFile = None,
     settings: Settings = None,
+    ablation: AblationName = None,
     out: OutFolder = Path("runs/demo"),
 ) -> None:
     """Ablate: evaluate the design and the held-out masks; run again to go on."""
@@ -46,7 +48,7 @@ def evaluate(
     from spex_mech.run.setup import prepare
     from spex_mech.run.spec import read_spec
 
-    setup = prepare(read_spec(spec, settings or []))
+    setup = prepare(read_spec(spec, as_settings(settings, game__ablation=ablation)))
     folder = claim(out, setup.spec)
     typer.echo(f"{setup.model!r}\n{setup.game!r}")
     searched, checked = steps.evaluate_step(setup, folder, executor=context.obj)
@@ -230,6 +232,13 @@ def circuit(
         str | None,
         typer.Option(help="How many test questions, spread over all of them; 'none' for all."),
     ] = None,
+    ablation: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Show the kept set under this ablation as well: zero, mean, resample, counterfactual "
+            "or optimal; once for each."
+        ),
+    ] = None,
     seed: Annotated[int | None, seed_option("knock-outs and intervals")] = None,
 ) -> None:
     """Test a kept set as a circuit: faithfulness, completeness, and which parts are needed."""
@@ -237,7 +246,9 @@ def circuit(
     from spex_mech.run.folder import changed, open_folder, save_spec
     from spex_mech.run.setup import prepare
 
-    changes = as_settings(settings, circuit__subsets=subsets, circuit__seed=seed)
+    changes = as_settings(
+        settings, circuit__subsets=subsets, circuit__ablations=ablation, circuit__seed=seed
+    )
     if questions is not None:
         changes.append(f"circuit.questions={questions}")
     run = changed(open_folder(folder), changes, ("circuit",), "circuit")

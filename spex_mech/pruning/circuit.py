@@ -42,6 +42,7 @@ from spex_mech.pruning.circuit_tests import (
     random_parts,
 )
 from spex_mech.pruning.prune import Pruned
+from spex_mech.pruning.under import UnderAblation
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,7 @@ class Circuit:
         incompleteness: mean of |F(C ∖ K) - F(M ∖ K)| over the knock-outs; its interval takes the signs of
             the differences as they were measured. None without knock-outs.
         ablations: number of masks evaluated.
+        under: the same set under several kinds of ablation, see `under_ablations`; empty if not asked for.
     """
 
     players: PlayerSet
@@ -84,6 +86,7 @@ class Circuit:
     knock_outs: tuple[KnockOut, ...]
     incompleteness: Estimate | None
     ablations: int
+    under: tuple[UnderAblation, ...] = ()
 
     @property
     def members(self) -> list[Player]:
@@ -106,6 +109,16 @@ class Circuit:
                 f"{self.incompleteness} on average of {len(self.knock_outs)} knock-outs"
             )
         lines.append(f"  {needed} of {len(self.nodes)} parts are shown to be needed (p < {LEVEL})")
+        if self.under:
+            lines.append(
+                f"  the same parts kept under several ablations, {self.under[0].full.n} questions:"
+            )
+        width = max((len(row.ablation) for row in self.under), default=0)
+        lines += [
+            f"    {row.ablation:<{width}}  faithfulness {_ratio(row.faithfulness)}, alone {row.alone}, "
+            f"nothing {row.empty}"
+            for row in self.under
+        ]
         return "\n".join(lines)
 
 

@@ -3,6 +3,8 @@
     spec.json             the run's spec, all keys resolved
     questions.json        how many questions each mask is asked, where it is not asked all
     pilot.json            the keep rates that a pilot has found, where the spec leaves them to it
+    constants.safetensors what removed parts become under optimal ablation; others beside it, with a hash in
+                          the name, are of one kept set each
     input.json            of an explained text or image: the input and the places of its parts
     masks check test      run stores: the design and pruning's ablations, held-out masks, test questions
     spectrum.json         the spectrum's terms, and the settings of the decoder
@@ -14,7 +16,8 @@
     results.json          the kept sets' scores on the test questions
     comparison.json       tasks before and after pruning (stores: test, and other-TASK for other tasks)
     circuit.json          one kept set as a circuit; circuit.graphml the same for graph programs;
-                          circuit-<questions> the store of its ablations
+                          circuit-<questions> the store of its ablations, circuit-<questions>-<ablation> of
+                          its comparison under several kinds of ablation
     seconds.json          wall-clock time of each step
     pruned                the exported checkpoint
     export.json           its form, why it has no other, and what it costs, where that was measured
@@ -45,6 +48,8 @@ from spex_mech.core.files import (
 from spex_mech.evaluation.questions import ALL, QuestionChoice
 from spex_mech.run.designs import has_pilot
 from spex_mech.run.spec import RunSpec, with_settings
+
+CONSTANTS = "constants.safetensors"
 
 _T = TypeVar("_T")
 _COMMANDS = {  # that write a file
@@ -92,6 +97,10 @@ class RunFolder:
     def circuit(self, questions: int | None) -> Path:
         """Store of a circuit's ablations on a number of test questions; None for all of them."""
         return self.test if questions is None else self.path / f"circuit-{questions}"
+
+    def circuit_under(self, questions: int, ablation: str) -> Path:
+        """Store of a kept set's ablations of one kind, for the comparison of kinds."""
+        return self.path / f"circuit-{questions}-{ablation}"
 
     def keep_rate(self) -> tuple[float, float] | None:
         """The range of keep rates that the pilot has found; None for a design without a pilot.

@@ -31,7 +31,11 @@ from spex_mech.run.spec import RunSpec
 from spex_mech.run.spec_values import AUTO
 from spex_mech.tasks.cards import load_task
 from spex_mech.tasks.metrics import CHOICE_METRICS
+from spex_mech.tasks.partners import paired_only
 from spex_mech.tasks.task import ChoiceTask
+
+REFUSE, LEAVE_OUT = "refuse", "leave_out"
+"""What becomes of questions without a corrupted partner, see `GameSpec`."""
 
 _LIMITS = ("per_layer", "kv_groups", "parameters", "servable")
 _OTHERS = 2  # tasks besides the run's own, where the spec leaves them open
@@ -162,6 +166,8 @@ def prepare(spec: RunSpec, *, pruning: bool = False) -> Setup:
         check_sizes(checked)
     spec = checked.spec
     model = load_model(spec.model)
+    if spec.game.unpaired == LEAVE_OUT:
+        checked = replace(checked, task=paired_only(checked.task, model.tokenizer))
     game = TaskGame(
         model,
         checked.task,
@@ -260,7 +266,7 @@ def check_circuit(setup: Outline) -> None:
     """Check the settings of a circuit's test.
 
     Raises:
-        InputError: a negative number of subsets, or fewer than two questions.
+        InputError: a negative number of subsets, fewer than two questions, or an unknown ablation.
     """
     spec = setup.spec.circuit
     if spec.subsets < 0 or (spec.questions is not None and spec.questions < 2):
@@ -268,6 +274,8 @@ def check_circuit(setup: Outline) -> None:
             f"circuit.subsets is {spec.subsets} and circuit.questions {spec.questions}; expected 0 or more, "
             "and 2 or more or none"
         )
+    for name in spec.ablations:
+        _check_ablation(name)
 
 
 def check_export(setup: Outline) -> None:
@@ -305,11 +313,15 @@ def _check_mode(setup: Outline) -> None:
         )
 
 
+def circuit_task(setup: Setup) -> ChoiceTask:
+    """The task with ``circuit.questions`` of its test questions, spread evenly over all of them."""
+    return spread_over(setup.task, setup.spec.circuit.questions)
+
+
 def circuit_game(setup: Setup) -> TaskGame:
-    """The game on ``circuit.questions`` of the test questions, spread evenly over all of them."""
-    task = spread_over(setup.task, setup.spec.circuit.questions)
+    """The game on the questions of `circuit_task`."""
     settings = replace(setup.game.settings, split="test")
-    return TaskGame(setup.model, task, setup.players, **settings.options)
+    return TaskGame(setup.model, circuit_task(setup), setup.players, **settings.options)
 
 
 def _check_game(spec: RunSpec) -> None:
@@ -319,15 +331,21 @@ def _check_game(spec: RunSpec) -> None:
         raise InputError(
             f"unknown metric {quoted(spec.game.metric)}; expected one of {', '.join(metrics)}"
         )
-    if spec.game.ablation not in ABLATIONS:
+    _check_ablation(spec.game.ablation)
+    if spec.game.unpaired not in (REFUSE, LEAVE_OUT):
         raise InputError(
-            f"unknown ablation {quoted(spec.game.ablation)}; expected one of {', '.join(ABLATIONS)}"
+            f"game.unpaired is {quoted(spec.game.unpaired)}, expected {REFUSE!r} or {LEAVE_OUT!r}"
         )
     if spec.game.rescale and spec.game.ablation != "zero":
         raise InputError(
             f"game.rescale goes with zero ablation only, got {quoted(spec.game.ablation)}; set "
             "game.rescale=false"
         )
+
+
+def _check_ablation(name: str) -> None:
+    if name not in ABLATIONS:
+        raise InputError(f"unknown ablation {quoted(name)}; expected one of {', '.join(ABLATIONS)}")
 
 
 def _fits(keep: int | float | str, n: int) -> bool:

@@ -36,16 +36,19 @@ class GameSpec(_Section):
 
     Attributes:
         metric: metric of the task; None for the task's own.
-        ablation: ``zero``, ``mean`` or ``resample``.
+        ablation: ``zero``, ``mean``, ``resample``, ``counterfactual`` or ``optimal``.
         rescale: rescale the kept heads of each layer by H / |kept|.
         examples: number of search questions to use, the first ones; None for all. The test uses all test
             questions, whatever this says.
+        unpaired: what becomes of questions without the corrupted partner that ``counterfactual`` needs:
+            ``refuse`` to run with them, or ``leave_out``, of all splits, under every ablation.
     """
 
     metric: Text | None = None
     ablation: Text = "zero"
     rescale: bool = False
     examples: Positive | None = 60
+    unpaired: Text = "refuse"
 
 
 class AskingSpec(_Section):
@@ -57,6 +60,7 @@ class AskingSpec(_Section):
     cut: Text = "seeded"
     chat: bool | Text | None = None
     form: Text | None = None
+    partner: Text | None = None
 
 
 class DesignSpec(_Section):
@@ -148,11 +152,15 @@ class CircuitSpec(_Section):
     Attributes:
         subsets: random knock-outs that completeness is measured on; 0 leaves the circuit out of a run.
         questions: number of test questions to use, spread over all of them; None for all.
+        ablations: kinds of ablation under which the kept set is shown side by side, as in `GameSpec`; under
+            ``optimal`` the constants are fitted for this set. Questions that have no partner for
+            ``counterfactual`` are left out under all of them.
         seed: seed of the knock-outs and of the bootstrap.
     """
 
     subsets: Count = 6
     questions: Positive | None = 120
+    ablations: list[Text] = []
     seed: Seed = 0
 
 

@@ -26,6 +26,7 @@ from spex_mech.pruning.prune import Pruned
 from spex_mech.run.circuit import circuit_step
 from spex_mech.run.compare import compare_step
 from spex_mech.run.comparisons import FILE as COMPARISON
+from spex_mech.run.constants import with_constants
 from spex_mech.run.decode import Decoded, decode_folder, save_decoded
 from spex_mech.run.designs import check_design, has_pilot, is_asked_all, search_design
 from spex_mech.run.export import Exported, export_step, exported_before
@@ -91,6 +92,7 @@ def run(
     check_pruning(setup)
     spec = setup.spec
     folder = claim(out, setup.spec, last=[*last_files(spec), *finished_with])
+    setup = with_constants(setup, folder)
     evaluate_step(setup, folder, executor=executor, progress=progress)
     decoded = decode_step(folder)
     kept = prune_step(setup, folder, decoded, progress=progress)
@@ -132,6 +134,7 @@ def evaluate_step(
     Returns:
         Both runs; the second is None where no masks are held out.
     """
+    setup = with_constants(setup, folder)
     options = {"executor": executor, "spec": setup.spec.model_dump(), "progress": progress}
     spec, n = setup.spec.design, setup.players.n
     with folder.timed("evaluate"):
@@ -192,6 +195,7 @@ def prune_step(
     With ``prune.export = "auto"`` the size is chosen on the validation questions; ``size.json`` has the
     loss of every size.
     """
+    setup = with_constants(setup, folder)
     with folder.timed("prune"):
         kept = choose_kept_sets(setup, folder, decoded, progress=progress)
         folder.save("kept.json", [kept_to_json(k, setup.players) for k in kept])
@@ -210,6 +214,7 @@ def score_step(
     progress: bool | None = None,
 ) -> ScoreTable:
     """Score kept sets on the test questions and write ``results.json``."""
+    setup = with_constants(setup, folder)
     masks = np.stack([np.ones(setup.players.n, dtype=bool), *[k.mask for k in kept]])
     with folder.timed("test"):
         evaluate(
