@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from spex_mech.models.saving import save_model as save_model
     from spex_mech.pruning.circuit import Circuit as Circuit
     from spex_mech.pruning.circuit import circuit as circuit
+    from spex_mech.pruning.circuit_curve import CircuitCurve as CircuitCurve
+    from spex_mech.pruning.circuit_curve import circuit_curve as circuit_curve
     from spex_mech.pruning.curve import PruningCurve as PruningCurve
     from spex_mech.pruning.curve import keep_rates as keep_rates
     from spex_mech.pruning.curve import prune_curve as prune_curve
@@ -74,6 +76,7 @@ _HOME = {
     "AblatedGame": "pruning.under",
     "Card": "exporting.model_card",
     "Circuit": "pruning.circuit",
+    "CircuitCurve": "pruning.circuit_curve",
     "Constants": "ablation.constants",
     "Explanation": "decoders.explain",
     "InputError": "core.errors",
@@ -95,6 +98,7 @@ _HOME = {
     "calibrate": "tasks.calibration",
     "choose_size": "pruning.size",
     "circuit": "pruning.circuit",
+    "circuit_curve": "pruning.circuit_curve",
     "compact_model": "exporting.export",
     "decode": "decoders.decode",
     "evaluate": "evaluation.evaluate",
