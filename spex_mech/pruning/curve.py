@@ -134,6 +134,7 @@ def smallest(
     validate: int = 200,
     limits: Limits = (),
     known: MeasuredMasks | None = None,
+    questions: str = ALL,
     seed: int = 0,
 ) -> Pruned:
     """The fewest players whose measured value is at least ``at_least``: prune to a value, not to a size.
@@ -151,7 +152,9 @@ def smallest(
         validate: ablations to spend, one at least.
         limits: limits that the set has to satisfy as well; see `prune`.
         known: a `Run` of this very game, or other masks with their values, which are not ablated again.
-        seed: seed of the random starts.
+        questions: ``all``, or ``auto`` for candidates that race; see `prune`. A set reaches the value by its
+            answers to all questions.
+        seed: seed of the random starts and the order of questions.
 
     Raises:
         InputError: no set with that value was found (the message gives the best), or what `prune` refuses.
@@ -163,13 +166,13 @@ def smallest(
         raise InputError(f"at_least is {at_least}, expected a value of the game")
     n, rng = spectrum.n, np.random.default_rng(seed)
     any_size = allowed_sets(game, n, None, limits)
-    state = SearchState(game, spectrum, known)
+    state = SearchState(game, spectrum, known, questions=questions, seed=seed)
     feasible, _ = feasible_set(spectrum, any_size)
     top = np.ones(n, dtype=bool) if feasible is None else feasible
     if any_size.rule is not None:
         most = any_size.rule.projected(np.ones(n), None)
         top = top if most is None else most
-    state.ablate(top[None])
+    state.try_sets(top[None], any_size, state.questions)
     failed, tries = 0, 0  # sizes up to ``failed`` have been given up
     while state.spent < validate:
         reached = _reached(state, any_size, at_least)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spex_mech.evaluation.executors import Executor
+from spex_mech.evaluation.questions import ALL, AUTO
 from spex_mech.pruning.circuit import Circuit, circuit
 from spex_mech.pruning.circuit_files import circuit_to_graphml, circuit_to_json
 from spex_mech.run.constants import with_constants
@@ -42,15 +43,16 @@ def circuit_step(
     setup = with_constants(setup, folder)
     spec = setup.spec
     kept = kept_of(folder, setup.players, keep)
-    spectrum = (decode_folder(folder) if decoded is None else decoded).spectrum
+    decoded = decode_folder(folder) if decoded is None else decoded
     game = circuit_game(setup)
     with folder.timed("circuit"):
         tested = circuit(
             game,
             kept.mask,
-            spectrum,
+            decoded.spectrum,
             index=spec.interactions.index if spec.interactions.order > 1 else "FBII",
             subsets=spec.circuit.subsets,
+            questions=ALL if decoded.run.answers is None else AUTO,
             seed=spec.circuit.seed,
             store=folder.circuit(spec.circuit.questions),
             executor=executor,
