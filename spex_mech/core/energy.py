@@ -3,11 +3,11 @@
 The energy of a set T of players is the part of the game's variance that they carry together and no fewer do.
 When each player is present with probability p, independently, the functions
 
-    phi_T(x) = prod_{i in T} (chi_i(x) - mu) / sigma,     chi_i = (-1)^{x_i}, mu = 1 - 2p, sigma^2 = 4 p (1 - p)
+    phi_T(x) = prod_{i in T} (chi_i(x) - mu) / sigma,  chi_i = (-1)^{x_i}, mu = 1 - 2p, sigma^2 = 4 p (1 - p)
 
 are orthonormal (O'Donnell 2014, chapter 8.4), and f(x) = sum_T G(T) phi_T(x) with
-G(T) = sigma^{|T|} sum_{S ⊇ T} mu^{|S| - |T|} F(S). The energies G(T)^2 of all T but the empty set add up to the
-variance of f. At p = 1/2 they are the squares of the Fourier coefficients.
+G(T) = sigma^{|T|} sum_{S ⊇ T} mu^{|S| - |T|} F(S). The energies G(T)^2 of all T but the empty set add up to
+the variance of f. At p = 1/2 they are the squares of the Fourier coefficients.
 """
 
 from __future__ import annotations
