@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from spex_mech.core.faithfulness import faithfulness as faithfulness
     from spex_mech.core.interactions import Interactions as Interactions
     from spex_mech.core.interactions import interactions as interactions
+    from spex_mech.core.joint import JointGame as JointGame
+    from spex_mech.core.joint import joint as joint
     from spex_mech.core.limits import Limit as Limit
     from spex_mech.core.limits import kv_groups as kv_groups
     from spex_mech.core.limits import per_layer as per_layer
@@ -81,6 +83,7 @@ _HOME = {
     "Explanation": "decoders.explain",
     "InputError": "core.errors",
     "Interactions": "core.interactions",
+    "JointGame": "core.joint",
     "KeepRates": "evaluation.keep_rates",
     "Limit": "core.limits",
     "LocalExecutor": "evaluation.executors",
@@ -112,6 +115,7 @@ _HOME = {
     "find_keep_rates": "evaluation.keep_rates",
     "footprints": "exporting.footprint",
     "interactions": "core.interactions",
+    "joint": "core.joint",
     "keep_rates": "pruning.curve",
     "kv_groups": "core.limits",
     "load_game": "tasks.cards",

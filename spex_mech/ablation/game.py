@@ -13,8 +13,9 @@ from jaxtyping import Float32, Float64
 from spex_mech.ablation.asking import asked_scores, check_finite, check_questions
 from spex_mech.ablation.constant_fit import fit_constants
 from spex_mech.ablation.constants import Constants, optimal
-from spex_mech.ablation.engines import Engine, ablation_of, engine_of
+from spex_mech.ablation.engines import ablation_of, engine_of
 from spex_mech.ablation.identity import fingerprint_of, key_of
+from spex_mech.ablation.proof import ProvenEngine
 from spex_mech.ablation.settings import GameParts, GameSettings
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import Questions
@@ -94,7 +95,7 @@ class TaskGame:
             self.prompts = with_partner_tokens(self.prompts, task, split, model.tokenizer)
         self.metric: Metric = metric_for(metric or task.metric, self.prompts)
         self.engine = engine
-        self._engine: Engine = engine_of(engine)(model, self.prompts, players, self.ablation)
+        self._engine: ProvenEngine = engine_of(engine)(model, self.prompts, players, self.ablation)
 
     @property
     def players(self) -> PlayerSet:
@@ -212,6 +213,29 @@ class TaskGame:
         scores = asked_scores(self._engine, self.prompts, checked, asked)
         check_finite(scores, checked, asked, self._players, self.prompts)
         return scores
+
+    def scores_of(self, masks: npt.ArrayLike, prompts: Prompts) -> Float32[np.ndarray, "m ..."]:
+        """Scores of mask j on row j of other prompts, each mask on a prompt of its own.
+
+        Args:
+            masks: bool (m, n), True = present.
+            prompts: m rows; the game's own task and metric play no part.
+
+        Returns:
+            float32 (m, answers), or (m,) of prompts without answers.
+
+        Raises:
+            InputError: masks that are not bool or not n wide, or another number of them than of rows; or as
+                `scores`.
+        """
+        checked = check_masks(masks, self._players.n)
+        if len(checked) != len(prompts):
+            raise InputError(
+                f"{len(checked)} masks for {len(prompts)} prompts, expected one for each"
+            )
+        different, place = unique(checked)
+        pairs = np.column_stack([place, np.arange(len(prompts))])
+        return self._engine.with_prompts(prompts).pair_scores(checked[different], pairs)
 
     def asking_cost(self) -> tuple[float, float]:
         """What a mask costs however few questions it is asked, and each question under it; in tokens.
