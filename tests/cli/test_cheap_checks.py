@@ -120,7 +120,7 @@ SPECIALISE = {
 }
 
 
-@pytest.mark.parametrize("option, message", SPECIALISE.items(), ids=" ".join)
+@pytest.mark.parametrize("option, message", SPECIALISE.items(), ids=map(" ".join, SPECIALISE))
 def test_mistakes_of_specialise(option, message, monkeypatch, capsys, tmp_path):
     out = tmp_path / "out"
     said = refusal(
