@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from spex_mech.models.model import Model as Model
     from spex_mech.models.registering import register_compact as register_compact
     from spex_mech.models.saving import save_model as save_model
+    from spex_mech.pruning.alternatives import AlternativeCircuits as AlternativeCircuits
+    from spex_mech.pruning.alternatives import alternative_circuits as alternative_circuits
     from spex_mech.pruning.circuit import Circuit as Circuit
     from spex_mech.pruning.circuit import circuit as circuit
     from spex_mech.pruning.circuit_curve import CircuitCurve as CircuitCurve
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from spex_mech.tasks.task import TokenTask as TokenTask
 
 _HOME = {
+    "AlternativeCircuits": "pruning.alternatives",
     "Card": "exporting.model_card",
     "Circuit": "pruning.circuit",
     "CircuitCurve": "pruning.circuit_curve",
@@ -87,6 +90,7 @@ _HOME = {
     "TaskGame": "ablation.game",
     "TokenTask": "tasks.task",
     "accuracy_noise": "tasks.noise",
+    "alternative_circuits": "pruning.alternatives",
     "calibrate": "tasks.calibration",
     "choose_size": "pruning.size",
     "circuit": "pruning.circuit",
