@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from spex_mech.models.model import Model as Model
     from spex_mech.models.registering import register_compact as register_compact
     from spex_mech.models.saving import save_model as save_model
+    from spex_mech.pruning.alternatives import AlternativeCircuits as AlternativeCircuits
+    from spex_mech.pruning.alternatives import alternative_circuits as alternative_circuits
     from spex_mech.pruning.circuit import Circuit as Circuit
     from spex_mech.pruning.circuit import circuit as circuit
     from spex_mech.pruning.circuit_curve import CircuitCurve as CircuitCurve
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AblatedGame": "pruning.under",
+    "AlternativeCircuits": "pruning.alternatives",
     "Card": "exporting.model_card",
     "Circuit": "pruning.circuit",
     "CircuitCurve": "pruning.circuit_curve",
@@ -98,6 +101,7 @@ _HOME = {
     "TaskGame": "ablation.game",
     "TokenTask": "tasks.task",
     "accuracy_noise": "tasks.noise",
+    "alternative_circuits": "pruning.alternatives",
     "calibrate": "tasks.calibration",
     "choose_size": "pruning.size",
     "circuit": "pruning.circuit",
