@@ -13,6 +13,7 @@ from spex_mech.core.hierarchy import Hierarchy, hierarchy
 from spex_mech.report.contents import Contents
 
 _TERMS = 50
+_MOST_SUBSETS = 2.0**22  # of all terms; a few seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +21,8 @@ class Depth:
     """How a run's spectrum is spread over orders and layers, and how hierarchical it is.
 
     Attributes:
-        keep_rate: the keep rate at which energies were taken: the mean one of the masks.
+        keep_rate: the keep rate at which energies were taken: the mean one of the masks, or 1/2 where the
+            terms have too many subsets for another one.
         orders: share of the energy by number of players.
         layers: the energy of interactions by pairs of layers; None without interactions, or where the
             players have no layers or all have the same.
@@ -36,7 +38,7 @@ class Depth:
 
 
 def depth_of(contents: Contents) -> Depth | None:
-    """The depth of a run's spectrum; None for a run without one, or one that is constant or too large."""
+    """The depth of a run's spectrum; None for a run without one, one that is constant, or rates of 0 or 1."""
     spectrum, players = contents.spectrum, contents.players
     if spectrum is None:
         return None
@@ -46,12 +48,14 @@ def depth_of(contents: Contents) -> Depth | None:
         rate = (contents.pilot.low + contents.pilot.high) / 2
     elif design.kind == "biased" and not isinstance(design.keep_rate, str):
         rate = float(np.mean(design.keep_rate))
+    if np.sum(2.0**spectrum.degrees) > _MOST_SUBSETS:
+        rate = 0.5
     try:
         orders = energy_by_order(spectrum, rate)
         layered = {p.layer for p in players}
         several = None not in layered and len(layered) > 1
         layers = energy_by_layers(spectrum, players, rate) if several else None
-    except InputError:  # a rate of 0 or 1, or terms with too many subsets
+    except InputError:  # a rate of 0 or 1
         return None
     if not orders:
         return None

@@ -23,6 +23,14 @@ def test_the_strongest_columns_stand_in_order(columns):
     assert axes._left_title.get_window_extent().x1 <= figure.bbox.x1
 
 
+def test_columns_without_interactions_are_left_out():
+    table = np.array([[0.0, 2.0, 0.0], [0.0, -1.0, 0.5]])
+    axes = cross_map(table, ["a", "b"], ["x", "y", "z"]).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["y", "z"]
+    nothing = cross_map(np.zeros((2, 3)), ["a", "b"], ["x", "y", "z"]).axes[0]
+    assert [label.get_text() for label in nothing.get_xticklabels()] == ["x"]
+
+
 def test_names_must_fit():
     with pytest.raises(InputError, match=r"shape \(2, 3\), expected \(2, 2\)"):
         cross_map(np.zeros((2, 3)), ["a", "b"], ["x", "y"])

@@ -30,8 +30,8 @@ def cross_map(
     Args:
         table: float64 (a, b), such as `JointGame.cross_pairs` gives; positive = worth more together.
         rows: names of the a players of the first kind, all drawn in their order.
-        columns: names of the b players of the second kind; of more than 40, those with the largest sums of
-            absolute values are drawn, in their order.
+        columns: names of the b players of the second kind. Drawn, in their order, are those with an
+            interaction other than 0, and of more than 40 those with the largest sums of absolute values.
         label: what the colours are.
         title: the figure's first line.
 
@@ -44,8 +44,9 @@ def cross_map(
             f"the table has shape {values.shape}, expected ({len(rows)}, {len(columns)}): a row for each "
             "player of the first kind, a column for each of the second, at least one each"
         )
-    chosen = np.argsort(-np.abs(values).sum(axis=0), kind="stable")[:_MOST]
-    chosen = np.sort(chosen)
+    weight = np.abs(values).sum(axis=0)
+    most = int(np.clip(np.count_nonzero(weight), 1, _MOST))
+    chosen = np.sort(np.argsort(-weight, kind="stable")[:most])
     drawn = values[:, chosen]
     size = (2.8 + 0.3 * len(chosen), 1.7 + 0.3 * len(rows))
     figure = Figure(figsize=(max(size[0], 6.0), size[1]), layout="constrained")
