@@ -70,7 +70,7 @@ def read_deci(
         if attn_implementation is not None:
             config._attn_implementation = attn_implementation
         model = _class_of(config)(config)
-        state = _state(tensors, plans, config.head_dim)
+        state = _state(tensors, plans, _deci(settings)["attention.key_length"])
         if config.tie_word_embeddings:
             state["lm_head.weight"] = state["model.embed_tokens.weight"]
         model.load_state_dict(state)

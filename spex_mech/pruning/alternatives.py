@@ -22,7 +22,7 @@ from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.pruning.asked_once import AskedOnce
 from spex_mech.pruning.circuit import Circuit, circuit
-from spex_mech.pruning.prune import check_ablations, check_players, prune, size_of
+from spex_mech.pruning.prune import check_ablations, check_spectrum, prune, size_of
 
 _PENALTIES = (1.0, 0.25, 0.0625)  # of a shared player, as parts of what the first circuit is worth
 
@@ -119,7 +119,7 @@ def alternative_circuits(
         InputError: a count, tolerance or size out of range, a spectrum of other players, or a first circuit
             that is not worth more than the empty model.
     """
-    check_players(game, spectrum, None)
+    check_spectrum(game.players, spectrum)
     check_ablations(validate)
     check_seed(seed)
     n = spectrum.n
@@ -151,7 +151,7 @@ def alternative_circuits(
         if found is None:
             break
         masks = np.concatenate([masks, found[None]])
-    common = masks.all(axis=0)
+    common = np.logical_and.reduce(masks)
     return AlternativeCircuits(
         players=game.players,
         masks=masks,

@@ -44,7 +44,7 @@ from spex_mech.pruning.circuit_tests import (
     minimality_tests,
     random_parts,
 )
-from spex_mech.pruning.prune import Pruned
+from spex_mech.pruning.prune import Pruned, check_spectrum
 from spex_mech.pruning.under import UnderAblation
 
 
@@ -168,10 +168,8 @@ def circuit(
     """
     players = game.players
     mask = _kept_mask(kept, players)
-    if spectrum is not None and spectrum.n != players.n:
-        raise InputError(
-            f"the spectrum has {spectrum.n} players, the game {players.n}; decode this game's run"
-        )
+    if spectrum is not None:
+        check_spectrum(players, spectrum)
     if subsets < 0:
         raise InputError(f"subsets is {subsets}, expected 0 or more")
     check_seed(seed)

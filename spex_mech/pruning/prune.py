@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.players import PlayerSet
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.evaluate import check_same_game
@@ -169,11 +170,7 @@ def check_players(game: SetFunction, spectrum: Spectrum, known: MeasuredMasks | 
     Raises:
         InputError: another number of players, or a run of another game, by its key.
     """
-    players = as_game(game).players
-    if players is not None and players.n != spectrum.n:
-        raise InputError(
-            f"the spectrum has {spectrum.n} players, the game {players.n}; decode this game's run"
-        )
+    check_spectrum(as_game(game).players, spectrum)
     if known is not None and known.masks.shape[1] != spectrum.n:
         raise InputError(
             f"known masks are {known.masks.shape[1]} players wide, the spectrum has {spectrum.n}; give "
@@ -182,6 +179,18 @@ def check_players(game: SetFunction, spectrum: Spectrum, known: MeasuredMasks | 
     key = getattr(known, "key", None)
     if key is not None:  # a run's; plain masks with values have none
         check_same_game(key, as_game(game))
+
+
+def check_spectrum(players: PlayerSet | None, spectrum: Spectrum) -> None:
+    """Refuse a spectrum of another number of players than a game's; None are players that are not known.
+
+    Raises:
+        InputError: another number of players.
+    """
+    if players is not None and players.n != spectrum.n:
+        raise InputError(
+            f"the spectrum has {spectrum.n} players, the game {players.n}; decode this game's run"
+        )
 
 
 def feasible_set(

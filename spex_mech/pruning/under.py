@@ -110,7 +110,12 @@ def _under(
         table = QuestionValues(ablated.empty, ablated.empty_store, executor, progress)
         table.evaluate(nothing[None])
     (empty,) = table.of(nothing[None])
-    estimates = means_of(np.stack([full, empty, alone, full - alone], 1), seed=seed)
+    means = means_of(np.stack([full, empty, alone, full - alone], 1), seed=seed)
     return UnderAblation(
-        ablated.name, *estimates, ratio_of_means(alone - empty, full - empty, seed=seed)
+        ablated.name,
+        full=means[0],
+        empty=means[1],
+        alone=means[2],
+        loss=means[3],
+        faithfulness=ratio_of_means(alone - empty, full - empty, seed=seed),
     )

@@ -22,6 +22,7 @@ from spex_mech.run.records import kept_to_json
 from spex_mech.run.scores import metric_difference
 from spex_mech.run.setup import Setup, other_game
 from spex_mech.tasks.calibration import calibrate, calibration_difference
+from spex_mech.tasks.task import ChoiceTask
 
 
 def compare_step(
@@ -92,10 +93,10 @@ def _compared(
         change = metric_difference(name, after, before, seed)
         measures.append(Measure(name, float(before.mean()), float(after.mean()), change))
     if options:
-        errors = [calibrate(side, right).error for side in scores]
+        before, after = (calibrate(side, right).error for side in scores)
         change = calibration_difference(scores[1], scores[0], right, seed=seed)
-        measures.append(Measure("calibration error", *errors, change))
+        measures.append(Measure("calibration error", before, after, change))
         divergence = bootstrap_mean(-game.per_example(scores, metric="kl")[1], seed=seed)
         measures.append(Measure("KL to the full model", 0.0, divergence.mean, divergence))
-    chance = game.task.chance if options else None
+    chance = game.task.chance if isinstance(game.task, ChoiceTask) and options else None
     return TaskComparison(game.task.name, specialised, len(right), chance, tuple(measures))

@@ -92,8 +92,9 @@ class Setup(Outline):
         chosen = set()
         for keep in self.spec.prune.keep:
             size = size_of(keep, n) or 0
-            near = isinstance(limits, LayerSets) and isinstance(keep, float)
-            chosen.add(limits.size_near(size) if near else size)
+            if isinstance(limits, LayerSets) and isinstance(keep, float):
+                size = limits.size_near(size)
+            chosen.add(size)
         return sorted(chosen, reverse=True)
 
 
