@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from spex_mech.cli.options import OutFolder, Settings, SpecFile
-from spex_mech.cli.printing import print_decoded, print_scores, print_size_choice
+from spex_mech.cli.printing import print_decoded, print_rounds, print_scores, print_size_choice
 from spex_mech.core.units import bytes_text, seconds_text
 
 
@@ -27,9 +27,10 @@ def run(
     setup = prepare(read_spec(spec, settings or []), pruning=True)
     typer.echo(
         f"{setup.model!r}\n{setup.game!r}\n{setup.spec.design.kind} masks, as many answers as "
-        f"{len(setup.design)} masks have"
+        f"{'at most ' if setup.spec.design.in_rounds else ''}{len(setup.design)} masks have"
     )
     result = steps.run(setup, out, executor=context.obj, finished_with=["report.html"])
+    print_rounds(result.folder)
     print_decoded(result.decoded)
     print_size_choice(result.folder)
     print_scores(result.scores)
@@ -69,6 +70,13 @@ def plan(
         f"{sum(p.masks for p in phases):>10,}{sum(p.rows for p in phases):>12,}"
         f"{sum(p.tokens for p in phases):>16,}{total:>12}"
     )
+    if (first := planning.first_round(setup, phases)) is not None:
+        design = setup.spec.design
+        typer.echo(
+            f"the design is evaluated in rounds, and decoded after each: the first has {first.masks:,} masks "
+            f"({first.rows:,} answers, {seconds_text(first.seconds)}); the table has the largest, which is "
+            f"reached where R² on the masks held out stays below {design.target_r2}"
+        )
     shared = seconds_text(sum(p.seconds_with(workers) for p in phases))
     typer.echo(f"with 1 worker: {total}; with {workers} workers like this one: {shared}")
     typer.echo("differences in accuracy that the questions can show; no accuracy was measured:")

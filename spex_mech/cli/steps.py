@@ -19,7 +19,13 @@ from spex_mech.cli.options import (
     finite,
     seed_option,
 )
-from spex_mech.cli.printing import print_decoded, print_kept, print_scores, print_size_choice
+from spex_mech.cli.printing import (
+    print_decoded,
+    print_kept,
+    print_rounds,
+    print_scores,
+    print_size_choice,
+)
 from spex_mech.core.errors import InputError, OutputExistsError
 
 if TYPE_CHECKING:
@@ -50,6 +56,7 @@ def evaluate(
                 f"{folder.path / name}: {len(run.design)} {run.design.kind} masks{asked}, {run.evaluated} "
                 f"evaluated now; values from {run.values.min():.4g} to {run.values.max():.4g}"
             )
+    print_rounds(folder)
     typer.echo(f"next: spex-mech decode {folder.path}")
 
 

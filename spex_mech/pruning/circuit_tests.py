@@ -121,11 +121,11 @@ def minimality_tests(
     c = len(inside)
     tests = c if spectrum is None else 2 * c
     p = np.ones(tests)
+    whole = table.of(mask[None])[0]
     if asked is None:
-        effects = [*(table.of(mask[None]) - table.of(without))]
+        effects = [*(whole - table.of(without))]
         p[:c] = sign_tests(np.stack(effects, 1), seed=seed, tests=tests)
     else:
-        whole = table.of(mask[None])[0]
         effects, p[:c] = raced_effects(asked, whole, without, seed=seed, tests=tests, level=LEVEL)
     knocked = np.zeros((c, len(mask)), dtype=bool)
     scores = [*effects]

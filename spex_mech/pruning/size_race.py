@@ -81,11 +81,12 @@ def race_sizes(
     gaps: list[Float64[np.ndarray, " q"]] = []
     passed: list[int] = []
     for k, mask in enumerate(masks):
-        stage, verdict = first, None
-        while verdict is None:
+        stage = first
+        while True:
             gap = full[:stage] - asked(mask[None], order[:stage])[0]
-            whole = stage == every
-            verdict = rule.passes(gap) if whole else rule.verdict(gap, every, level)
+            verdict = rule.passes(gap) if stage == every else rule.verdict(gap, every, level)
+            if verdict is not None:
+                break
             stage = min(2 * stage, every)
         gaps.append(gap)
         if not verdict:

@@ -26,7 +26,7 @@ from spex_mech.pruning.compare import METHODS
 from spex_mech.pruning.integer_program import best_set
 from spex_mech.pruning.layer_sets import LayerSets
 from spex_mech.pruning.prune import FEASIBLE_SECONDS, OURS, size_of
-from spex_mech.run.designs import check_design, search_design
+from spex_mech.run.designs import check_design, check_rounds, is_asked_all, search_design
 from spex_mech.run.spec import RunSpec
 from spex_mech.tasks.cards import load_task
 from spex_mech.tasks.metrics import CHOICE_METRICS
@@ -56,8 +56,12 @@ class Outline:
 
     @property
     def budget(self) -> int:
-        """Ablations that a method may spend on all sizes, the design included."""
-        return len(self.design) + self.spec.prune.ablations * len(self.sizes)
+        """Most ablations that a method may spend on all sizes, the design included."""
+        return self.budget_with(len(self.design))
+
+    def budget_with(self, design: int) -> int:
+        """Ablations that a method may spend on all sizes, with so many for the design."""
+        return design + self.spec.prune.ablations * len(self.sizes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +85,16 @@ def outline(spec: RunSpec) -> Outline:
         task = task.first(spec.game.examples)
     _check_questions(spec, task)
     players = select_players(read_outline(spec.model), spec.players)
+    if spec.design.in_rounds:
+        check_rounds(spec.design)
     constant = Spectrum.from_supports([()], [0.0], players.n)
     interactions(constant, spec.interactions.index, spec.interactions.order)
-    design = search_design(spec.design, players.n)
+    drawn = spec.design
+    if not is_asked_all(
+        drawn
+    ):  # ``first`` may count more masks than are drawn before it is known how many
+        drawn = drawn.model_copy(update={"first": None})
+    design = search_design(drawn, players.n)
     check = check_design(spec.design, players.n)
     return Outline(spec, task, players, design, check)
 
