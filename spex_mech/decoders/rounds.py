@@ -146,4 +146,7 @@ def rounds_message(
     if last.reaches(target_r2):
         return f"reached {r2} (target {target_r2}{end}) with {spent} in {took}."
     expect = "measured" if last.held_out is not None else "expect"
-    return f"spent all {spent} in {took} and {expect} {r2}, below the target {target_r2}{end}."
+    narrow = "; hold out more masks for a narrower interval" if last.r2 >= target_r2 else ""
+    return (
+        f"spent all {spent} in {took} and {expect} {r2}, below the target {target_r2}{end}{narrow}."
+    )
