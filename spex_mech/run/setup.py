@@ -27,7 +27,7 @@ from spex_mech.pruning.integer_program import best_set
 from spex_mech.pruning.layer_sets import LayerSets
 from spex_mech.pruning.prune import FEASIBLE_SECONDS, OURS, size_of
 from spex_mech.run.designs import check_design, check_rounds, is_asked_all, search_design
-from spex_mech.run.spec import RunSpec
+from spex_mech.run.spec import DesignSpec, RunSpec
 from spex_mech.tasks.cards import load_task
 from spex_mech.tasks.metrics import CHOICE_METRICS
 from spex_mech.tasks.task import ChoiceTask
@@ -89,14 +89,22 @@ def outline(spec: RunSpec) -> Outline:
         check_rounds(spec.design)
     constant = Spectrum.from_supports([()], [0.0], players.n)
     interactions(constant, spec.interactions.index, spec.interactions.order)
-    drawn = spec.design
-    if not is_asked_all(
-        drawn
-    ):  # ``first`` may count more masks than are drawn before it is known how many
-        drawn = drawn.model_copy(update={"first": None})
-    design = search_design(drawn, players.n)
+    design = search_design(_countable(spec.design, task), players.n)
     check = check_design(spec.design, players.n)
     return Outline(spec, task, players, design, check)
+
+
+def _countable(design: DesignSpec, task: ChoiceTask) -> DesignSpec:
+    """A design that can be drawn before it is known how many masks it has, which ``first`` may count."""
+    if is_asked_all(design) or design.first is None:
+        return design
+    most = design.most * len(task.select("search"))
+    if design.first > most:
+        raise InputError(
+            f"design.first is {design.first}, expected a number of masks from 1 to {most}, the answers that "
+            "the budget pays for"
+        )
+    return design.model_copy(update={"first": None})
 
 
 def _check_questions(spec: RunSpec, task: ChoiceTask) -> None:
