@@ -46,7 +46,7 @@ TargetR2 = Annotated[
     float | None,
     typer.Option(
         callback=_target,
-        help="Stop at this cross-validated R²; by default spend the whole budget.",
+        help="Stop at this R² on masks held out; by default spend the whole budget.",
     ),
 ]
 BudgetOption = Annotated[int | None, typer.Option(min=2, help="Most masks to spend.")]
@@ -79,7 +79,8 @@ def game(
         changes += as_settings(None, design__seed=seed, decode__seed=seed)
     explanation, decoded = explain_folder(read_spec(spec, changes), out, target_r2=target_r2)
     for step in explanation.rounds:
-        typer.echo(f"{step.masks:>8} masks  expected R² {step.r2:.3f}")
+        r2 = "expected R²" if step.held_out is None else "R² on masks held out"
+        typer.echo(f"{step.masks:>8} masks  {step.rows:>8} answers  {r2} {step.r2:.3f}")
     typer.echo(explanation.message)
     print_decoded(decoded, top, message=False)
     typer.echo(f"written: {out / 'spectrum.json'}, {out / 'interactions.json'}")

@@ -48,6 +48,14 @@ def print_decoded(decoded: Decoded, top: int = 8, *, message: bool = True) -> No
         typer.echo(f"  {value:+.4f}{spread}  {decoded.players.label(members)}")
 
 
+def print_rounds(folder: RunFolder) -> None:
+    """Print what the rounds of a run have spent and reached; nothing of a run without rounds."""
+    from spex_mech.run.rounds import ROUNDS, rounds_from_json
+
+    if folder.has(ROUNDS):
+        typer.echo(folder.read(ROUNDS, rounds_from_json).message)
+
+
 def print_kept(kept: list[Pruned], metric: str) -> None:
     """Print every kept set's size, method, ablations and value on the search questions."""
     for row in kept:

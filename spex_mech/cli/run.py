@@ -13,6 +13,7 @@ from spex_mech.cli.printing import (
     print_decoded,
     print_exported,
     print_plan,
+    print_rounds,
     print_scores,
     print_size_choice,
 )
@@ -35,9 +36,10 @@ def run(
     setup = prepare(read_spec(spec, as_settings(settings, game__ablation=ablation)), pruning=True)
     typer.echo(
         f"{setup.model!r}\n{setup.game!r}\n{setup.spec.design.kind} masks, as many answers as "
-        f"{len(setup.design)} masks have"
+        f"{'at most ' if setup.spec.design.in_rounds else ''}{len(setup.design)} masks have"
     )
     result = steps.run(setup, out, executor=context.obj, finished_with=["report.html"])
+    print_rounds(result.folder)
     print_decoded(result.decoded)
     print_size_choice(result.folder)
     print_scores(result.scores)
@@ -68,6 +70,13 @@ def plan(
     phases = planning.plan(setup)
     print_plan(setup, phases)
     total = seconds_text(sum(p.seconds for p in phases))
+    if (first := planning.first_round(setup, phases)) is not None:
+        design = setup.spec.design
+        typer.echo(
+            f"the design is evaluated in rounds, and decoded after each: the first has {first.masks:,} masks "
+            f"({first.rows:,} answers, {seconds_text(first.seconds)}); the table has the largest, which is "
+            f"reached where R² on the masks held out stays below {design.target_r2}"
+        )
     shared = seconds_text(sum(p.seconds_with(workers) for p in phases))
     typer.echo(f"with 1 worker: {total}; with {workers} workers like this one: {shared}")
     typer.echo("differences in accuracy that the questions can show; no accuracy was measured:")

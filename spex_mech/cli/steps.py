@@ -25,6 +25,7 @@ from spex_mech.cli.printing import (
     print_exported,
     print_form_to_write,
     print_kept,
+    print_rounds,
     print_scores,
     print_size_choice,
 )
@@ -59,6 +60,7 @@ def evaluate(
                 f"{folder.path / name}: {len(run.design)} {run.design.kind} masks{asked}, {run.evaluated} "
                 f"evaluated now; values from {run.values.min():.4g} to {run.values.max():.4g}"
             )
+    print_rounds(folder)
     typer.echo(f"next: spex-mech decode {folder.path}")
 
 

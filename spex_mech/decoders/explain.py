@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import AnyGame, Game
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
-from spex_mech.decoders.decode import decode
+from spex_mech.decoders.rounds import Round, decode_rounds, rounds_message
 from spex_mech.designs import MaskDesign, biased, leverage, stratified
-from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.evaluation.evaluated import Run
 from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.keep_rates import (
@@ -23,27 +24,12 @@ from spex_mech.evaluation.keep_rates import (
     find_keep_rates,
     questions_to_choose,
 )
-from spex_mech.evaluation.questions import ALL, QuestionChoice
+from spex_mech.evaluation.questions import ALL, AUTO, MOST_SPREAD, QuestionChoice
+from spex_mech.evaluation.rounds import in_rounds, round_sizes
 
-_FIRST = 64  # fewest masks of the first round
 _AIMS = ("values", "shapley")
 _SHAPLEY, _BANZHAF = ("Shapley", "SII", "STII", "FSII"), ("Banzhaf", "BII", "FBII")
 _MANY = 63  # players from which no budget reaches all masks
-_GROWTH = 1.5  # masks spent after a round, as a multiple of those before it
-_FIRST_ASKED = 3  # times as many masks in the first round, where each is asked some questions only
-
-
-@dataclass(frozen=True)
-class Round:
-    """What a round of `explain` has found.
-
-    Attributes:
-        masks: masks spent so far.
-        r2: R² to expect on masks like those, by cross-validation.
-    """
-
-    masks: int
-    r2: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +39,8 @@ class Explanation:
     Attributes:
         spectrum: the last round's spectrum.
         run: all masks that were drawn, with their values.
-        rounds: the R² to expect after each round.
-        reached: whether the expected R² reached the target; False where none was set.
+        rounds: the R² after each round.
+        reached: whether R² reached the target; False where none was set.
         message: one line on what was spent and reached.
         keep_rates: what the pilot has found, with ``keep_rate="auto"``.
         choice: how many questions each mask was asked; None for all.
@@ -77,7 +63,7 @@ def explain(
     aim: str = "values",
     index: str | None = None,
     keep_rate: Any = 0.5,
-    questions: int | str = ALL,
+    questions: int | str = AUTO,
     method: str = "auto",
     n: int | None = None,
     store: str | Path | None = None,
@@ -86,17 +72,21 @@ def explain(
 ) -> Explanation:
     """Evaluate and decode in rounds up to a target R² or the budget; keywords of `evaluate` and `decode`.
 
-    The first round has twice as many masks as players, at least 64. Each further round has half as many
-    masks as were spent before it. Masks do not depend on the target, so a longer run begins with the masks
-    of a shorter one.
+    The first round has twice as many masks as players, at least 64, and three times as many where each is
+    asked some questions only. Each further round spends half as much as was spent before it. Masks do not
+    depend on the target, so a longer run begins with the masks of a shorter one.
+
+    Where masks are asked some questions each, a large budget asks the masks of later rounds more of them, so
+    that all rounds together have no more than 4000 masks.
 
     Args:
         game: a `ValueFunction`, or any callable from bool masks (m, n) to values (m,).
         budget: most masks to spend; with some questions for each mask, as many answers as so many masks with
             all questions have.
-        target_r2: stop when the cross-validated R² reaches this; None spends the whole budget. The
-            first estimate to reach a target is more often too high than too low: expect a little less
-            on new masks.
+        target_r2: stop when the cross-validated R² reaches this; None spends the whole budget. It is the
+            estimate and not the end of an interval, because no masks are held out for one: the first
+            estimate to reach a target is more often too high than too low, so expect a little less on new
+            masks. `explain_features` and ``spex-mech explain`` hold masks out, see `Round.reaches`.
         aim: what the masks are for. ``values``: independent masks with ``keep_rate``, to predict
             values and find interactions. ``shapley``: sizes weighted as Shapley values weigh them. For
             pruning, leave a part of the budget to `prune`, which evaluates masks around the best sets
@@ -107,8 +97,9 @@ def explain(
             rate 1/2.
         keep_rate: as in `designs.biased`, or ``auto`` for the range that a pilot finds (see
             `find_keep_rates`; its masks are the first ones, and depend on the budget); for ``values``.
-        questions: how many questions each mask is asked: ``all``, a number, or ``auto``, see
-            `choose_questions`; a game that is asked all of its questions only is, with ``auto``.
+        questions: how many questions each mask is asked: ``auto``, see `choose_questions`; ``all``; or a
+            number. With ``auto`` a game that is asked all of its questions only is, and so are masks for an
+            ``index``, which takes their values as they are: Shapley values add up to the whole model's.
         method: decoder, see `decode`; one that reports ``r2_cv`` if there is a target.
         n: number of players, for a callable without ``players``.
         store: folder to keep the evaluations in, see `evaluate`.
@@ -125,57 +116,111 @@ def explain(
     n, game = _players(game, n), as_game(game)  # once, so that rounds know each other's game
     _check(budget, target_r2, aim, index)
     check_seed(seed)
+    drawn = draw_rounds(
+        game,
+        budget,
+        n=n,
+        aim=aim,
+        index=index,
+        keep_rate=keep_rate,
+        questions=questions,
+        seed=seed,
+        store=store,
+        progress=progress,
+    )
+    spectrum, run, rounds = decode_rounds(
+        game,
+        drawn.parts,
+        drawn.counts,
+        target_r2=target_r2,
+        known=None if drawn.rates is None else drawn.rates.run,
+        method=method,
+        seed=seed,
+        store=store,
+        progress=progress,
+    )
+    assert spectrum is not None
+    return drawn.explained(spectrum, run, rounds, target_r2)
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnRounds:
+    """The masks of all rounds, before any but a pilot's is evaluated.
+
+    Attributes:
+        whole: all masks.
+        sizes: how many there are after each round.
+        choice: how many questions each mask is asked; None for all.
+        rates: what the pilot has found; None without one.
+    """
+
+    whole: MaskDesign
+    sizes: tuple[int, ...]
+    choice: QuestionChoice | None
+    rates: KeepRates | None
+
+    @property
+    def parts(self) -> list[MaskDesign]:
+        """The masks after each round."""
+        return [_first(self.whole, size) for size in self.sizes]
+
+    @property
+    def counts(self) -> Int64[np.ndarray, " m"] | None:
+        """How many questions each mask is asked, (m,); None for all."""
+        return None if self.choice is None else self.choice.counts(len(self.whole))
+
+    def message(self, rounds: Sequence[Round], target_r2: float | None) -> str:
+        """One line on what was spent and reached."""
+        most_rows = None if self.counts is None else int(self.counts.sum())
+        return rounds_message(rounds, len(self.whole), target_r2, most_rows)
+
+    def explained(
+        self, spectrum: Spectrum, run: Run, rounds: tuple[Round, ...], target_r2: float | None
+    ) -> Explanation:
+        """The result of some rounds."""
+        reached = target_r2 is not None and rounds[-1].reaches(target_r2)
+        message = f"{self.message(rounds, target_r2)} {spectrum.info.get('message', '')}"
+        return Explanation(spectrum, run, rounds, reached, message, self.rates, self.choice)
+
+
+def draw_rounds(
+    game: Game,
+    budget: int,
+    *,
+    n: int,
+    aim: str = "values",
+    index: str | None = None,
+    keep_rate: Any = 0.5,
+    questions: int | str = AUTO,
+    seed: int = 0,
+    **options: Any,
+) -> DrawnRounds:
+    """Draw the masks of `explain`, whose keywords these are, after a pilot where keep rates need one."""
     rates: KeepRates | None = None
-    choice, masks = _choice(game, questions, budget), budget
-    if choice is not None:
-        masks = choice.masks(budget * choice.questions)
-    if index in _SHAPLEY:
+    of_size = index in _SHAPLEY
+    most = min(MOST_SPREAD, 1 << n) if of_size and n < _MANY else MOST_SPREAD
+    if index is not None and questions == AUTO:
+        questions = ALL  # indices take the values of evaluated masks as they are
+    every, choice = questions_to_choose(game, questions), None
+    if every is not None:
+        choice = in_rounds(choice_of(game, questions, None), n, budget, most=most)
+    masks = budget if choice is None else choice.masks(budget * choice.questions)
+    if of_size:
         whole = leverage(n, masks if n >= _MANY else min(masks, 1 << n), seed=seed)
     elif index in _BANZHAF:
         whole = biased(n, masks, keep_rate=0.5, seed=seed)
     elif aim == "shapley":
         whole = stratified(n, masks, seed=seed)
     elif isinstance(keep_rate, str):
-        rates = _piloted(
-            keep_rate,
-            game,
-            budget,
-            n=n,
-            seed=seed,
-            questions=questions,
-            store=store,
-            progress=progress,
+        if keep_rate != "auto":
+            raise InputError(f"keep_rate is {keep_rate!r}, expected 'auto', a rate or (low, high)")
+        rates = find_keep_rates(
+            game, budget, n=n, seed=seed, questions=questions, rounds=True, **options
         )
         whole, choice = rates.design, rates.choice
     else:
         whole = biased(n, masks, keep_rate=keep_rate, seed=seed)
-    counts = None if choice is None else choice.counts(len(whole))
-    run = None if rates is None else rates.run
-    rounds: list[Round] = []
-    size = min(len(whole), max(_FIRST, 2 * n) * (1 if choice is None else _FIRST_ASKED))
-    while True:
-        design = _first(whole, size)
-        asked = ALL if counts is None else counts[:size]
-        run = evaluate(game, design, questions=asked, store=store, known=run, progress=progress)
-        spectrum = decode(design, run, method=method, seed=seed)
-        r2 = spectrum.info.get("r2_cv")
-        if r2 is None and target_r2 is not None:
-            raise InputError(
-                f"method {method!r} does not estimate its R², so there is no telling when "
-                f"target_r2={target_r2} is reached; use method='auto' or leave target_r2 out"
-            )
-        rounds.append(Round(size, float("nan") if r2 is None else float(r2)))
-        reached = target_r2 is not None and rounds[-1].r2 >= target_r2
-        if reached or size == len(whole):
-            message = _message(rounds[-1], len(whole), target_r2, spectrum)
-            return Explanation(spectrum, run, tuple(rounds), reached, message, rates, choice)
-        size = min(len(whole), int(_GROWTH * size))
-
-
-def _choice(game: Game, questions: int | str, budget: int) -> QuestionChoice | None:
-    """How many questions each mask is asked, before a pilot; None for all."""
-    every = questions_to_choose(game, questions)
-    return None if every is None else choice_of(game, questions, None).spread(budget * every)
+    return DrawnRounds(whole, round_sizes(n, budget, choice, len(whole)), choice, rates)
 
 
 def _first(whole: MaskDesign, size: int) -> MaskDesign:
@@ -187,12 +232,6 @@ def _first(whole: MaskDesign, size: int) -> MaskDesign:
     return MaskDesign(
         whole.masks[:size], whole.seed, whole.kind, whole.keep_rates, inclusion=inclusion
     )
-
-
-def _piloted(keep_rate: str, game: AnyGame, budget: int, **options: Any) -> KeepRates:
-    if keep_rate != "auto":
-        raise InputError(f"keep_rate is {keep_rate!r}, expected 'auto', a rate or (low, high)")
-    return find_keep_rates(game, budget, **options)
 
 
 def _players(game: AnyGame, n: int | None) -> int:
@@ -215,14 +254,3 @@ def _check(budget: int, target_r2: float | None, aim: str, index: str | None) ->
         raise InputError(f"budget is {budget}, expected at least 2 masks")
     if target_r2 is not None and not 0 < target_r2 <= 1:
         raise InputError(f"target_r2 is {target_r2}, expected a number above 0, at most 1, or None")
-
-
-def _message(last: Round, budget: int, target_r2: float | None, spectrum: Spectrum) -> str:
-    spent = f"{last.masks} of {budget} masks"
-    if target_r2 is None:
-        begin = f"spent {spent}; R² {last.r2:.3f} to expect. "
-    elif last.r2 >= target_r2:
-        begin = f"reached R² {last.r2:.3f} (target {target_r2}) with {spent}. "
-    else:
-        begin = f"spent all {spent} and expect R² {last.r2:.3f}, below the target {target_r2}. "
-    return begin + str(spectrum.info.get("message", ""))

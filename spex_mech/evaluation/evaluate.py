@@ -96,8 +96,9 @@ def evaluate(
     counts = _counts(game, design, questions, {**options, "known": known, "spec": spec})
     table: ValueTable | AnswerTable = ValueTable(design.masks)
     if counts is not None:
-        asked = asked_questions(counts, question_count(game), seed=design.seed)
-        table = AnswerTable(design.masks, counts, asked)
+        every = question_count(game)
+        asked = asked_questions(counts, every, seed=design.seed)
+        table = AnswerTable(design.masks, counts, asked, every)
     wanted, noise = fill_table(
         game, table, design, counts, **options, known=known, spec=spec, label=label
     )
@@ -141,13 +142,13 @@ def evaluate_asked(
         InputError: a game that is asked all of its questions only, or what `evaluate` refuses of a store.
     """
     game, executor = as_game(game), as_executor(executor)
-    question_count(game)
+    every = question_count(game)
     design = MaskDesign(masks, seed=0)
     _check_told_apart(game, store, None, design)
     order = np.argsort(questions, axis=1)
     ordered = np.take_along_axis(questions, order, axis=1)
     counts = np.full(len(masks), questions.shape[1])
-    table = AnswerTable(masks, counts, ordered.reshape(-1))
+    table = AnswerTable(masks, counts, ordered.reshape(-1), every)
     options: dict[str, Any] = {"store": store, "executor": executor, "progress": progress}
     options |= {"batch": None, "known": None, "spec": None, "label": label}
     fill_table(game, table, design, counts, **options)

@@ -19,7 +19,6 @@ from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.evaluated import Run, rows_of
 from spex_mech.evaluation.executors import Executor
 from spex_mech.evaluation.executors.executor import Batch, Chunk, questions_each
-from spex_mech.evaluation.questions import masks_at_once, question_count
 from spex_mech.evaluation.store.metadata import EXAMPLES, examples_file, facts_of, session_of
 from spex_mech.evaluation.store.shards import Rows
 from spex_mech.evaluation.store.store import RunStore
@@ -64,8 +63,6 @@ def fill_table(
     opened = nullcontext() if store is None else RunStore(store, game.key, design.n, facts)
     with opened as kept:
         size = _size(batch, game, kept)
-        if counts is not None:
-            size = masks_at_once(size, question_count(game), counts)
         has_full = counts is None and bool(design.masks.all(axis=1).any())
         if kept is not None:
             for rows in kept.blocks():

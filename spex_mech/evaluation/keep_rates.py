@@ -24,6 +24,7 @@ from spex_mech.evaluation.questions import (
     chosen_number,
     counts_of,
 )
+from spex_mech.evaluation.rounds import in_rounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,7 @@ def find_keep_rates(
     n: int | None = None,
     seed: int = 0,
     questions: int | str = ALL,
+    rounds: bool = False,
     **options: Any,
 ) -> KeepRates:
     """Evaluate a pilot of a twentieth of the budget, and find the keep rates at which values move.
@@ -91,6 +93,7 @@ def find_keep_rates(
         seed: seed of the masks.
         questions: ``all``; ``auto``, see `choose_questions` (all, of a game that cannot be asked some); or
             the number of questions that each mask is asked.
+        rounds: the design will be evaluated in rounds, see `in_rounds`.
         options: as for `evaluate`: ``store``, ``known``, ``executor``, ``batch``, ``spec``, ``progress``.
 
     Raises:
@@ -113,8 +116,12 @@ def find_keep_rates(
     first = pilot(count, rows // each, seed=seed)
     run = None if first is None else evaluate(game, first, questions=each, **options)
     low, high = _range(run, count)
-    choice = choice_of(game, questions, None if run is None else run.answers).spread(rows)
-    choice = replace(choice, pilot=0 if first is None else len(first))
+    choice = choice_of(game, questions, None if run is None else run.answers)
+    pilots = 0 if first is None else len(first)
+    if rounds:
+        choice = in_rounds(replace(choice, pilot=pilots), count, budget)
+    else:
+        choice = replace(choice.spread(rows), pilot=pilots)
     design = piloted(first, (low, high), count, choice.masks(rows), seed=seed)
     return KeepRates(low, high, design, run, choice)
 

@@ -32,7 +32,7 @@ _PILOT_SHARE, _PILOT_MOST, _PILOT_LEAST = 20, 24, 8  # of the masks
 _SECOND = (
     5  # every fifth mask is asked a second question, so that noise is measured and not assumed
 )
-_MOST_SPREAD = (
+MOST_SPREAD = (
     4000  # masks that a budget is spread over: decoding more takes longer than it is worth
 )
 _MOST_TOGETHER = 512  # masks that are evaluated together, whatever few questions they are asked
@@ -48,12 +48,15 @@ class QuestionChoice:
         questions: number of all questions.
         message: one sentence on what was chosen and why.
         pilot: masks of a pilot, which come first in a design and are asked 4 questions each.
+        later: pairs of a number of masks and of questions: the masks after so many are asked so many each,
+            see `in_rounds`.
     """
 
     each: int
     questions: int
     message: str
     pilot: int = 0
+    later: tuple[tuple[int, int], ...] = ()
 
     def counts(self, masks: int) -> Int64[np.ndarray, " m"]:
         """How many questions each mask of a design is asked: q, and 2 of every fifth mask where q is 1."""
@@ -61,10 +64,14 @@ class QuestionChoice:
         if self._has_seconds:
             counts[::_SECOND] = 2
         counts[: self.pilot] = min(PILOT, self.questions)
+        for start, each in self.later:
+            counts[start:] = each
         return counts
 
     def masks(self, rows: int) -> int:
         """The number of masks that so many answers are spread over, those of the pilot included."""
+        if self.later:
+            return max(int(np.searchsorted(np.cumsum(self.counts(rows)), rows, side="right")), 1)
         per_mask = 1 + 1 / _SECOND if self._has_seconds else self.each
         left = rows - self.pilot * min(PILOT, self.questions)
         return self.pilot + max(int(left / per_mask), 1)
@@ -79,13 +86,13 @@ class QuestionChoice:
 
     def spread(self, rows: int) -> QuestionChoice:
         """The same choice, with more questions where so many rows would take more than 4000 masks."""
-        least = -(-rows // _MOST_SPREAD)
+        least = -(-rows // MOST_SPREAD)
         if self.each >= least:
             return self
         each = min(least, self.questions)
         message = (
             f"each mask is asked {each} questions, so that {rows:,} answers come from no more than "
-            f"{_MOST_SPREAD:,} masks"
+            f"{MOST_SPREAD:,} masks"
         )
         return replace(self, each=each, message=message)
 
@@ -202,6 +209,9 @@ def question_count(game: Game) -> int:
     return len(game.question_ids)
 
 
-def masks_at_once(size: int, questions: int, counts: Int64[np.ndarray, " m"]) -> int:
-    """Masks to evaluate together that have as many questions as ``size`` whole masks, at most 512."""
-    return int(max(size, min(size * questions // int(counts.min()), _MOST_TOGETHER)))
+def masks_at_once(size: int, questions: int, each: int) -> int:
+    """Masks of ``each`` questions to evaluate together: as many questions as ``size`` whole masks have.
+
+    They are at most 512, or ``size`` where that is more.
+    """
+    return max(size, min(size * questions // each, _MOST_TOGETHER))

@@ -76,8 +76,9 @@ def missing_answers(stored: StoredRun, design: MaskDesign, counts: Int64[np.ndar
 
 
 def _table(stored: StoredRun, design: MaskDesign, counts: Int64[np.ndarray, " m"]) -> AnswerTable:
-    questions = asked_questions(counts, len(stored.prompts.ids), seed=design.seed)
-    table = AnswerTable(design.masks, counts, questions)
+    every = len(stored.prompts.ids)
+    questions = asked_questions(counts, every, seed=design.seed)
+    table = AnswerTable(design.masks, counts, questions, every)
     for rows in stored.all_blocks():
         table.fill(rows)
     return table

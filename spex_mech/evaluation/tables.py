@@ -11,6 +11,7 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.masks import unique
 from spex_mech.evaluation.batches import MaskIndex, batches_of
 from spex_mech.evaluation.executors.executor import AskedMasks, Batch
+from spex_mech.evaluation.questions import masks_at_once
 from spex_mech.evaluation.store.shards import Rows
 
 
@@ -18,7 +19,7 @@ class Table(Protocol):
     """The part of a run that is known."""
 
     def left(self, size: int) -> list[Batch]:
-        """What is still to be evaluated, in batches of at most ``size`` masks."""
+        """What is still to be evaluated, in batches of the work of at most ``size`` whole masks."""
         ...
 
     def fill(self, rows: Rows) -> None:
@@ -52,7 +53,11 @@ class ValueTable:
         return batches_of(self.masks, self._known, size)
 
     def fill(self, rows: Rows) -> None:
-        """See `Table`; masks that were asked only some questions do not count."""
+        """See `Table`; masks that were asked only some questions do not count, and are asked all.
+
+        An engine adds up a whole mask in another order than single questions, so that its values would depend
+        on what was asked before.
+        """
         if rows.questions is not None:
             return
         place = self._index.find(rows.masks)
@@ -76,6 +81,7 @@ class AnswerTable:
         masks: bool (m, n), the masks of a design.
         counts: int64 (m,), how many questions each is asked.
         questions: int64 (r,), the questions, mask after mask, increasing within a mask.
+        every: number of all questions.
 
     Attributes:
         mask: int64 (r,), the mask of each question.
@@ -87,8 +93,10 @@ class AnswerTable:
         masks: Bool[np.ndarray, "m n"],
         counts: Int64[np.ndarray, " m"],
         questions: Int64[np.ndarray, " r"],
+        every: int,
     ) -> None:
         self._masks, self._counts, self.questions = masks, counts, questions
+        self._every = every
         self.mask = np.repeat(np.arange(len(masks)), counts)
         pairs = masks[self.mask]
         self._index = MaskIndex(pairs, questions)
@@ -98,16 +106,28 @@ class AnswerTable:
         self._scores: np.ndarray | None = None
 
     def left(self, size: int) -> list[Batch]:
-        """See `Table`; masks that are asked equally many questions stand together."""
+        """See `Table`; of a mask of which some answers are known, only the others are asked.
+
+        Masks are cut into batches by the number of questions that the design asks them, whatever is known.
+        Inside such a batch, those that lack equally many answers are evaluated together, so that a batch
+        does not change when another one has been evaluated.
+        """
         own = self._place == np.arange(len(self._place))
-        lacks = np.bincount(self.mask, weights=own & ~self._known, minlength=len(self._masks)) > 0
-        starts = np.cumsum(self._counts) - self._counts
-        batches: list[Batch] = []
+        lacks, starts = own & ~self._known, np.cumsum(self._counts) - self._counts
+        batches: dict[int, list[Batch]] = {}
         for count in np.unique(self._counts):
             rows = np.flatnonzero(self._counts == count)
-            asked = self.questions[starts[rows, None] + np.arange(count)]
-            batches += batches_of(AskedMasks(self._masks[rows], asked), ~lacks[rows], size)
-        return batches
+            together = masks_at_once(size, self._every, int(count))
+            for first in range(0, len(rows), together):
+                cut = rows[first : first + together]
+                places = starts[cut, None] + np.arange(count)
+                missing = lacks[places].sum(axis=1)
+                for each in np.unique(missing[missing > 0]):
+                    here = missing == each
+                    asked = self.questions[places[here]][lacks[places[here]]].reshape(-1, each)
+                    batch = AskedMasks(self._masks[cut[here]], asked)
+                    batches.setdefault(int(each), []).append(batch)
+        return [batch for each in sorted(batches) for batch in batches[each]]
 
     def fill(self, rows: Rows) -> None:
         """See `Table`; whole masks have the answers to all questions."""

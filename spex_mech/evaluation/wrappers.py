@@ -243,10 +243,7 @@ class Recorded(Wrapper):
     def asked_scores(
         self, masks: Bool[np.ndarray, "m n"], questions: Int64[np.ndarray, "m q"]
     ) -> Float32[np.ndarray, "m q ..."]:
-        """See `AsksQuestions`; evaluated or read from the store.
-
-        A mask of which the store lacks some of the answers is asked all of these questions.
-        """
+        """See `AsksQuestions`; evaluated, or read from the store as far as they are there."""
         return evaluate_asked(
             self.game,
             masks,

@@ -84,8 +84,7 @@ def race_sizes(
         stage = first
         while True:
             gap = full[:stage] - asked(mask[None], order[:stage])[0]
-            whole = stage == every
-            verdict = rule.passes(gap) if whole else rule.verdict(gap, every, level)
+            verdict = rule.passes(gap) if stage == every else rule.verdict(gap, every, level)
             if verdict is not None:
                 break
             stage = min(2 * stage, every)

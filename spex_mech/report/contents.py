@@ -35,6 +35,7 @@ from spex_mech.run.records import (
     size_from_json,
     spectrum_from_json,
 )
+from spex_mech.run.rounds import ROUNDS, RoundsRecord, rounds_from_json
 from spex_mech.run.scores import score_folder
 
 _STEPS = (
@@ -61,6 +62,7 @@ class Contents:
         questions: number of search questions; None for a game without.
         pilot: the keep rates that a pilot has found; None for a design without one.
         choice: how many questions each mask was asked; None for all.
+        rounds: what was spent and reached after each round; None of a run without rounds.
         spectrum: the spectrum's terms.
         settings: the settings of the decoder, with the store, metric and number of masks.
         interactions: the interactions, in the index of the spec.
@@ -87,6 +89,7 @@ class Contents:
     questions: int | None
     pilot: PilotRecord | None
     choice: QuestionChoice | None
+    rounds: RoundsRecord | None
     spectrum: Spectrum | None
     settings: dict[str, Any]
     interactions: Interactions | None
@@ -136,6 +139,7 @@ def read_contents(folder: RunFolder, metrics: Sequence[str] | None = None) -> Co
         questions=questions,
         pilot=read("pilot.json", lambda content, _: pilot_from_json(content)),
         choice=folder.choice(),
+        rounds=read(ROUNDS, lambda content, _: rounds_from_json(content)),
         spectrum=spectrum,
         settings={} if spectrum is None else folder.load("spectrum.json").get("settings", {}),
         interactions=read("interactions.json", interactions_from_json),

@@ -130,7 +130,8 @@ def _command(spec: RunSpec) -> str:
         parts = value.items() if isinstance(value, dict) else [(None, value)]
         for sub, v in parts:
             default = defaults[key] if sub is None else defaults[key][sub]
-            if v != default:
+            spent = sub == "first" and spec.design.in_rounds  # what the rounds themselves have set
+            if v != default and not spent:
                 name = key if sub is None else f"{key}.{sub}"
                 words += ["--set", f"{name}={_setting(v)}"]
     return shlex.join(words)

@@ -90,12 +90,20 @@ def decode_folder(folder: RunFolder, spectrum: Spectrum | None = None) -> Decode
     decoded = _decode(stored, run, spec.decode, spec.interactions, spectrum)
     if held_out is None:
         return decoded
-    return replace(decoded, held_out=_fit(decoded, held_out, run, seed=spec.design.seed))
+    fit = held_out_fit(decoded.spectrum, held_out, run, seed=spec.design.seed)
+    return replace(decoded, held_out=fit)
 
 
-def _fit(decoded: Decoded, held_out: Run, run: Run, *, seed: int) -> HeldOut | None:
-    """The spectrum's fit to held-out masks; None where their values are all equal, or nothing but noise."""
-    predicted = np.asarray(decoded.spectrum(held_out.masks))
+def held_out_fit(spectrum: Spectrum, held_out: Run, run: Run, *, seed: int) -> HeldOut | None:
+    """A spectrum's fit to held-out masks; None where their values are all equal, or nothing but noise.
+
+    Args:
+        spectrum: decoded from ``run``.
+        held_out: the masks held out, evaluated.
+        run: the masks that were decoded.
+        seed: seed of the interval's resampling.
+    """
+    predicted = np.asarray(spectrum(held_out.masks))
     if held_out.answers is None or run.answers is None:
         measured = held_out.values
         if not np.ptp(measured) > 0:  # equal values have no R²

@@ -17,6 +17,23 @@ def has_pilot(spec: DesignSpec) -> bool:
     return spec.kind == "biased" and spec.keep_rate == AUTO
 
 
+AIMS = {"biased": "values", "stratified": "shapley"}
+"""Designs whose masks can be drawn in rounds, and what `explain` calls them."""
+
+
+def check_rounds(spec: DesignSpec) -> None:
+    """Refuse a design whose masks cannot be evaluated in rounds.
+
+    Raises:
+        InputError: another kind of masks.
+    """
+    if spec.kind not in AIMS:
+        raise InputError(
+            f"design.kind is {spec.kind!r}, but rounds need masks that can be drawn in rounds; expected "
+            f"{' or '.join(AIMS)}, or a number for design.budget"
+        )
+
+
 def is_asked_all(spec: DesignSpec) -> bool:
     """Whether every mask is asked all questions, whatever the game."""
     return spec.questions == ALL or spec.kind == "spex"
@@ -40,12 +57,12 @@ def search_design(
     Raises:
         InputError: an unknown kind, or a budget, rate or ``first`` out of range.
     """
-    budget = spec.budget if choice is None else choice.masks(spec.budget * choice.questions)
+    budget = spec.most if choice is None else choice.masks(spec.most * choice.questions)
     if has_pilot(spec):
         spread = keep_rate or keep_range(None, None, n)
-        pilots = spec.budget
+        pilots = spec.most
         if choice is not None:
-            pilots = spec.budget * choice.questions // min(PILOT, choice.questions)
+            pilots = spec.most * choice.questions // min(PILOT, choice.questions)
         first = pilot(n, pilots, seed=spec.seed)
         design = piloted(first, spread, n, budget, seed=spec.seed)
     else:

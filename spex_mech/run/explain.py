@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spex_mech.core.errors import InputError
-from spex_mech.decoders.explain import Explanation, explain
-from spex_mech.evaluation.evaluate import evaluate
-from spex_mech.evaluation.questions import ALL
+from spex_mech.core.games import AnyGame
+from spex_mech.decoders.decode import decode
+from spex_mech.decoders.explain import Explanation
 from spex_mech.run.decode import Decoded, decode_folder, save_decoded
-from spex_mech.run.designs import check_design, is_asked_all, search_design
-from spex_mech.run.folder import RunFolder, claim, save_spec
-from spex_mech.run.pilot import save_choice, save_pilot
+from spex_mech.run.designs import check_rounds, search_design
+from spex_mech.run.folder import RunFolder, claim, open_folder
+from spex_mech.run.rounds import take_rounds
 from spex_mech.run.spec import RunSpec
 from spex_mech.tasks.cards import load_card, load_game
 
 if TYPE_CHECKING:
     from spex_mech.run.setup import Setup
-
-_AIMS = {"biased": "values", "stratified": "shapley"}
 
 
 def explain_folder(
@@ -35,7 +32,9 @@ def explain_folder(
         spec: what to explain; its design is ``biased`` or ``stratified`` and its budget the most
             masks to spend. The task may be a synthetic game.
         out: the folder.
-        target_r2: see `explain`.
+        target_r2: stop when R² reaches this on the masks that the spec holds out (see `Round.reaches`), or
+            by cross-validation where it holds none out. None is ``design.target_r2`` with
+            ``design.budget="auto"``, and else spends the whole budget.
         progress: see `evaluate`.
 
     Raises:
@@ -46,56 +45,33 @@ def explain_folder(
     game, setup = _game(spec)
     spec = spec if setup is None else setup.spec
     search_design(spec.design, game.players.n)  # refuses sizes and rates before the folder is made
-    rate = spec.design.keep_rate
     folder = claim(out, spec)
     if setup is not None:
         game = _fitted(setup, folder)
+    if target_r2 is None and spec.design.in_rounds:
+        target_r2 = spec.design.target_r2
+    return explain_into(folder, game, spec, target_r2, progress=progress)
+
+
+def explain_into(
+    folder: RunFolder,
+    game: AnyGame,
+    spec: RunSpec,
+    target_r2: float | None,
+    *,
+    progress: bool | None = None,
+) -> tuple[Explanation, Decoded]:
+    """Take the rounds of a spec into its run's folder, and write the spectrum."""
     with folder.timed("explain"):
-        explanation = explain(
-            game,
-            budget=spec.design.budget,
-            target_r2=target_r2,
-            aim=_AIMS[spec.design.kind],
-            keep_rate=tuple(rate) if isinstance(rate, list) else rate,
-            questions=ALL if is_asked_all(spec.design) else spec.design.questions,
-            method=spec.decode.method,
-            store=folder.masks,
-            seed=spec.design.seed,
-            progress=progress,
-        )
-    return explanation, save_explained(folder, game, explanation, progress=progress)
-
-
-def save_explained(
-    folder: RunFolder, game: Any, explanation: Explanation, *, progress: bool | None = None
-) -> Decoded:
-    """Evaluate the held-out masks of an explained game into its run's folder, and write the folder's files.
-
-    Args:
-        folder: the folder, whose ``masks`` hold what was evaluated.
-        game: the game that was explained.
-        explanation: masks, values and spectrum.
-        progress: see `evaluate`.
-    """
-    design = folder.spec.design
-    choice = explanation.choice
-    if choice is not None:
-        save_choice(folder, choice)
-    if explanation.keep_rates is not None:
-        save_pilot(folder, explanation.keep_rates)
-    check = check_design(design, game.players.n, folder.keep_rate(), choice)
-    if check is not None:
-        each = ALL if choice is None else choice.check_counts(design.check)[1]
-        with folder.timed("check"):
-            evaluate(
-                game, check, questions=each, store=folder.check, label="check", progress=progress
-            )
-    used = design.model_copy(update={"first": len(explanation.run.design)})
-    folder = replace(folder, spec=folder.spec.model_copy(update={"design": used}))
-    decoded = decode_folder(folder, explanation.spectrum)
-    save_spec(folder)
+        taken = take_rounds(folder, game, spec, target_r2, progress=progress)
+        spectrum = taken.spectrum
+        if spectrum is None:
+            decoder = spec.decode
+            spectrum = decode(taken.run.design, taken.run, method=decoder.method, seed=decoder.seed)
+    folder = open_folder(folder.path)
+    decoded = decode_folder(folder, spectrum)
     save_decoded(decoded, folder)
-    return decoded
+    return taken.explained(spectrum), decoded
 
 
 def _game(spec: RunSpec) -> tuple[Any, Setup | None]:
@@ -116,11 +92,7 @@ def _fitted(setup: Setup, folder: RunFolder) -> Any:
 
 
 def _check(spec: RunSpec, target_r2: float | None) -> None:
-    if spec.design.kind not in _AIMS:
-        raise InputError(
-            f"design.kind is {spec.design.kind!r}, but explain needs masks that can be drawn in rounds; "
-            f"expected {' or '.join(_AIMS)}"
-        )
+    check_rounds(spec.design)
     if spec.design.seed != spec.decode.seed:
         raise InputError(
             f"design.seed is {spec.design.seed} and decode.seed {spec.decode.seed}, but explain has one "

@@ -13,16 +13,17 @@ from spex_mech.core.errors import InputError, OutputExistsError
 from spex_mech.core.interactions import Interactions, interactions
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode, decoder
-from spex_mech.decoders.explain import Explanation, explain
+from spex_mech.decoders.explain import Explanation
 from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.features.game import FeatureGame
 from spex_mech.features.options import ExplainOptions
 from spex_mech.features.spans import Passage
 from spex_mech.features.view import View, view_of
+from spex_mech.run.decode import Decoded, decode_folder, save_decoded
 from spex_mech.run.designs import check_design, search_design
-from spex_mech.run.explain import save_explained
+from spex_mech.run.explain import explain_into
 from spex_mech.run.explained_input import INPUT, input_to_json, kind_of
-from spex_mech.run.folder import RunFolder, claim, open_folder
+from spex_mech.run.folder import RunFolder, claim, open_folder, save_spec
 from spex_mech.run.records import HeldOut
 from spex_mech.run.spec import RunSpec, with_settings
 
@@ -96,7 +97,8 @@ def explain_features(
         out: the folder; None keeps nothing.
         budget: masks to spend; by default 16 per part, at least 256. Where that is enough for all masks of
             at most 12 parts, all are taken, the spectrum is exact, and no masks are held out.
-        target_r2: stop as soon as this R² is to be expected; see `explain`.
+        target_r2: stop as soon as R² reaches this on the masks held out, by the lower end of its 95 %
+            interval; by cross-validation where none are. See `Round.reaches`.
         method: decoder, see `decode`.
         seed: seed of masks and decoder.
         options: how masks are drawn, the fit checked and interactions read, see `ExplainOptions`.
@@ -112,9 +114,10 @@ def explain_features(
     spec = _spec(game, budget, method, seed, options)
     with _run_path(out) as path:
         folder = _claimed(path, spec, game, options.command)
-        with folder.timed("explain"):
-            explanation = _explained(folder, game, target_r2, progress)
-        decoded = save_explained(folder, game, explanation, progress=progress)
+        if spec.design.kind == "biased":
+            explanation, decoded = explain_into(folder, game, spec, target_r2, progress=progress)
+        else:
+            explanation, decoded = _every_mask(folder, game, progress)
         folder.save(INPUT, input_to_json(game, options.command))
     kept = None if out is None else Path(out)
     return FeatureExplanation(game, explanation, decoded.interactions, decoded.held_out, kept)
@@ -179,26 +182,18 @@ def _claimed(path: Path, spec: RunSpec, game: FeatureGame, command: str) -> RunF
     return replace(folder, spec=spec)
 
 
-def _explained(
-    folder: RunFolder, game: FeatureGame, target_r2: float | None, progress: bool | None
-) -> Explanation:
-    """All masks where the spec has them, else rounds of random ones."""
-    spec, n = folder.spec.design, game.players.n
-    method, seed = folder.spec.decode.method, folder.spec.decode.seed
-    if spec.kind == "biased":
-        rate = spec.keep_rate
-        return explain(
-            game,
-            budget=spec.budget,
-            target_r2=target_r2,
-            keep_rate=tuple(rate) if isinstance(rate, list) else rate,
-            method=method,
-            store=folder.masks,
-            seed=seed,
-            progress=progress,
-        )
-    design = search_design(spec, n)
-    run = evaluate(game, design, store=folder.masks, progress=progress)
-    spectrum = decode(design, run.values, method=method, seed=seed)
+def _every_mask(
+    folder: RunFolder, game: FeatureGame, progress: bool | None
+) -> tuple[Explanation, Decoded]:
+    """Evaluate and decode all masks of few parts."""
+    spec, n = folder.spec, game.players.n
+    with folder.timed("explain"):
+        design = search_design(spec.design, n)
+        run = evaluate(game, design, store=folder.masks, progress=progress)
+        decoder = spec.decode
+        spectrum = decode(design, run.values, method=decoder.method, seed=decoder.seed)
+    save_spec(folder)
+    decoded = decode_folder(folder, spectrum)
+    save_decoded(decoded, folder)
     message = f"all {2**n} masks: {spectrum.info.get('message', '')}"
-    return Explanation(spectrum, run, (), False, message)
+    return Explanation(spectrum, run, (), False, message), decoded

@@ -5,6 +5,7 @@
     pilot.json            the keep rates that a pilot has found, where the spec leaves them to it
     constants.safetensors what removed parts become under optimal ablation; others beside it, with a hash in
                           the name, are of one kept set each
+    rounds.json           masks, answers and R² after each round, where there were rounds
     input.json            of an explained text or image: the input and the places of its parts
     masks check test      run stores: the design and pruning's ablations, held-out masks, test questions
     spectrum.json         the spectrum's terms, and the settings of the decoder
@@ -55,6 +56,7 @@ _T = TypeVar("_T")
 _COMMANDS = {  # that write a file
     "questions.json": "evaluate --out",
     "pilot.json": "evaluate --out",
+    "rounds.json": "evaluate --out",
     "check.json": "decode",
     "question-effects.json": "decode",
     "spectrum.json": "decode",
@@ -350,8 +352,10 @@ def _choice(content: Any) -> QuestionChoice:
         int(content["questions"]),
         str(content["message"]),
         int(content["pilot"]),
+        tuple((int(start), int(each)) for start, each in content.get("later", ())),
     )
-    if not (1 <= choice.each <= choice.questions and choice.pilot >= 0):
+    asked = (choice.each, *(each for _, each in choice.later))
+    if not (all(1 <= each <= choice.questions for each in asked) and choice.pilot >= 0):
         raise ValueError(f"each is {choice.each} of {choice.questions} questions")
     return choice
 

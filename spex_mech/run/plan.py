@@ -16,6 +16,7 @@ from spex_mech.designs.asked import asked_questions
 from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.keep_rates import choice_of, questions_to_choose
 from spex_mech.evaluation.questions import ALL, QuestionChoice, masks_at_once
+from spex_mech.evaluation.rounds import in_rounds, round_sizes
 from spex_mech.models.model import Model
 from spex_mech.pruning.compare import LASSO
 from spex_mech.pruning.prune import size_of
@@ -118,8 +119,31 @@ def planned_choice(setup: Setup) -> QuestionChoice | None:
     questions = ALL if is_asked_all(spec) else spec.questions
     if questions_to_choose(game, questions) is None:
         return None
-    rows = len(setup.design) * len(setup.game.question_ids)
-    return choice_of(game, questions, None).spread(rows)
+    choice = choice_of(game, questions, None)
+    if spec.in_rounds:
+        return in_rounds(choice, setup.players.n, spec.most)
+    return choice.spread(len(setup.design) * len(setup.game.question_ids))
+
+
+def first_round(setup: Setup, phases: list[Phase]) -> Phase | None:
+    """The first round of a design in rounds, of which ``design`` among the phases has all; else None."""
+    if not setup.spec.design.in_rounds:
+        return None
+    choice = planned_choice(setup)
+    masks = round_sizes(setup.players.n, setup.spec.design.most, choice)[0]
+    whole = next(phase for phase in phases if phase.name == "design")
+    rows = masks * len(setup.game.question_ids)
+    if choice is not None:
+        rows = int(choice.counts(masks).sum())
+    share = rows / whole.rows
+    return replace(
+        whole,
+        masks=masks,
+        rows=rows,
+        tokens=int(share * whole.tokens),
+        seconds=share * whole.seconds,
+        size=int(share * whole.size),
+    )
 
 
 def _fits(setup: Setup) -> list[Phase]:
@@ -153,9 +177,7 @@ def _asked(name: str, game: TaskGame, masks: int, rows: int, rate: float) -> Pha
     tokens = int(masks * mask_cost + rows * question_cost)
     of_row = 4 * prod(game.prompts.shape[1:]) + 8  # its scores, and which question it is
     size = masks * (-(-game.players.n // 8) + 8) + rows * of_row
-    batch = masks_at_once(
-        game.batch, len(game.question_ids), np.array([max(1, rows // max(masks, 1))])
-    )
+    batch = masks_at_once(game.batch, len(game.question_ids), max(1, rows // max(masks, 1)))
     return Phase(name, masks, rows, tokens, tokens / rate, size, batch)
 
 

@@ -49,7 +49,7 @@ def choose_kept_sets(
     kept = choose_all(
         Remembered(Recorded(setup.game, folder.masks, progress, "pruning")),
         setup.sizes,
-        budget=setup.budget,
+        budget=_budget(setup, decoded),
         seed=spec.seed,
         methods=methods,
         questions=AUTO if races else ALL,
@@ -57,7 +57,18 @@ def choose_kept_sets(
     return sorted(kept, key=lambda k: -k.keep)  # stable: ours first at every size
 
 
-def choose_exported(setup: Setup, folder: RunFolder, kept: Sequence[Pruned]) -> SizeChoice:
+def _budget(setup: Setup, decoded: Decoded) -> int:
+    """What each method may spend: of a design in rounds, what the rounds have spent counts."""
+    design = setup.spec.design
+    if design.first is None and not design.in_rounds:
+        return setup.budget
+    answers, every = decoded.run.answers, len(setup.game.question_ids)
+    return setup.budget_with(len(decoded.design) if answers is None else -(-len(answers) // every))
+
+
+def choose_exported(
+    setup: Setup, folder: RunFolder, kept: Sequence[Pruned], *, races: bool = False
+) -> SizeChoice:
     """The smallest of our sets that costs no more than the noise of the validation questions can hide.
 
     Raises:
@@ -71,6 +82,7 @@ def choose_exported(setup: Setup, folder: RunFolder, kept: Sequence[Pruned]) -> 
         searched=setup.game,
         tolerance=spec.tolerance,
         errors=spec.errors,
+        questions=AUTO if races else ALL,
         store=folder.path / "validation",
         seed=spec.seed,
     )

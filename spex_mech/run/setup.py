@@ -25,9 +25,9 @@ from spex_mech.pruning.compare import METHODS
 from spex_mech.pruning.integer_program import best_set
 from spex_mech.pruning.layer_sets import LayerSets
 from spex_mech.pruning.prune import FEASIBLE_SECONDS, OURS, size_of
-from spex_mech.run.designs import check_design, search_design
+from spex_mech.run.designs import check_design, check_rounds, is_asked_all, search_design
 from spex_mech.run.other_tasks import other_tasks, spread_over
-from spex_mech.run.spec import RunSpec
+from spex_mech.run.spec import DesignSpec, RunSpec
 from spex_mech.run.spec_values import AUTO
 from spex_mech.tasks.cards import load_task
 from spex_mech.tasks.metrics import CHOICE_METRICS
@@ -63,8 +63,12 @@ class Outline:
 
     @property
     def budget(self) -> int:
-        """Ablations that a method may spend on all sizes, the design included."""
-        return len(self.design) + self.spec.prune.ablations * len(self.sizes)
+        """Most ablations that a method may spend on all sizes, the design included."""
+        return self.budget_with(len(self.design))
+
+    def budget_with(self, design: int) -> int:
+        """Ablations that a method may spend on all sizes, with so many for the design."""
+        return design + self.spec.prune.ablations * len(self.sizes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +115,11 @@ def outline(spec: RunSpec) -> Outline:
         task = task.first(spec.game.examples)
     _check_questions(spec, task)
     players = select_players(read_outline(spec.model), spec.players)
+    if spec.design.in_rounds:
+        check_rounds(spec.design)
     constant = Spectrum.from_supports([()], [0.0], players.n)
     interactions(constant, spec.interactions.index, spec.interactions.order)
-    design = search_design(spec.design, players.n)
+    design = search_design(_countable(spec.design, task), players.n)
     check = check_design(spec.design, players.n)
     return Outline(spec, task, players, design, check, other_tasks(spec))
 
@@ -140,6 +146,19 @@ def other_game(setup: Setup, task: ChoiceTask) -> TaskGame:
     """The game of the run's players on the test questions of another task, in the task's own metric."""
     settings = replace(setup.game.settings, split="test", metric=task.metric)
     return TaskGame(setup.model, task, setup.players, **settings.options)
+
+
+def _countable(design: DesignSpec, task: ChoiceTask) -> DesignSpec:
+    """A design that can be drawn before it is known how many masks it has, which ``first`` may count."""
+    if is_asked_all(design) or design.first is None:
+        return design
+    most = design.most * len(task.select("search"))
+    if design.first > most:
+        raise InputError(
+            f"design.first is {design.first}, expected a number of masks from 1 to {most}, the answers that "
+            "the budget pays for"
+        )
+    return design.model_copy(update={"first": None})
 
 
 def _check_questions(spec: RunSpec, task: ChoiceTask) -> None:

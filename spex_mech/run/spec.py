@@ -16,6 +16,7 @@ from spex_mech.core.text_files import MOST_BYTES, parse_toml, parse_yaml, read_t
 from spex_mech.run.spec_values import (
     AUTO,
     Asked,
+    Budget,
     Count,
     Finite,
     Parameters,
@@ -23,6 +24,7 @@ from spex_mech.run.spec_values import (
     Rate,
     Seed,
     Size,
+    Target,
     Text,
 )
 
@@ -69,10 +71,14 @@ class DesignSpec(_Section):
     Attributes:
         kind: ``biased``, ``uniform``, ``paired``, ``stratified`` or ``spex``.
         budget: number of masks that are asked all questions; where masks are asked some questions each, as
-            many answers as these would have are spread over more masks.
+            many answers as these would have are spread over more masks. Or ``auto``: masks are evaluated in
+            rounds, see `explain`, until R² on the held-out masks reaches ``target_r2`` or ``max_budget`` is
+            spent; ``biased`` and ``stratified`` masks can be.
+        target_r2: with ``auto``, the R² to reach by the lower end of its 95 % interval, see `Round.reaches`.
+        max_budget: with ``auto``, the most masks, counted as ``budget`` is.
         questions: how many questions each mask is asked: ``all``, a number, or ``auto``, see
             `choose_questions`. Coded designs (``spex``) and games without questions are asked all.
-        first: number of masks to use, the first ones; None for all. `explain` sets it to what it spent.
+        first: number of masks to use, the first ones; None for all. Rounds set it to what they spent.
         keep_rate: for ``biased``: one rate above 0 and below 1; ``[low, high]`` from 0 to 1, drawn for
             every mask; or ``auto``: the range that a pilot finds, see `find_keep_rates`.
         check: masks of the same kind evaluated on top and held out, to measure faithfulness; counted as
@@ -81,12 +87,24 @@ class DesignSpec(_Section):
     """
 
     kind: Text = "biased"
-    budget: Positive = 40
+    budget: Budget = 40
+    target_r2: Target = 0.9
+    max_budget: Positive = 400
     questions: Asked = AUTO
     first: Positive | None = None
     keep_rate: Rate = AUTO
     check: Count = 10
     seed: Seed = 0
+
+    @property
+    def in_rounds(self) -> bool:
+        """Whether masks are evaluated in rounds, until the spectrum is good enough."""
+        return self.budget == AUTO
+
+    @property
+    def most(self) -> int:
+        """The most masks, counted as ``budget`` is."""
+        return self.max_budget if isinstance(self.budget, str) else self.budget
 
 
 class DecodeSpec(_Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -56,4 +56,6 @@ Finite = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Size = Annotated[int | float, AfterValidator(_size)]
 Parameters = Annotated[int | float, AfterValidator(_parameters)]
 Rate = Annotated[float | list[float] | Text, AfterValidator(_rate)]
+Budget = Positive | Literal["auto"]
+Target = Annotated[float, Field(gt=0, le=1)]
 Asked = Annotated[int | Text, AfterValidator(_asked)]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from spex_mech.core.spectrum import Spectrum
 from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.evaluation.evaluated import Run
@@ -30,10 +31,11 @@ from spex_mech.run.constants import with_constants
 from spex_mech.run.decode import Decoded, decode_folder, save_decoded
 from spex_mech.run.designs import check_design, has_pilot, is_asked_all, search_design
 from spex_mech.run.export import Exported, export_step, exported_before
-from spex_mech.run.folder import RunFolder, claim
+from spex_mech.run.folder import RunFolder, claim, open_folder
 from spex_mech.run.pilot import save_choice, save_pilot
 from spex_mech.run.prune import choose_exported, choose_kept_sets, size_to_json
 from spex_mech.run.records import ScoreTable, kept_to_json, scores_to_json
+from spex_mech.run.rounds import RoundsTaken, take_rounds
 from spex_mech.run.scores import score_folder
 from spex_mech.run.setup import Setup, check_pruning
 from spex_mech.run.spec import RunSpec
@@ -93,8 +95,13 @@ def run(
     spec = setup.spec
     folder = claim(out, setup.spec, last=[*last_files(spec), *finished_with])
     setup = with_constants(setup, folder)
-    evaluate_step(setup, folder, executor=executor, progress=progress)
-    decoded = decode_step(folder)
+    spectrum = None
+    if spec.design.in_rounds:
+        spectrum = rounds_step(setup, folder, executor=executor, progress=progress).spectrum
+        folder = open_folder(folder.path)  # says how many masks were spent
+    else:
+        evaluate_step(setup, folder, executor=executor, progress=progress)
+    decoded = decode_step(folder, spectrum)
     kept = prune_step(setup, folder, decoded, progress=progress)
     scores = score_step(setup, folder, kept, executor=executor, progress=progress)
     tested = None
@@ -130,6 +137,7 @@ def evaluate_step(
     """Evaluate the design and the held-out masks into the folder's stores.
 
     Where the spec leaves keep rates and questions to a pilot, that is evaluated first, see `find_design`.
+    Where it leaves the budget to rounds, see `rounds_step`.
 
     Returns:
         Both runs; the second is None where no masks are held out.
@@ -137,6 +145,9 @@ def evaluate_step(
     setup = with_constants(setup, folder)
     options = {"executor": executor, "spec": setup.spec.model_dump(), "progress": progress}
     spec, n = setup.spec.design, setup.players.n
+    if spec.in_rounds:
+        taken = rounds_step(setup, folder, executor=executor, progress=progress)
+        return taken.run, taken.checked
     with folder.timed("evaluate"):
         find_design(setup, folder, options)
         keep_rate, choice = folder.keep_rate(), folder.choice()
@@ -154,6 +165,20 @@ def evaluate_step(
     return searched, checked
 
 
+def rounds_step(
+    setup: Setup,
+    folder: RunFolder,
+    *,
+    executor: str | Executor = "local",
+    progress: bool | None = None,
+) -> RoundsTaken:
+    """Evaluate and decode in rounds until the spectrum is good enough; see `take_rounds`."""
+    spec = setup.spec
+    options = {"executor": executor, "spec": spec.model_dump(), "progress": progress}
+    with folder.timed("evaluate"):
+        return take_rounds(folder, setup.game, spec, spec.design.target_r2, **options)
+
+
 def find_design(setup: Setup, folder: RunFolder, options: dict[str, Any]) -> None:
     """Find keep rates and how many questions masks are asked, where the spec leaves these open.
 
@@ -165,7 +190,7 @@ def find_design(setup: Setup, folder: RunFolder, options: dict[str, Any]) -> Non
         if not folder.has("pilot.json"):
             rates = find_keep_rates(
                 setup.game,
-                spec.budget,
+                spec.most,
                 seed=spec.seed,
                 questions=questions,
                 store=folder.masks,
@@ -175,14 +200,14 @@ def find_design(setup: Setup, folder: RunFolder, options: dict[str, Any]) -> Non
                 save_choice(folder, rates.choice)
             save_pilot(folder, rates)
     elif questions_to_choose(as_game(setup.game), questions) is not None:
-        rows = spec.budget * len(setup.game.question_ids)
+        rows = spec.most * len(setup.game.question_ids)
         save_choice(folder, choice_of(as_game(setup.game), questions, None).spread(rows))
 
 
-def decode_step(folder: RunFolder) -> Decoded:
-    """Decode what was evaluated and write the spectrum; needs no model."""
+def decode_step(folder: RunFolder, spectrum: Spectrum | None = None) -> Decoded:
+    """Decode what was evaluated, unless its spectrum is given, and write the spectrum; needs no model."""
     with folder.timed("decode"):
-        decoded = decode_folder(folder)
+        decoded = decode_folder(folder, spectrum)
         save_decoded(decoded, folder)
     return decoded
 
@@ -201,7 +226,9 @@ def prune_step(
         folder.save("kept.json", [kept_to_json(k, setup.players) for k in kept])
         folder.remove("size.json", "circuit.json", "circuit.graphml", COMPARISON)
         if setup.spec.prune.export == "auto":
-            folder.save("size.json", size_to_json(choose_exported(setup, folder, kept)))
+            races = decoded.run.answers is not None
+            size = choose_exported(setup, folder, kept, races=races)
+            folder.save("size.json", size_to_json(size))
     return kept
 
 

@@ -70,7 +70,7 @@ from spex_mech.core.errors import InputError
         (["evaluate", "none.toml", "--out", "new"], "spec 'none.toml' does not exist"),
         (["evaluate", "--set", "players=heads:9", "--out", "new"], "this model has layers 0-3"),
         (["evaluate", "--executor", "magic", "--out", "new"], "unknown executor 'magic'"),
-        (["evaluate", "--set", "design.first=999", "--out", "new"], "design.first is 999"),
+        (["evaluate", "--set", "design.first=9999", "--out", "new"], "design.first is 9999"),
         (["explain", "--target-r2", "2", "--out", "new"], "target_r2 is 2.0, expected"),
         (
             ["explain", "--set", "design.kind=paired", "--out", "new"],

@@ -10,6 +10,7 @@ from spex_mech.core.faithfulness import faithfulness
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.explain import explain
 from spex_mech.evaluation.evaluate import evaluate
+from tests.shared.quiz import Quiz
 
 N = 12
 PLANTED = Spectrum.from_supports(
@@ -86,6 +87,22 @@ def test_an_index_has_masks_of_its_own():
     np.testing.assert_array_equal(
         even.run.masks, designs.biased(N, 90, keep_rate=0.5, seed=0).masks
     )
+
+
+def test_a_game_with_questions_is_asked_few_of_them_for_each_mask():
+    game = Quiz(N, 20, own=0.5, seed=1)
+    found = explain(game, budget=40, target_r2=0.9, method="walsh_gp", keep_rate=0.6)
+    assert found.choice.each == 1 and found.reached and found.rounds[0].masks == 192
+    assert [f.rows for f in found.rounds] == sorted({f.rows for f in found.rounds})
+    # A pair that the design holds twice is asked once.
+    assert found.rounds[-1].rows - 5 < len(game.asked) <= found.rounds[-1].rows < 800
+    assert f"{found.rounds[-1].rows} of 800 answers" in found.message
+    fresh = designs.uniform(N, 500, seed=99).masks
+    assert faithfulness(found.spectrum, fresh, Quiz(N, 20, own=0.5, seed=1)(fresh)) > 0.8
+    every = explain(Quiz(N, 20), budget=70, index="Shapley", method="lasso")
+    assert every.choice is None and every.run.answers is None
+    few = explain(Quiz(N, 20), budget=70, index="Shapley", questions=4, method="lasso")
+    assert len(few.run.masks) == 350 and (few.run.answers.counts == 4).all()
 
 
 def test_the_first_round_knows_how_its_masks_were_drawn():

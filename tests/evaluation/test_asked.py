@@ -291,3 +291,43 @@ def test_a_design_is_asked_what_evaluate_asks(counts):
     np.testing.assert_array_equal(run.answers.values, same.answers.values)
     np.testing.assert_array_equal(run.scores, same.scores)
     np.testing.assert_array_equal(run.values, same.values)
+
+
+def test_of_a_mask_of_which_some_answers_are_known_only_the_others_are_asked(tmp_path):
+    rng, masks = np.random.default_rng(0), DESIGN.masks[:9]
+    first, second = (rng.permuted(np.tile(np.arange(12), (9, 1)), axis=1) for _ in range(2))
+    game, plain = Quiz(20), Quiz(20)
+    recorded = Recorded(game, tmp_path, progress=False)
+    recorded.asked_scores(masks, first[:, :4])
+    scores = recorded.asked_scores(masks, second[:, :6])
+    np.testing.assert_array_equal(scores, plain.asked_scores(masks, second[:, :6]))
+    assert len(game.asked) == len(set(game.asked)) < 9 * 10
+
+
+def test_batches_are_those_of_a_run_that_was_never_stopped_whatever_is_missing(tmp_path):
+    """Masks of which some answers are known keep to their batch, so that values never depend on a stop."""
+
+    class Logged(Quiz):
+        def asked_scores(self, masks, questions):
+            self.batches.append((masks.tobytes(), questions.tobytes()))
+            if len(self.batches) == self.last:
+                raise KeyboardInterrupt
+            return super().asked_scores(masks, questions)
+
+    def logged(last=0):
+        game = Logged(20)
+        game.batches, game.last = [], last
+        return game
+
+    def partly(folder):
+        sm.evaluate(Quiz(20), DESIGN, questions=2, store=folder, batch=1)
+        return folder
+
+    other = sm.designs.MaskDesign(DESIGN.masks, 11)  # the same masks with other questions
+    whole, stopped, going = logged(), logged(last=6), logged()
+    sm.evaluate(whole, other, questions=4, store=partly(tmp_path / "whole"), batch=1)
+    with pytest.raises(KeyboardInterrupt):
+        sm.evaluate(stopped, other, questions=4, store=partly(tmp_path / "part"), batch=1)
+    sm.evaluate(going, other, questions=4, store=tmp_path / "part", batch=1)
+    assert stopped.batches[:5] + going.batches == whole.batches
+    assert len(whole.asked) < 200

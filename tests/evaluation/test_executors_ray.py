@@ -17,6 +17,8 @@ import pytest
 import spex_mech as sm
 from spex_mech.evaluation.executors import RayExecutor
 from spex_mech.evaluation.games import as_game
+from tests.shared import quiz
+from tests.shared.quiz import Quiz
 
 ray = pytest.importorskip("ray", reason="needs the extra: pip install 'spex-mech[ray]'")
 pytestmark = [
@@ -25,6 +27,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
+cloudpickle.register_pickle_by_value(quiz)
 
 MASKS = sm.designs.uniform(12, 96, seed=0).masks
 WEIGHTS = np.random.default_rng(0).normal(size=12)
@@ -192,3 +195,35 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path):
     with pytest.raises(ValueError, match=r"no Ray cluster at '127.0.0.1:1' can be reached"):
         next(executor.map(as_game(Slow(tmp_path)), [MASKS[:4]]))
     assert not ray.is_initialized()
+
+
+class Quizzed(Quiz):
+    """Asked some questions; kills the worker that first reaches a mask."""
+
+    def __init__(self, folder) -> None:
+        super().__init__(12, 8, seed=2)
+        self.folder, self.home = folder, os.getpid()
+
+    def asked_scores(self, masks, questions):
+        reached = len(masks) and (masks == MASKS[20]).all(axis=1).any()
+        if reached and os.getpid() != self.home and not (self.folder / "killed").exists():
+            (self.folder / "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().asked_scores(masks, questions)
+
+
+def test_ray_gives_the_same_bytes_for_some_questions_though_a_worker_is_killed(tmp_path):
+    counts, design = np.where(np.arange(96) % 5 == 0, 2, 1), sm.MaskDesign(MASKS, 0)
+    game = Quizzed(tmp_path)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        run = sm.evaluate(
+            game, design, questions=counts, batch=1, executor=RayExecutor(workers=2), store=tmp_path / "s"
+        )  # fmt: skip
+    finally:
+        ray.shutdown()
+    assert (tmp_path / "killed").exists()
+    alone = sm.evaluate(Quiz(12, 8, seed=2), design, questions=counts, batch=1)
+    assert run.answers.values.tobytes() == alone.answers.values.tobytes()
+    again = sm.evaluate(Quizzed(tmp_path), design, questions=counts, store=tmp_path / "s")
+    assert again.evaluated == 0 and again.scores.tobytes() == run.scores.tobytes()

@@ -12,6 +12,7 @@ import spex_mech as sm
 from spex_mech.pruning.prune import Pruned
 from spex_mech.run import prune
 from spex_mech.run.records import kept_from_json, kept_to_json
+from spex_mech.run.spec import DesignSpec
 from tests.shared.quiz import Quiz
 
 PLAYERS = sm.PlayerSet.from_names("abcd")
@@ -52,7 +53,11 @@ def test_candidates_race_where_the_design_was_asked_some_questions(tmp_path):
     run = sm.evaluate(game, design, questions=2, store=folder.masks, progress=False)
     settings = SimpleNamespace(seed=0, baselines=["knock-out", "lasso ranking"])
     setup = SimpleNamespace(
-        spec=SimpleNamespace(prune=settings), game=game, sizes=(7, 4), budget=15, limits=[]
+        spec=SimpleNamespace(prune=settings, design=DesignSpec()),
+        game=game,
+        sizes=(7, 4),
+        budget=15,
+        limits=[],
     )
     spectrum = sm.decode(design, run, method="lasso", order=1)
     decoded = SimpleNamespace(design=design, run=run, spectrum=spectrum)
