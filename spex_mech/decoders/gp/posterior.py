@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64, UInt64
@@ -138,7 +138,10 @@ class WalshPosterior:
         return empty + self.scale * values
 
     def index_std(
-        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional
+        self,
+        words: UInt64[np.ndarray, "k w"],
+        functional: IndexFunctional,
+        beside: Bool[np.ndarray, "b n"] | None = None,
     ) -> Float64[np.ndarray, " k"]:
         """Standard deviation of the game's index, given that the evaluated masks' values are known.
 
@@ -146,9 +149,27 @@ class WalshPosterior:
         noise's variance: the prior variance of an index gains noise times the sum of the squares of its
         weights omega_T(x), and its covariance with the value of an evaluated mask noise times omega_T of
         that mask. (The mean of this process is f's plus omega_T times the residuals, see `core.evidence`.)
+
+        Args:
+            words: uint64 (k, w), packed sets.
+            functional: the index.
+            beside: bool (b, n), distinct masks that were evaluated too. They may be among those of this
+                posterior; others have no part in its mean, but are known here.
         """
         from scipy.linalg import solve_triangular
 
+        more = (
+            [mask for mask in beside if not (self.masks == mask).all(axis=1).any()]
+            if (beside is not None)
+            else []
+        )
+        if more:
+            return replace(
+                self,
+                masks=np.concatenate([self.masks, more]),
+                counts=np.append(self.counts, np.ones(len(more))),
+                alpha=np.append(self.alpha, np.zeros(len(more))),
+            ).index_std(words, functional)
         seen = signs(self.masks)
         lower = self._factor().lower
         variances = np.empty(len(words))

@@ -1,5 +1,7 @@
 """The posterior of coefficients and indices against dense linear algebra."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -95,6 +97,26 @@ def test_known_values_leave_the_deviation_of_all_others(index, order):
     found = gp.index_std(pack_supports(sets, N), IndexFunctional(index, order))
     expected = [np.sqrt(weights[s] @ cov @ weights[s]) for s in sets]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("index", "order"), [("Shapley", 1), ("SII", 2), ("FBII", 2)])
+def test_masks_that_were_evaluated_beside_those_of_the_fit_are_known_too(index, order):
+    gp = posterior()
+    ends = np.array([[False] * N, [True] * N])
+    inner = ~gp.masks.all(axis=1) & gp.masks.any(axis=1)
+    without = replace(gp, masks=gp.masks[inner], counts=gp.counts[inner], alpha=gp.alpha[inner])
+    both = replace(
+        gp,
+        masks=np.concatenate([without.masks, ends]),
+        counts=np.append(without.counts, [1.0, 1.0]),
+        alpha=np.append(without.alpha, [0.0, 0.0]),
+    )
+    sets = pack_supports([s for s in index_matrix(index, order) if s], N)
+    functional = IndexFunctional(index, order)
+    known = without.index_std(sets, functional, ends)
+    np.testing.assert_allclose(known, both.index_std(sets, functional))
+    np.testing.assert_array_equal(both.index_std(sets, functional, ends), known)
+    assert (known < without.index_std(sets, functional)).all()
 
 
 def test_a_truncated_readout_counts_what_it_left_out():
