@@ -44,7 +44,8 @@ class Process:
         name: what it is called in ``info``.
         tie: how strongly its relevances are drawn towards each other.
         warp: makes latents of values; None for the values themselves.
-        rows: most masks to learn relevances from; None for `rows_to_learn`. Only where masks are set apart.
+        rows: most masks to learn relevances from, for a rough fit to the masks that are not set apart; None
+            for `rows_to_learn`, and a fit to all masks. Only where masks are set apart.
     """
 
     name: str
@@ -93,13 +94,13 @@ class Process:
         Means and standard deviations are NaN for the first masks: with many players the relevances fit
         single masks, so that predictions of masks they were learnt from look too good.
         """
-        most = first if self.rows is None else min(first, self.rows)
+        rough, most = self.rows is not None, min(first, self.rows or first)
         prior = learn_in_stages(target.rows(slice(most)), tie=self.tie)
-        solved = target.rows(slice(MAX_ROWS))
+        solved = target.rows(slice(first if rough else MAX_ROWS))
         posterior = condition_on(prior, solved)
         mean, std = leave_out(posterior, target, fold)
         mean[:first] = std[:first] = np.nan
-        if most == first < learnt:
+        if not rough and first < learnt:
             part = target.rows(slice(learnt))
             steps = _STEPS[learnt > _MANY_ROWS]
             prior = learn_from(prior, part, part.moments(), steps=steps, tie=self.tie)
