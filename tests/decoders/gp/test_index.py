@@ -86,6 +86,7 @@ def test_indices_of_many_players_are_the_moments_of_the_posterior(index):
 def test_known_values_leave_the_deviation_of_all_others(index, order):
     """Against the posterior of smooth values plus independent ones, on all coalitions at once."""
     gp = posterior()
+    gp = replace(gp, residuals=gp.inflation**2 / gp.alpha)  # as large at all sizes
     everything = signs(all_masks(N))
     prior = gp.kernel(everything, everything) + gp.noise * np.eye(1 << N)
     rows = gp.masks @ (1 << np.arange(N))
@@ -104,9 +105,10 @@ def test_masks_that_were_evaluated_beside_those_of_the_fit_are_known_too(index, 
     gp = posterior()
     ends = np.array([[False] * N, [True] * N])
     inner = ~gp.masks.all(axis=1) & gp.masks.any(axis=1)
-    without = replace(gp, masks=gp.masks[inner], counts=gp.counts[inner], alpha=gp.alpha[inner])
+    kept = {"masks": gp.masks[inner], "counts": gp.counts[inner], "alpha": gp.alpha[inner]}
+    without = replace(gp, **kept, residuals=gp.inflation**2 / gp.alpha[inner])
     both = replace(
-        gp,
+        without,
         masks=np.concatenate([without.masks, ends]),
         counts=np.append(without.counts, [1.0, 1.0]),
         alpha=np.append(without.alpha, [0.0, 0.0]),
@@ -114,9 +116,11 @@ def test_masks_that_were_evaluated_beside_those_of_the_fit_are_known_too(index, 
     sets = pack_supports([s for s in index_matrix(index, order) if s], N)
     functional = IndexFunctional(index, order)
     known = without.index_std(sets, functional, ends)
-    np.testing.assert_allclose(known, both.index_std(sets, functional))
-    np.testing.assert_array_equal(both.index_std(sets, functional, ends), known)
+    expected = gp.scale * gp.inflation * np.sqrt(both._index_variances(sets, functional))
+    np.testing.assert_allclose(known, expected)
     assert (known < without.index_std(sets, functional)).all()
+    seen = without.index_std(sets, functional, without.masks[:3])  # which are no news
+    np.testing.assert_array_equal(seen, without.index_std(sets, functional))
 
 
 def test_a_truncated_readout_counts_what_it_left_out():
