@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE = 1
 
-.PHONY: demo demo-real test lint types bench
+.PHONY: demo demo-real test lint types bench docs gallery
 
 demo: $(STAMP) ## the main job on the embedded model; writes runs/demo/report.html
 	rm -rf runs/demo
@@ -32,8 +32,15 @@ bench: $(STAMP) ## the benchmarks that need no peers and no data; the others: an
 	$(BIN)/python analyses/benchmarks/mathematics/run.py
 	$(BIN)/python analyses/benchmarks/spex/run.py
 
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(STAMP) ## the documentation site, in site/; needs no network, and any warning is an error
+	$(BIN)/mkdocs build --strict --quiet
+
+gallery: $(STAMP) ## run the examples of docs/gallery, and write their pages and notebooks again
+	$(BIN)/python docs/make/gallery.py
+
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,gguf,ray,recovery]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs,gguf,ray,recovery]'
 	touch $(STAMP)

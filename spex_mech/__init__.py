@@ -10,10 +10,14 @@ if TYPE_CHECKING:
     from spex_mech import designs as designs
     from spex_mech import features as features
     from spex_mech import training_data as training_data
+    from spex_mech.ablation.constant_fit import fit_constants as fit_constants
+    from spex_mech.ablation.constants import Constants as Constants
     from spex_mech.ablation.game import TaskGame as TaskGame
     from spex_mech.core.faithfulness import faithfulness as faithfulness
     from spex_mech.core.interactions import Interactions as Interactions
     from spex_mech.core.interactions import interactions as interactions
+    from spex_mech.core.joint import JointGame as JointGame
+    from spex_mech.core.joint import joint as joint
     from spex_mech.core.limits import Limit as Limit
     from spex_mech.core.limits import kv_groups as kv_groups
     from spex_mech.core.limits import per_layer as per_layer
@@ -46,17 +50,24 @@ if TYPE_CHECKING:
     from spex_mech.models.model import Model as Model
     from spex_mech.models.registering import register_compact as register_compact
     from spex_mech.models.saving import save_model as save_model
+    from spex_mech.pruning.alternatives import AlternativeCircuits as AlternativeCircuits
+    from spex_mech.pruning.alternatives import alternative_circuits as alternative_circuits
     from spex_mech.pruning.circuit import Circuit as Circuit
     from spex_mech.pruning.circuit import circuit as circuit
+    from spex_mech.pruning.circuit_curve import CircuitCurve as CircuitCurve
+    from spex_mech.pruning.circuit_curve import circuit_curve as circuit_curve
     from spex_mech.pruning.curve import PruningCurve as PruningCurve
     from spex_mech.pruning.curve import keep_rates as keep_rates
     from spex_mech.pruning.curve import prune_curve as prune_curve
     from spex_mech.pruning.curve import smallest as smallest
     from spex_mech.pruning.prune import prune as prune
     from spex_mech.pruning.size import choose_size as choose_size
+    from spex_mech.pruning.under import AblatedGame as AblatedGame
+    from spex_mech.pruning.under import under_ablations as under_ablations
     from spex_mech.report.page import write_report as write_report
     from spex_mech.run.explain_features import explain_features as explain_features
     from spex_mech.run.plan import task_noise as task_noise
+    from spex_mech.run.specialise import specialise as specialise
     from spex_mech.tasks.calibration import calibrate as calibrate
     from spex_mech.tasks.cards import load_game as load_game
     from spex_mech.tasks.cards import load_task as load_task
@@ -66,11 +77,16 @@ if TYPE_CHECKING:
     from spex_mech.tasks.task import TokenTask as TokenTask
 
 _HOME = {
+    "AblatedGame": "pruning.under",
+    "AlternativeCircuits": "pruning.alternatives",
     "Card": "exporting.model_card",
     "Circuit": "pruning.circuit",
+    "CircuitCurve": "pruning.circuit_curve",
+    "Constants": "ablation.constants",
     "Explanation": "decoders.explain",
     "InputError": "core.errors",
     "Interactions": "core.interactions",
+    "JointGame": "core.joint",
     "KeepRates": "evaluation.keep_rates",
     "Limit": "core.limits",
     "LocalExecutor": "evaluation.executors",
@@ -85,9 +101,11 @@ _HOME = {
     "TaskGame": "ablation.game",
     "TokenTask": "tasks.task",
     "accuracy_noise": "tasks.noise",
+    "alternative_circuits": "pruning.alternatives",
     "calibrate": "tasks.calibration",
     "choose_size": "pruning.size",
     "circuit": "pruning.circuit",
+    "circuit_curve": "pruning.circuit_curve",
     "compact_model": "exporting.export",
     "decode": "decoders.decode",
     "evaluate": "evaluation.evaluate",
@@ -97,9 +115,11 @@ _HOME = {
     "export": "exporting.export",
     "export_forms": "exporting.export",
     "faithfulness": "core.faithfulness",
+    "fit_constants": "ablation.constant_fit",
     "find_keep_rates": "evaluation.keep_rates",
     "footprints": "exporting.footprint",
     "interactions": "core.interactions",
+    "joint": "core.joint",
     "keep_rates": "pruning.curve",
     "kv_groups": "core.limits",
     "load_game": "tasks.cards",
@@ -118,8 +138,10 @@ _HOME = {
     "servable": "exporting.servable",
     "shapiq_approximator": "decoders.shapiq",
     "smallest": "pruning.curve",
+    "specialise": "run.specialise",
     "task_names": "tasks.cards",
     "task_noise": "run.plan",
+    "under_ablations": "pruning.under",
     "write_report": "report.page",
 }
 

@@ -38,7 +38,7 @@ class Engine(Protocol):
         ...
 
 
-def engine_of(name: str) -> Callable[..., Engine]:
+def engine_of(name: str) -> Callable[..., ablations.ProvenEngine]:
     """The engine of a name, to be made of a model, prompts, players and an ablation.
 
     Raises:
@@ -71,7 +71,7 @@ def ablation_of(name: str, rescale: bool, seed: int) -> ablations.Ablation:
     return replace(ablations.ABLATIONS[name](seed), rescale=rescale)
 
 
-def _best_engine(model: Model, prompts: Prompts, *game: Any) -> Engine:
+def _best_engine(model: Model, prompts: Prompts, *game: Any) -> ablations.ProvenEngine:
     why = ablations.obstacle(model, prompts)
     if why is not None:
         warnings.warn(

@@ -1,4 +1,4 @@
-"""What replaces a removed part: zero, its mean, or its value on another example.
+"""What replaces a removed part: zero, its mean, or its value on another example or on a corrupted one.
 
 A *site* is a TransformerLens hook at which parts are removed: ``blocks.l.attn.hook_z`` (heads),
 ``blocks.l.hook_attn_out`` and ``blocks.l.hook_mlp_out``.
@@ -41,17 +41,21 @@ class Ablation:
     """A kind of ablation.
 
     Attributes:
-        name: ``zero``, ``mean`` or ``resample``.
+        name: ``zero``, ``mean``, ``resample``, ``counterfactual`` or ``optimal``.
         rescale: multiply the kept heads of each layer by H / |kept|, the published head-pruning
             experiment (ProxySPEX, appendix C.2); with ``zero`` only.
         seed: seed of the donors of ``resample``.
         of_example: whether a removed part's value depends on the example and the token, as with ``resample``.
+        paired: whether it is read from the corrupted partners of the prompts, as with ``counterfactual``.
+        fitted: whether it is a constant that must be fitted first, as with ``optimal``.
     """
 
     name: str
     rescale: bool = False
     seed: int = 0
     of_example: bool = field(default=False, compare=False)
+    paired: bool = field(default=False, compare=False)
+    fitted: bool = field(default=False, compare=False)
     _make: Callable[[Record, Prompts, Sequence[str], int], Filler] = field(
         default=lambda *_: _Zero(), repr=False, compare=False
     )
@@ -77,15 +81,30 @@ def resample(*, seed: int = 0) -> Ablation:
     Every prompt has one donor, drawn by ``seed``, never itself. Positions are matched by their
     distance from the last token; where the donor is shorter its first token serves.
     """
-    return Ablation("resample", seed=seed, of_example=True, _make=_Resample)
+    return Ablation("resample", seed=seed, of_example=True, _make=_resample)
+
+
+def counterfactual() -> Ablation:
+    """Removed parts take the value they have on the prompt's corrupted partner, position by position.
+
+    Partners come with the task and have as many tokens as their prompts, see `tasks.partners`. With every
+    head and MLP removed, nothing but the embeddings is left of the prompt itself.
+    """
+    return Ablation("counterfactual", of_example=True, paired=True, _make=_counterfactual)
 
 
 def pad(
     prompts: Prompts, examples: Iterable[int], width: int, device: torch.device | None = None
 ) -> torch.Tensor:
     """Token ids (rows, width) padded on the right, which a causal model never looks at from the left."""
-    rows = [prompts.tokens[e] + (0,) * (width - len(prompts.tokens[e])) for e in examples]
-    return torch.tensor(rows, device=device)
+    return padded([prompts.tokens[e] for e in examples], width, device)
+
+
+def padded(
+    tokens: Sequence[tuple[int, ...]], width: int, device: torch.device | None = None
+) -> torch.Tensor:
+    """Sequences of token ids as one tensor (rows, width), padded on the right with 0."""
+    return torch.tensor([row + (0,) * (width - len(row)) for row in tokens], device=device)
 
 
 def bridge_recorder(bridge: TransformerBridge) -> Record:
@@ -110,6 +129,22 @@ def bridge_recorder(bridge: TransformerBridge) -> Record:
     return record
 
 
+def token_moments(
+    record: Record, prompts: Prompts, sites: Sequence[str]
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Means over all tokens of all prompts of each site's activation, and of its square; float64."""
+    means: dict[str, torch.Tensor] = {}
+    squares: dict[str, torch.Tensor] = {}
+    total = sum(len(t) for t in prompts.tokens)
+    for e in range(len(prompts)):
+        activations = record(pad(prompts, [e], len(prompts.tokens[e])), sites)
+        for site, activation in activations.items():
+            x = activation[0].double()
+            means[site] = means.get(site, 0) + x.sum(dim=0) / total
+            squares[site] = squares.get(site, 0) + x.square().sum(dim=0) / total
+    return means, squares
+
+
 class _Zero:
     def batch(self, examples: Sequence[int], width: int) -> Fill:
         return lambda site, activation: 0.0
@@ -117,38 +152,48 @@ class _Zero:
 
 class _Mean:
     def __init__(self, record: Record, prompts: Prompts, sites: Sequence[str]) -> None:
-        self._means: dict[str, torch.Tensor] = {}
-        total = sum(len(t) for t in prompts.tokens)
-        for e in range(len(prompts)):
-            activations = record(pad(prompts, [e], len(prompts.tokens[e])), sites)
-            for site, activation in activations.items():
-                part = activation[0].double().sum(dim=0) / total
-                self._means[site] = self._means.get(site, 0) + part
+        self._means, _ = token_moments(record, prompts, sites)
 
     def batch(self, examples: Sequence[int], width: int) -> Fill:
         return lambda site, activation: self._means[site].to(activation)
 
 
-class _Resample:
-    def __init__(self, record: Record, prompts: Prompts, sites: Sequence[str], seed: int) -> None:
-        if len(prompts) < 2:
-            raise InputError(
-                "resample ablation needs at least two examples, got one; use zero or mean"
-            )
-        self._record, self._prompts, self._sites = record, prompts, sites
-        order = np.random.default_rng(seed).permutation(len(prompts))
-        self._donor = np.empty(len(prompts), dtype=np.int64)
-        self._donor[order] = np.roll(order, 1)
+def _resample(record: Record, prompts: Prompts, sites: Sequence[str], seed: int) -> Filler:
+    if len(prompts) < 2:
+        raise InputError("resample ablation needs at least two examples, got one; use zero or mean")
+    order = np.random.default_rng(seed).permutation(len(prompts))
+    donor = np.empty(len(prompts), dtype=np.int64)
+    donor[order] = np.roll(order, 1)
+    return _Donated(record, prompts.tokens, [prompts.tokens[d] for d in donor], sites)
+
+
+def _counterfactual(record: Record, prompts: Prompts, sites: Sequence[str], seed: int) -> Filler:
+    if prompts.partners is None:
+        raise InputError(
+            "counterfactual ablation needs prompts with corrupted partners, see with_partner_tokens"
+        )
+    return _Donated(record, prompts.tokens, prompts.partners, sites)
+
+
+class _Donated:
+    """Values on other tokens, one donor for each prompt; positions count from the last token."""
+
+    def __init__(
+        self,
+        record: Record,
+        tokens: Sequence[tuple[int, ...]],
+        donors: Sequence[tuple[int, ...]],
+        sites: Sequence[str],
+    ) -> None:
+        self._record, self._tokens, self._donors, self._sites = record, tokens, donors, sites
 
     def batch(self, examples: Sequence[int], width: int) -> Fill:
-        tokens = self._prompts.tokens
         different, row_of = np.unique(np.asarray(examples), return_inverse=True)
-        donors = [int(d) for d in self._donor[different]]
-        ids = pad(self._prompts, donors, max(len(tokens[d]) for d in donors))
-        activations = self._record(ids, self._sites)
-        length = np.array([len(tokens[e]) for e in different])[:, None]
-        shift = np.array([len(tokens[d]) for d in donors])[:, None] - length
-        last = (length + shift) - 1
+        donors = [self._donors[e] for e in different]
+        activations = self._record(padded(donors, max(map(len, donors))), self._sites)
+        length = np.array([len(self._tokens[e]) for e in different])[:, None]
+        last = np.array([len(d) for d in donors])[:, None] - 1
+        shift = last + 1 - length
         position = torch.from_numpy(np.clip(np.arange(width)[None, :] + shift, 0, last))
         donor = torch.arange(len(donors))[:, None]
         source = torch.from_numpy(row_of.reshape(-1))

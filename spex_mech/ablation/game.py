@@ -11,14 +11,19 @@ import numpy.typing as npt
 from jaxtyping import Float32, Float64
 
 from spex_mech.ablation.asking import asked_scores, check_finite, check_questions
-from spex_mech.ablation.engines import Engine, ablation_of, engine_of
+from spex_mech.ablation.constant_fit import fit_constants
+from spex_mech.ablation.constants import Constants, optimal
+from spex_mech.ablation.engines import ablation_of, engine_of
 from spex_mech.ablation.identity import fingerprint_of, key_of
+from spex_mech.ablation.proof import ProvenEngine
 from spex_mech.ablation.settings import GameParts, GameSettings
+from spex_mech.core.errors import InputError
 from spex_mech.core.games import Questions
 from spex_mech.core.masks import check_masks, unique
 from spex_mech.core.players import PlayerSet
 from spex_mech.models.model import Model
 from spex_mech.tasks.metrics import Metric, metric_for
+from spex_mech.tasks.partners import with_partner_tokens
 from spex_mech.tasks.prompts import Prompts, encode
 from spex_mech.tasks.task import Task
 
@@ -27,7 +32,7 @@ _MOST_MASKS = 64
 
 
 class TaskGame:
-    """What an ablated model is worth on a task (9 parameters: six are `GameSettings`, given by keyword).
+    """What an ablated model is worth on a task (10 parameters: seven are `GameSettings`, given by keyword).
 
     ``game(masks)`` -> float64 (m,).
 
@@ -45,19 +50,21 @@ class TaskGame:
             answer among the answers; of the sequence for sequences), ``brier`` or ``kl`` (minus the
             divergence from the full model's distribution over the answers, in nats); more in
             `metric_for`; default the task's own.
-        ablation: ``zero``, ``mean`` or ``resample``: what removed parts become.
+        ablation: ``zero``, ``mean``, ``resample``, ``counterfactual`` or ``optimal``: what removed parts
+            become. ``counterfactual`` takes them from the task's corrupted partners (see `tasks.partners`),
+            ``optimal`` from constants that lose least on the search questions (see `fit_constants`).
         rescale: with ``zero``: multiply each layer's kept heads by H / |kept|.
-        seed: seed of the donors of ``resample``.
+        seed: seed of the donors of ``resample``, and of the fit of ``optimal``.
+        constants: with ``optimal``: constants that were fitted before; by default they are fitted when they
+            are first needed, for masks that keep any share of the players.
         engine: ``auto`` (fast where it knows the model, else the reference with a warning that says
             why), ``fast`` or ``reference``. Not part of the key: the scores are the same.
 
-    Attributes:
-        settings: the settings, with the task's own metric by its name where none was given.
-
     Raises:
-        InputError: an unknown split, metric, ablation or engine, players of another model, a task
-            that this model cannot be asked, ``fast`` for a model that it does not know, or a model or
-            players that TransformerLens does not support.
+        InputError: an unknown split, metric, ablation or engine, questions without the partners that
+            ``counterfactual`` needs, constants for another ablation, players of another model, a task that
+            this model cannot be asked, ``fast`` for a model that it does not know, or a model or players
+            that TransformerLens does not support.
     """
 
     def __init__(
@@ -71,27 +78,76 @@ class TaskGame:
         ablation: str = "zero",
         rescale: bool = False,
         seed: int = 0,
+        constants: Constants | None = None,
         engine: str = "auto",
     ) -> None:
-        """Nine parameters: each choice is a keyword of its own on the public face; see `GameSettings`."""
-        self.model, self.task, self.split = model, task, split
+        """Ten parameters: each choice is a keyword of its own on the public face; see `GameSettings`."""
+        self.model, self.task, self.split, self.seed = model, task, split, seed
         self._players = players
         self.ablation = ablation_of(ablation, rescale, seed)
+        self._constants = constants
+        if self.ablation.fitted:
+            self.ablation = optimal(lambda: self.constants)
+        elif constants is not None:
+            raise InputError(f"constants= goes with optimal ablation only, got {ablation!r}")
         self.prompts: Prompts = encode(task, split, model.tokenizer, model.context)
+        if self.ablation.paired:
+            self.prompts = with_partner_tokens(self.prompts, task, split, model.tokenizer)
         self.metric: Metric = metric_for(metric or task.metric, self.prompts)
         self.engine = engine
-        self.settings = GameSettings(split, self.metric.name, ablation, rescale, seed, engine)
-        self._engine: Engine = engine_of(engine)(model, self.prompts, players, self.ablation)
+        self._engine: ProvenEngine = engine_of(engine)(model, self.prompts, players, self.ablation)
 
     @property
     def players(self) -> PlayerSet:
         """The ordered players."""
         return self._players
 
+    @property
+    def constants(self) -> Constants:
+        """The constants of optimal ablation; they are fitted if they have not been given or needed yet.
+
+        Raises:
+            InputError: another ablation, or as for `fit_constants`.
+        """
+        if not self.ablation.fitted:
+            raise InputError(
+                f"{self.ablation.name} ablation has no constants, optimal ablation has"
+            )
+        if self._constants is None:
+            self._constants = fit_constants(self)
+        return self._constants
+
+    @property
+    def settings(self) -> GameSettings:
+        """The settings, with the task's own metric by its name where none was given, and with constants."""
+        return self._settings(self.constants if self.ablation.fitted else None)
+
+    @property
+    def lacks_constants(self) -> bool:
+        """Whether its constants are still to be fitted."""
+        return self.ablation.fitted and self._constants is None
+
+    def with_constants(self, constants: Constants) -> TaskGame:
+        """The same game with other constants of optimal ablation."""
+        options = self._settings(constants).options
+        return TaskGame(self.model, self.task, self._players, **options)
+
+    def _settings(self, constants: Constants | None) -> GameSettings:
+        return GameSettings(
+            self.split,
+            self.metric.name,
+            self.ablation.name,
+            self.ablation.rescale,
+            self.seed,
+            constants,
+            self.engine,
+        )
+
     @cached_property
     def key(self) -> dict[str, str]:
         """Everything that decides the scores, field by field; the metric and split names do not."""
-        return key_of(self.model, self.prompts, self._players, self.ablation, self.task.scorer)
+        key = key_of(self.model, self.prompts, self._players, self.ablation, self.task.scorer)
+        return {**key, "constants": self.constants.digest} if self.ablation.fitted else key
 
     @property
     def fingerprint(self) -> str:
@@ -157,6 +213,29 @@ class TaskGame:
         scores = asked_scores(self._engine, self.prompts, checked, asked)
         check_finite(scores, checked, asked, self._players, self.prompts)
         return scores
+
+    def scores_of(self, masks: npt.ArrayLike, prompts: Prompts) -> Float32[np.ndarray, "m ..."]:
+        """Scores of mask j on row j of other prompts, each mask on a prompt of its own.
+
+        Args:
+            masks: bool (m, n), True = present.
+            prompts: m rows; the game's own task and metric play no part.
+
+        Returns:
+            float32 (m, answers), or (m,) of prompts without answers.
+
+        Raises:
+            InputError: masks that are not bool or not n wide, or another number of them than of rows; or as
+                `scores`.
+        """
+        checked = check_masks(masks, self._players.n)
+        if len(checked) != len(prompts):
+            raise InputError(
+                f"{len(checked)} masks for {len(prompts)} prompts, expected one for each"
+            )
+        different, place = unique(checked)
+        pairs = np.column_stack([place, np.arange(len(prompts))])
+        return self._engine.with_prompts(prompts).pair_scores(checked[different], pairs)
 
     def asking_cost(self) -> tuple[float, float]:
         """What a mask costs however few questions it is asked, and each question under it; in tokens.

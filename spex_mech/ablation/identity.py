@@ -19,6 +19,9 @@ def key_of(
     texts = json.dumps([prompts.tokens, prompts.right.tolist()])
     read = (prompts.answers, prompts.targets, prompts.options)
     answers = "".join(json.dumps(part.tolist()) for part in read if part is not None)
+    # Only where there are any, so that stores of other ablations keep their keys.
+    partners = prompts.partners
+    paired = {} if partners is None else {"partners": _digest(json.dumps(partners))}
     return {
         "weights": model.fingerprint,
         "dtype": str(model.dtype),
@@ -29,6 +32,7 @@ def key_of(
         "examples": _digest(json.dumps(prompts.ids)),
         "prompts": _digest(texts + answers),
         "scorer": scorer,
+        **paired,
     }
 
 

@@ -63,6 +63,14 @@ class ProvenEngine:
         self._check()
         return self._engine.pair_scores(masks, pairs)
 
+    def with_prompts(self, prompts: Prompts) -> ProvenEngine:
+        """The same engine for other prompts; it is checked on its own prompts, and not again on these."""
+        self._check()
+        model, _, players, ablation = self._game
+        other = ProvenEngine(type(self._engine), model, prompts, players, ablation)
+        other._proven = True
+        return other
+
     def asking_cost(self) -> tuple[float, float]:
         """Tokens that a mask costs however little it is asked, and those of a question under it."""
         return self._engine.asking_cost()
@@ -200,6 +208,7 @@ def _some(prompts: Prompts, rows: Sequence[int] | npt.NDArray[np.int64]) -> Prom
         tokens=tuple(prompts.tokens[r] for r in rows),
         answers=None if prompts.answers is None else prompts.answers[rows],
         targets=None if prompts.targets is None else prompts.targets[rows],
+        partners=None if prompts.partners is None else tuple(prompts.partners[r] for r in rows),
     )
 
 

@@ -50,7 +50,7 @@ class ReferenceEngine:
         self._side = side_of(model.hf)
         self._check_donors()
         none = np.zeros((1, players.n), dtype=bool)
-        self._sites = [site for site, _ in _closed(spread(players, model.shape, none))]
+        self._sites = [site for site, _ in closed(spread(players, model.shape, none))]
         check_sites(model, self._sites)
 
     def scores(self, masks: Bool[np.ndarray, "m n"]) -> Float32[np.ndarray, "m e ..."]:
@@ -126,9 +126,12 @@ class ReferenceEngine:
             yield np.array(group)
 
     def _check_donors(self) -> None:
-        """Donors of resample ablation stand in one batch, whatever their lengths."""
+        """Donors of resample ablation stand in one batch, whatever their lengths.
+
+        Partners are as long as their prompts, so they are on the same side.
+        """
         sides = {self._side(len(tokens)) for tokens in self._prompts.tokens}
-        if self._ablation.of_example and len(sides) > 1:
+        if self._ablation.of_example and not self._ablation.paired and len(sides) > 1:
             raise InputError(
                 f"{self._ablation.name} ablation mixes prompts, and {self._model.name!r} turns prompts "
                 "beyond original_max_position_embeddings by other rotary angles (LongRoPE); use zero or "
@@ -144,19 +147,37 @@ class ReferenceEngine:
 
     def _forward(self, gates: Gates, ids: torch.Tensor, fill: Fill, repeats: int) -> torch.Tensor:
         """Logits (rows, tokens, vocabulary); row r runs mask r // repeats."""
-
-        def rows(keep: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(keep).to(ids.device).repeat_interleave(repeats, dim=0)
-
         scale = gates.head_scale() if self._ablation.rescale else None
-        hooks: list[tuple[str | Callable, Callable]] = [
-            (site, _hook(site, rows(keep), fill)) for site, keep in _closed(gates, scale)
-        ]
+        hooks = removal_hooks(gates, fill, ids.device, scale=scale, repeats=repeats)
         with torch.inference_mode():
             return self._model.bridge.run_with_hooks(ids, fwd_hooks=hooks)
 
 
-def _closed(
+def removal_hooks(
+    gates: Gates,
+    fill: Fill,
+    device: torch.device,
+    *,
+    scale: Float64[np.ndarray, "m l"] | None = None,
+    repeats: int = 1,
+) -> list[tuple[str | Callable, Callable]]:
+    """TransformerLens hooks that remove from each batch row what its mask removes.
+
+    Args:
+        gates: what each mask keeps.
+        fill: what removed parts become.
+        device: where the batch is.
+        scale: what the kept heads of each layer are multiplied by.
+        repeats: row r of the batch has mask r // repeats.
+    """
+
+    def rows(keep: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(keep).to(device).repeat_interleave(repeats, dim=0)
+
+    return [(site, _hook(site, rows(keep), fill)) for site, keep in closed(gates, scale)]
+
+
+def closed(
     gates: Gates, scale: Float64[np.ndarray, "m l"] | None = None
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The sites at which some row removes something, with what is kept there.

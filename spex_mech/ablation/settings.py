@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from spex_mech.ablation.constants import Constants
 from spex_mech.core.players import PlayerSet
 from spex_mech.models import loading
 from spex_mech.tasks.task import Task
@@ -20,7 +21,8 @@ class GameSettings:
         metric: the metric; None for the task's own.
         ablation: what removed parts become.
         rescale: whether kept heads are rescaled.
-        seed: seed of the donors of ``resample``.
+        seed: seed of the donors of ``resample``, and of the fit of ``optimal``.
+        constants: of ``optimal``; None for another ablation, or to fit them.
         engine: what scores the ablated models.
     """
 
@@ -29,12 +31,13 @@ class GameSettings:
     ablation: str = "zero"
     rescale: bool = False
     seed: int = 0
+    constants: Constants | None = None
     engine: str = "auto"
 
     @property
     def options(self) -> dict[str, Any]:
         """The settings as keyword arguments of `TaskGame`."""
-        return asdict(self)
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True)

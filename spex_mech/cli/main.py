@@ -14,6 +14,7 @@ from spex_mech.cli import explain, steps
 from spex_mech.cli.get import get
 from spex_mech.cli.options import ExecutorCommand
 from spex_mech.cli.run import plan, run, status
+from spex_mech.cli.specialise import specialise
 from spex_mech.cli.tasks import players, tasks
 from spex_mech.core.errors import DamagedStoreWarning, InputError
 from spex_mech.core.quoting import quoted
@@ -21,13 +22,15 @@ from spex_mech.core.quoting import quoted
 app = typer.Typer(
     name="spex-mech",
     help="Find the few interactions inside a large model that matter, with few ablations.\n\n"
-    "run does everything; evaluate, decode, prune, export, circuit and report do it step by step, each "
-    "on what the steps before it left in the run's folder.",
+    "specialise prunes a model for one task, in one command. run does everything that a spec says; evaluate, "
+    "decode, prune, export, circuit and report do it step by step, each on what the steps before it left in "
+    "the run's folder.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command(cls=ExecutorCommand)(run)
+app.command(cls=ExecutorCommand)(specialise)
 app.command()(plan)
 app.command()(status)
 app.command(cls=ExecutorCommand)(steps.evaluate)
@@ -77,7 +80,7 @@ def main() -> None:
 
 def _kept(arguments: list[str]) -> str:
     """What a command that stores what it finishes says when it ends early."""
-    stores = arguments[:1] in (["run"], ["evaluate"], ["prune"], ["circuit"])
+    stores = arguments[:1] in (["run"], ["evaluate"], ["prune"], ["circuit"], ["specialise"])
     explains = arguments[:1] == ["explain"] and ("game" in arguments[1:2] or "--out" in arguments)
     return "; finished ablations are kept, run again to go on" if stores or explains else ""
 

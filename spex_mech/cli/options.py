@@ -50,6 +50,13 @@ Settings = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a key of the spec, as in design.budget=500."
     ),
 ]
+AblationName = Annotated[
+    str | None,
+    typer.Option(
+        "--ablation",
+        help="What removed parts become: zero, mean, resample, counterfactual or optimal.",
+    ),
+]
 Positions = Annotated[
     str | None, typer.Option(help="Of a store: only these questions, as in '0-29,40'.")
 ]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
+from spex_mech.core.units import bytes_text, seconds_text
+
 if TYPE_CHECKING:
+    from spex_mech.exporting.comparison import TaskComparison
     from spex_mech.pruning.prune import Pruned
     from spex_mech.run.decode import Decoded
+    from spex_mech.run.export import Exported
     from spex_mech.run.folder import RunFolder
+    from spex_mech.run.plan import Phase
     from spex_mech.run.records import ScoreTable
+    from spex_mech.run.setup import Setup
 
 
 def print_decoded(decoded: Decoded, top: int = 8, *, message: bool = True) -> None:
@@ -88,3 +95,86 @@ def print_size_choice(folder: RunFolder) -> None:
             f"{row['keep']:>6}  {loss['mean']:+.3f} [{loss['low']:+.3f}, {loss['high']:+.3f}]  {verdict}"
         )
     typer.echo(f"size chosen: {choice['keep']}")
+
+
+def print_plan(setup: Setup, phases: Sequence[Phase]) -> None:
+    """Print what a run will cost: a line for every phase, and the memory that it takes."""
+    from spex_mech.run.memory import forecast_memory
+    from spex_mech.run.plan import planned_choice
+
+    if (choice := planned_choice(setup)) is not None:
+        typer.echo(f"{choice.message}\n")
+    typer.echo(f"{'phase':<18}{'stored':>10}{'masks':>10}{'answers':>12}{'tokens':>16}{'time':>12}")
+    for phase in phases:
+        typer.echo(
+            f"{phase.name:<18}{bytes_text(phase.size):>10}{phase.masks:>10,}{phase.rows:>12,}"
+            f"{phase.tokens:>16,}{seconds_text(phase.seconds):>12}"
+        )
+    total = seconds_text(sum(p.seconds for p in phases))
+    typer.echo(
+        f"{'total':<18}{bytes_text(sum(p.size for p in phases)):>10}"
+        f"{sum(p.masks for p in phases):>10,}{sum(p.rows for p in phases):>12,}"
+        f"{sum(p.tokens for p in phases):>16,}{total:>12}"
+    )
+    typer.echo(forecast_memory(setup).message)
+    if setup.form is not None:
+        typer.echo(
+            f"only sets that the form {setup.form} holds are searched; what that costs against the best set "
+            "of any form is reported for each size after pruning"
+        )
+
+
+def print_comparisons(comparisons: Sequence[TaskComparison]) -> None:
+    """Print every task before and after pruning; nothing where none was compared."""
+    from spex_mech.exporting.comparison import comparison_rows
+
+    if comparisons:
+        typer.echo(f"{'':<24}{'before':>8}{'after':>9}   change [95 % paired interval]")
+    for comparison in comparisons:
+        typer.echo(comparison.title)
+        for name, before, after, change in comparison_rows(comparison):
+            typer.echo(f"  {name:<22}{before:>8}{after:>9}   {change}")
+
+
+def print_form(form: str, refused: Mapping[str, str]) -> None:
+    """Print the form of a checkpoint, and a line for every form that was tried before it."""
+    typer.echo(f"form: {form}")
+    for name, reason in refused.items():
+        typer.echo(f"  not {name}: {reason}")
+
+
+def print_form_to_write(setup: Setup, kept: Pruned) -> None:
+    """Print the form that a kept set would be exported in, or why it cannot be."""
+    from spex_mech.core.errors import InputError
+    from spex_mech.run.export import form_to_write
+
+    try:
+        print_form(*form_to_write(setup, kept))
+    except InputError as error:
+        typer.echo(f"no export of {kept.keep} players yet: {error}")
+
+
+def print_exported(exported: Exported) -> None:
+    """Print the form of what was exported, and its size and speed where they were measured."""
+    from spex_mech.exporting.footprint import speedup
+
+    print_form(exported.form, exported.refused)
+    before, after = exported.before, exported.after
+    if before is not None and after is not None:
+        rows = [
+            ("parameters", f"{before.parameters:,}", f"{after.parameters:,}"),
+            ("weights", bytes_text(before.weight_bytes), bytes_text(after.weight_bytes)),
+            (
+                "cache a token",
+                bytes_text(before.kv_bytes_per_token),
+                bytes_text(after.kv_bytes_per_token),
+            ),
+        ]
+        speeds = speedup(before, after, seed=0)
+        for name, ratio in zip(("prefill", "decode"), speeds, strict=True):
+            old, new = (getattr(side, f"{name}_speed") for side in (before, after))
+            times = f"{new:,.0f}   {ratio.mean:.2f} times [{ratio.low:.2f}, {ratio.high:.2f}]"
+            rows.append((f"{name}, tokens a second", f"{old:,.0f}", times))
+        typer.echo(f"{'measured':<26}{'before':>14}   after")
+        for name, old, new in rows:
+            typer.echo(f"  {name:<24}{old:>14}   {new}")

@@ -7,8 +7,15 @@ from typing import Annotated
 
 import typer
 
-from spex_mech.cli.options import OutFolder, Settings, SpecFile
-from spex_mech.cli.printing import print_decoded, print_scores, print_size_choice
+from spex_mech.cli.options import AblationName, OutFolder, Settings, SpecFile, as_settings
+from spex_mech.cli.printing import (
+    print_comparisons,
+    print_decoded,
+    print_exported,
+    print_plan,
+    print_scores,
+    print_size_choice,
+)
 from spex_mech.core.units import bytes_text, seconds_text
 
 
@@ -16,6 +23,7 @@ def run(
     context: typer.Context,
     spec: SpecFile = None,
     settings: Settings = None,
+    ablation: AblationName = None,
     out: OutFolder = Path("runs/demo"),
 ) -> None:
     """Ablate, decode, prune, export and write a report; an interrupted run goes on."""
@@ -24,7 +32,7 @@ def run(
     from spex_mech.run.setup import prepare
     from spex_mech.run.spec import read_spec
 
-    setup = prepare(read_spec(spec, settings or []), pruning=True)
+    setup = prepare(read_spec(spec, as_settings(settings, game__ablation=ablation)), pruning=True)
     typer.echo(
         f"{setup.model!r}\n{setup.game!r}\n{setup.spec.design.kind} masks, as many answers as "
         f"{len(setup.design)} masks have"
@@ -35,14 +43,17 @@ def run(
     print_scores(result.scores)
     if result.circuit:
         typer.echo(str(result.circuit))
+    print_comparisons(result.comparisons)
     if result.exported:
-        typer.echo(f"pruned model: {result.exported}")
+        print_exported(result.exported)
+        typer.echo(f"pruned model: {result.exported.folder}")
     typer.echo(f"report: {write_report(result.folder)}")
 
 
 def plan(
     spec: SpecFile = None,
     settings: Settings = None,
+    ablation: AblationName = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Also estimate the time with so many workers.")
     ] = 4,
@@ -52,23 +63,11 @@ def plan(
     from spex_mech.run.setup import prepare
     from spex_mech.run.spec import read_spec
 
-    setup = prepare(read_spec(spec, settings or []), pruning=True)
+    setup = prepare(read_spec(spec, as_settings(settings, game__ablation=ablation)), pruning=True)
     typer.echo(f"{setup.model!r}\n{setup.game!r}\n")
     phases = planning.plan(setup)
-    if (choice := planning.planned_choice(setup)) is not None:
-        typer.echo(f"{choice.message}\n")
-    typer.echo(f"{'phase':<18}{'stored':>10}{'masks':>10}{'answers':>12}{'tokens':>16}{'time':>12}")
-    for phase in phases:
-        typer.echo(
-            f"{phase.name:<18}{bytes_text(phase.size):>10}{phase.masks:>10,}{phase.rows:>12,}"
-            f"{phase.tokens:>16,}{seconds_text(phase.seconds):>12}"
-        )
+    print_plan(setup, phases)
     total = seconds_text(sum(p.seconds for p in phases))
-    typer.echo(
-        f"{'total':<18}{bytes_text(sum(p.size for p in phases)):>10}"
-        f"{sum(p.masks for p in phases):>10,}{sum(p.rows for p in phases):>12,}"
-        f"{sum(p.tokens for p in phases):>16,}{total:>12}"
-    )
     shared = seconds_text(sum(p.seconds_with(workers) for p in phases))
     typer.echo(f"with 1 worker: {total}; with {workers} workers like this one: {shared}")
     typer.echo("differences in accuracy that the questions can show; no accuracy was measured:")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spex_mech.cli.options import (
+    AblationName,
     KeptSize,
     KeptSizes,
     OutFolder,
@@ -19,7 +20,14 @@ from spex_mech.cli.options import (
     finite,
     seed_option,
 )
-from spex_mech.cli.printing import print_decoded, print_kept, print_scores, print_size_choice
+from spex_mech.cli.printing import (
+    print_decoded,
+    print_exported,
+    print_form_to_write,
+    print_kept,
+    print_scores,
+    print_size_choice,
+)
 from spex_mech.core.errors import InputError, OutputExistsError
 
 if TYPE_CHECKING:
@@ -31,6 +39,7 @@ def evaluate(
     context: typer.Context,
     spec: SpecFile = None,
     settings: Settings = None,
+    ablation: AblationName = None,
     out: OutFolder = Path("runs/demo"),
 ) -> None:
     """Ablate: evaluate the design and the held-out masks; run again to go on."""
@@ -39,7 +48,7 @@ def evaluate(
     from spex_mech.run.setup import prepare
     from spex_mech.run.spec import read_spec
 
-    setup = prepare(read_spec(spec, settings or []))
+    setup = prepare(read_spec(spec, as_settings(settings, game__ablation=ablation)))
     folder = claim(out, setup.spec)
     typer.echo(f"{setup.model!r}\n{setup.game!r}")
     searched, checked = steps.evaluate_step(setup, folder, executor=context.obj)
@@ -132,7 +141,9 @@ def prune(
     ] = None,
     servable: Annotated[
         str | None,
-        typer.Option(help="Keep only sets that a form of export holds: family, laguna or gguf."),
+        typer.Option(
+            help="Keep only sets that a form of export holds: family, laguna, gguf, or auto."
+        ),
     ] = None,
     seed: Annotated[int | None, seed_option("search and intervals")] = None,
     test: Annotated[bool, typer.Option(help="Score the kept sets on the test questions.")] = True,
@@ -141,6 +152,7 @@ def prune(
     from spex_mech.run import steps
     from spex_mech.run.decode import decode_folder
     from spex_mech.run.folder import save_spec
+    from spex_mech.run.prune import kept_of
     from spex_mech.run.setup import prepare
 
     limits = {
@@ -163,6 +175,8 @@ def prune(
     save_spec(run)
     print_kept(kept, setup.game.metric.name)
     print_size_choice(run)
+    if run.spec.prune.mode == "compact":
+        print_form_to_write(setup, kept_of(run, setup.players))
     if test:
         print_scores(steps.score_step(setup, run, kept, executor=context.obj))
     typer.echo(f"written: {run.path / 'kept.json'}; next: spex-mech circuit, export or report")
@@ -194,13 +208,16 @@ def export(
     from spex_mech.run.folder import changed, open_folder
     from spex_mech.run.setup import prepare
 
+    if mode == "dense":  # what the run says of its compact export does not count then
+        form, even, measure = form or "own", bool(even), bool(measure)
     changes = as_settings(
         None, prune__mode=mode, prune__form=form, prune__even=even, prune__measure=measure
     )
     run = changed(open_folder(folder), changes, ("prune",), "export")
     _check_kept(run, keep)
-    target = export_step(prepare(run.spec), run, keep, out=out)
-    typer.echo(f"written: {target}")
+    exported = export_step(prepare(run.spec), run, keep, out=out)
+    print_exported(exported)
+    typer.echo(f"written: {exported.folder}")
 
 
 def circuit(
@@ -215,6 +232,13 @@ def circuit(
         str | None,
         typer.Option(help="How many test questions, spread over all of them; 'none' for all."),
     ] = None,
+    ablation: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Show the kept set under this ablation as well: zero, mean, resample, counterfactual "
+            "or optimal; once for each."
+        ),
+    ] = None,
     seed: Annotated[int | None, seed_option("knock-outs and intervals")] = None,
 ) -> None:
     """Test a kept set as a circuit: faithfulness, completeness, and which parts are needed."""
@@ -222,7 +246,9 @@ def circuit(
     from spex_mech.run.folder import changed, open_folder, save_spec
     from spex_mech.run.setup import prepare
 
-    changes = as_settings(settings, circuit__subsets=subsets, circuit__seed=seed)
+    changes = as_settings(
+        settings, circuit__subsets=subsets, circuit__ablations=ablation, circuit__seed=seed
+    )
     if questions is not None:
         changes.append(f"circuit.questions={questions}")
     run = changed(open_folder(folder), changes, ("circuit",), "circuit")

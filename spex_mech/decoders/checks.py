@@ -51,15 +51,38 @@ def constant_spectrum(
     return Spectrum(words, values[:1], design.n, {"method": method, "message": message})
 
 
+def check_weights(design: MaskDesign, weights: npt.ArrayLike | None) -> Float64[np.ndarray, " m"]:
+    """Return how many answers each value is the mean of as float64 (m,); 1 for each where they are not given.
+
+    Raises:
+        InputError: another number of weights than of masks, or one that is not above 0.
+    """
+    if weights is None:
+        return np.ones(len(design))
+    array = check_values(design, weights)
+    if not array.min() > 0:
+        row = int(array.argmin())
+        raise InputError(f"the weight of mask {row} is {array[row]}, expected a number above 0")
+    return array
+
+
 def distinct(
-    design: MaskDesign, values: Float64[np.ndarray, " m"]
+    design: MaskDesign,
+    values: Float64[np.ndarray, " m"],
+    weights: Float64[np.ndarray, " m"] | None = None,
 ) -> tuple[Int64[np.ndarray, " u"], Float64[np.ndarray, " u"], Float64[np.ndarray, " u"]]:
     """Average the values of equal masks.
 
+    Args:
+        design: the masks.
+        values: float64 (m,).
+        weights: float64 (m,), how much each value counts; by default 1.
+
     Returns:
-        The row of each distinct mask's first appearance (u,), the mean of its values (u,) and the
-        number of its appearances (u,) as floats.
+        The row of each distinct mask's first appearance (u,), the mean of its values (u,) and the sum of
+        their weights (u,), which is the number of its appearances where all are 1.
     """
     first, inverse = unique(design.masks)
-    counts = np.bincount(inverse, minlength=len(first)).astype(np.float64)
-    return first, np.bincount(inverse, weights=values, minlength=len(first)) / counts, counts
+    counts = np.bincount(inverse, weights, minlength=len(first)).astype(np.float64)
+    weighted = values if weights is None else weights * values
+    return first, np.bincount(inverse, weights=weighted, minlength=len(first)) / counts, counts

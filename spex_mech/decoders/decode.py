@@ -23,6 +23,7 @@ from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
 from spex_mech.decoders.diagnosis import UNEXPLAINED, outlier, unexplained
 from spex_mech.decoders.gp.decode import walsh_gp, walsh_gp_answers
 from spex_mech.decoders.lasso import lasso
+from spex_mech.decoders.means import decode_means
 from spex_mech.decoders.proxyspex import proxyspex
 from spex_mech.decoders.spex.decode import spex
 from spex_mech.decoders.spex.expected_r2 import spex_r2, subsampling_of
@@ -49,8 +50,9 @@ def decode(
         values: float64 (m,), one for each mask; or a `Run` of the design, or `Answers` to single questions
             under its masks. Of a run whose masks were asked some questions each, the answers are decoded: the
             spectrum is that of the mean over all questions, and ``walsh_gp``, ``stack`` and ``auto`` model
-            what questions have in common and how they differ. Other methods see each mask's mean answer,
-            freed of the questions' levels (see `Answers.means`).
+            what questions have in common and how they differ. ``lasso``, ``proxyspex`` and ``spex`` see each
+            mask's mean answer, freed of the questions' levels and weighted by the number of answers (see
+            `decoders.means`); ``exact`` sees it unweighted.
         method: ``auto``, ``stack``, ``walsh_gp``, ``proxyspex``, ``spex``, ``lasso`` or ``exact``.
             ``auto`` is exact when all 2^n masks are there, compares ``spex`` with a ``stack`` on a
             coded design, and otherwise stacks (see `auto`).
@@ -77,6 +79,8 @@ def decode(
             )
         if method in ANSWERS:
             return ANSWERS[method](design, values, **seeds, **options)
+        if method in WEIGHTED:
+            return decode_means(function, design, values, **seeds, **options)
         values = values.means()
     y = check_values(design, values)
     inner = _between(design)
@@ -265,3 +269,6 @@ ANSWERS: Mapping[str, Callable[..., Spectrum]] = {
     "stack": stack_answers,
 }
 """The decoders that model answers to single questions."""
+
+WEIGHTED = frozenset({"lasso", "proxyspex", "spex"})
+"""The decoders that take mean answers with weights."""

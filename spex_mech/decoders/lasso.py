@@ -13,9 +13,9 @@ from jaxtyping import Float64, Int64, UInt64
 from spex_mech.core.errors import InputError
 from spex_mech.core.packed import pack_supports
 from spex_mech.core.spectrum import Spectrum
-from spex_mech.decoders.checks import check_values, constant_spectrum
+from spex_mech.decoders.checks import check_values, check_weights, constant_spectrum
 from spex_mech.decoders.ridge import parities
-from spex_mech.decoders.samples import Samples
+from spex_mech.decoders.samples import Samples, r2_of
 from spex_mech.designs.design import MaskDesign
 
 MAX_ENTRIES = 1 << 28
@@ -28,7 +28,14 @@ _TIE = 1e-9  # relative difference of errors that rounding may decide
 
 
 def lasso(
-    design: MaskDesign, values: npt.ArrayLike, *, order: int = 2, seed: int = 0, folds: int = 5
+    design: MaskDesign,
+    values: npt.ArrayLike,
+    *,
+    order: int = 2,
+    seed: int = 0,
+    folds: int = 5,
+    weights: npt.ArrayLike | None = None,
+    noise: float = 0.0,
 ) -> Spectrum:
     """Fit all Fourier terms of at most ``order`` players by LASSO (arXiv 2502.13870, section 6).
 
@@ -40,10 +47,13 @@ def lasso(
         order: largest number of players in a term.
         seed: seed of the folds.
         folds: number of folds.
+        weights: float64 (m,), how many answers each value is the mean of; by default 1.
+        noise: variance of a single answer about its mask's value. It is taken off the errors and the values
+            in ``r2_cv``, which is then that of values without noise.
 
     Raises:
-        InputError: values that do not fit the design; fewer than ``folds`` masks; an order outside of
-            1..n; more than 2^28 entries in the matrix of masks and terms.
+        InputError: values or weights that do not fit the design; fewer than ``folds`` masks; an order
+            outside of 1..n; more than 2^28 entries in the matrix of masks and terms.
     """
     y = check_values(design, values)
     n, m = design.n, len(design)
@@ -64,9 +74,12 @@ def lasso(
     fold = np.empty(m, dtype=np.int64)
     for k, (_, test) in enumerate(KFold(folds, shuffle=True, random_state=seed).split(y)):
         fold[test] = k
-    shift, scale = float(y.mean()), float(y.std())
-    data = Samples(design.masks, (y - shift) / scale, np.ones(m))
-    standard, _, r2 = lasso_folds(data, fold, order=order)
+    w = check_weights(design, weights)
+    shift, scale = float(np.average(y, weights=w)), float(y.std())
+    data = Samples(design.masks, (y - shift) / scale, w)
+    standard, predicted, r2 = lasso_folds(data, fold, order=order)
+    if noise:
+        r2 = r2_of(predicted, data, noise / scale**2 / w)
     kept = int(standard.words.any(axis=1).sum())
     constant_term = np.where(standard.words.any(axis=1), 0.0, shift)
     message = f"LASSO kept {kept} of {count} terms of order <= {order}; expect R² {r2:.3f}"

@@ -24,9 +24,14 @@ from jaxtyping import Float64, Int64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.spectrum import Spectrum
-from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
+from spex_mech.decoders.checks import (
+    check_values,
+    check_weights,
+    constant_spectrum,
+    distinct,
+)
 from spex_mech.decoders.ridge import parities, ridge
-from spex_mech.decoders.samples import Samples
+from spex_mech.decoders.samples import Samples, r2_of
 from spex_mech.decoders.trees import tree_spectrum
 from spex_mech.designs.design import MaskDesign
 
@@ -55,6 +60,8 @@ def proxyspex(
     depth: int = 5,
     rounds: int = 200,
     nthread: int = 1,
+    weights: npt.ArrayLike | None = None,
+    noise: float = 0.0,
 ) -> Spectrum:
     """Fit boosted trees to the values and return the largest Fourier terms of the trees.
 
@@ -65,18 +72,22 @@ def proxyspex(
         depth: largest number of players of a term.
         rounds: most trees per fold.
         nthread: threads of XGBoost.
+        weights: float64 (m,), how many answers each value is the mean of; by default 1.
+        noise: variance of a single answer about its mask's value. It is taken off the errors and the values
+            in ``r2_cv``, which is then that of values without noise.
 
     Returns:
         A spectrum whose ``info`` has ``r2_cv``, the cross-validated R², and ``terms``: ``trees`` or
         ``refit``.
 
     Raises:
-        InputError: values that do not fit the design, or fewer than 2 masks per fold.
+        InputError: values or weights that do not fit the design, or fewer than 2 masks per fold.
     """
     y = check_values(design, values)
     if constant := constant_spectrum(design, y, "proxyspex"):
         return constant
-    first, means, counts = distinct(design, y)
+    w = None if weights is None else check_weights(design, weights)
+    first, means, counts = distinct(design, y, w)
     if constant := constant_spectrum(design, means, "proxyspex"):
         return constant
     if len(first) < 2 * _FOLDS:
@@ -84,7 +95,7 @@ def proxyspex(
             f"{len(first)} distinct masks in {_FOLDS} folds; proxyspex needs at least 2 masks per "
             "fold, so give it more masks"
         )
-    shift, scale = float(y.mean()), float(y.std())
+    shift, scale = float(np.average(y, weights=w)), float(y.std())
     data = Samples(design.masks[first], (means - shift) / scale, counts)
     fold = np.random.default_rng(seed).permutation(len(first)) % _FOLDS
     boosted = boosted_folds(
@@ -94,6 +105,8 @@ def proxyspex(
     if not boosted.refitted:
         spectrum = _sparsify(spectrum, data, total)
     r2 = 1.0 - boosted.error / total
+    if noise:
+        r2 = r2_of(boosted.held_out, data, noise / scale**2 / counts)
     constant_term = np.where(spectrum.words.any(axis=1), 0.0, shift)
     message = (
         f"{_FOLDS} x {boosted.trees} trees of depth {depth}, {len(spectrum)} terms "

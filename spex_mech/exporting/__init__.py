@@ -5,7 +5,8 @@ config, tokenizer and a model card. `export` (export) writes it: ``dense`` zeroe
 keeps every tensor's size; ``compact`` cuts it out, in one of several forms (forms), of which some are read
 by vLLM or llama.cpp without code of ours. `footprints` (footprint) measures what that saves,
 `recover` (recovery) fine-tunes what is left, `parameter_limit` (parameters) lets pruning count
-parameters, and `servable` (servable) keeps it to sets that a form can hold.
+parameters, and `servable` (servable) keeps it to sets that a form can hold. The card's table of tasks before
+and after pruning is in `comparison`.
 
     >>> import numpy as np, tempfile, spex_mech as sm
     >>> model = sm.load_model("embedded")

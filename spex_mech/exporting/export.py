@@ -150,6 +150,29 @@ def export_forms(
     return forms_that_fit(model, _kept(model, gates), even=even)
 
 
+def export_form(
+    model: Model, players: PlayerSet, mask: npt.ArrayLike, *, form: str = "auto", even: bool = False
+) -> tuple[str, dict[str, str]]:
+    """The form that `export` writes for a mask, and why it is none of those tried before; nothing is written.
+
+    Args:
+        model: the model that was pruned.
+        players: the players of ``mask``.
+        mask: bool (n,), True = kept.
+        form: as for `export`.
+        even: as for `export`.
+
+    Returns:
+        The form's name, and the reason for every form that ``auto`` tried before it.
+
+    Raises:
+        InputError: as for `export`.
+    """
+    gates = spread(players, model.shape, _one_mask(mask, players)[None])
+    chosen = _chosen(model, gates, form, even)
+    return chosen.form.name, dict(chosen.refused)
+
+
 def compact_model(
     model: Model,
     players: PlayerSet,

@@ -15,6 +15,7 @@ from jaxtyping import Bool
 from spex_mech.core.errors import InputError
 from spex_mech.core.estimates import Estimate
 from spex_mech.core.players import PlayerSet
+from spex_mech.exporting.comparison import TaskComparison, comparison_rows
 from spex_mech.exporting.footprint import Footprint, speedup
 from spex_mech.models.model import Model
 
@@ -29,6 +30,7 @@ class Card:
         index: what the values of ``interactions`` are, such as ``"FBII"``.
         held_out: claim to its number on questions that no search saw. A number that comes without
             an interval is not printed.
+        comparisons: the task, and others that the model was not pruned for, before and after pruning.
         recovered: the same after fine-tuning the kept weights, if that was done; printed apart.
         spec: the run's specification as text, with which it can be repeated.
         before: the model's measured costs.
@@ -39,6 +41,7 @@ class Card:
     interactions: Sequence[tuple[str, float]] = ()
     index: str = ""
     held_out: Mapping[str, Estimate | float] = field(default_factory=dict)
+    comparisons: Sequence[TaskComparison] = ()
     recovered: Mapping[str, Estimate | float] = field(default_factory=dict)
     spec: str = ""
     before: Footprint | None = None
@@ -93,6 +96,7 @@ def card_text(
         _refused(form.refused),
         _removed(players, mask),
         _interactions(card),
+        _comparisons(card.comparisons),
         _claims("Held-out results", card.held_out),
         _claims("After recovery (fine-tuned, not the pruned model alone)", card.recovered),
         _costs(card),
@@ -143,6 +147,21 @@ def _interactions(card: Card) -> str:
     rows = [f"| {_plain(text)} | {value:+.4g} |" for text, value in card.interactions]
     head = [f"## Strongest interactions{kind}\n", "| parts | value |", "|---|---|"]
     return "\n".join([*head, *rows]) + "\n"
+
+
+def _comparisons(comparisons: Sequence[TaskComparison]) -> str:
+    if not comparisons:
+        return ""
+    lines = ["## Before and after, on questions that no search saw\n"]
+    for comparison in comparisons:
+        lines += [
+            f"### {_plain(comparison.title)}\n",
+            "| | before | after | change (95 % paired interval) |",
+            "|---|---|---|---|",
+            *(f"| {' | '.join(map(_plain, row))} |" for row in comparison_rows(comparison)),
+            "",
+        ]
+    return "\n".join(lines)
 
 
 def _claims(title: str, claims: Mapping[str, Estimate | float]) -> str:

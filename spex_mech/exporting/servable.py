@@ -47,18 +47,49 @@ class ServableSets:
             InputError: a model that no mask fits to the form, or players that are not its own.
         """
         check_cuttable(model.hf)
-        shape = model.shape
-        size = shape.n_heads // shape.n_kv_heads
-        full = [
-            LayerCut(layer, tuple(range(shape.n_heads)), size, bias=False, mlp=True)
-            for layer in range(shape.n_layers)
-        ]
-        fault = FORMS[self.form].obstacle(model, full)
+        fault = _obstacle(self.form, model)
         if fault is not None:
             raise InputError(f"form={self.form!r} can hold no set of this model: {fault}")
-        rule = layer_rule(self.form)
-        shapes = _shapes_of_config(model, size) if rule.same_heads else None
+        shape, rule = model.shape, layer_rule(self.form)
+        shapes = None
+        if rule.same_heads:
+            shapes = _shapes_of_config(model, shape.n_heads // shape.n_kv_heads)
         return LayerSets.of_players(players, shape, rule, self.form, shapes)
+
+
+def loosest_form(model: Model) -> tuple[str | None, dict[str, str]]:
+    """The stock form that binds the layers least, among those that can hold sets of a model.
+
+    ``family``, which can hold some sets of most models, binds most and is never the answer.
+
+    Args:
+        model: the model to prune.
+
+    Returns:
+        ``gguf``, ``laguna`` or None; and why each of the forms before it cannot be.
+
+    Raises:
+        InputError: a model that no compact export can be made of.
+    """
+    check_cuttable(model.hf)
+    refused: dict[str, str] = {}
+    for form in ("gguf", "laguna"):
+        fault = _obstacle(form, model)
+        if fault is None:
+            return form, refused
+        refused[form] = fault
+    return None, refused
+
+
+def _obstacle(form: str, model: Model) -> str | None:
+    """Why a form can hold no set of a model, not even all of it; None if it can."""
+    shape = model.shape
+    size = shape.n_heads // shape.n_kv_heads
+    full = [
+        LayerCut(layer, tuple(range(shape.n_heads)), size, bias=False, mlp=True)
+        for layer in range(shape.n_layers)
+    ]
+    return FORMS[form].obstacle(model, full)
 
 
 def _shapes_of_config(model: Model, size: int) -> frozenset[tuple[int, int]]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from spex_mech.core.errors import NonFiniteScoreError
 from spex_mech.core.games import SentWhole
+from spex_mech.core.joint import PairValue
 from spex_mech.core.masks import check_masks, pack
 from spex_mech.core.packed import splitmix64
 from spex_mech.core.players import PlayerSet
@@ -52,6 +53,15 @@ class FeatureSource(Protocol):
 
     def show(self, item: Any, /) -> Any:
         """An input as its reader would see it."""
+        ...
+
+
+@runtime_checkable
+class ReadsAblated(Protocol):
+    """A reader of texts that can read them with parts of its own missing."""
+
+    def ablated(self, text: FeatureGame, other: Any, /) -> PairValue | None:
+        """The value of a text's masks with those of another game; None for a game of another kind."""
         ...
 
 
@@ -132,6 +142,19 @@ class FeatureGame(SentWhole):
         """
         choice = choose(check_masks(mask, self._players.n), self.source.counts, self.seed)
         return self.source.show(self.source.inputs(choice)[0])
+
+    def joined_with(self, other: Any, /) -> PairValue | None:
+        """The value of this text's masks together with those of parts of the model that reads it.
+
+        Args:
+            other: a `TaskGame` of the same model; anything else, or a text that no causal model reads, does
+                not go together, which gives None.
+
+        Raises:
+            InputError: a `TaskGame` of another model or ablation, or a value that cannot be had; see `joint`.
+        """
+        reader = getattr(self.source, "reader", None)
+        return reader.ablated(self, other) if isinstance(reader, ReadsAblated) else None
 
     def with_seed(self, seed: int) -> FeatureGame:
         """The same game with other replacements drawn."""

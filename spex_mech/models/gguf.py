@@ -14,6 +14,12 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from spex_mech.core.errors import InputError, MissingFileError
 from spex_mech.core.quoting import quoted
 from spex_mech.models.broken import said_by
+from spex_mech.models.gguf_deci import (
+    ARCHITECTURE,
+    read_deci,
+    read_deci_config,
+    read_deci_tokenizer,
+)
 from spex_mech.models.gguf_header import GgufHeader, read_header
 from spex_mech.models.loaded import check_loaded, without_report
 from spex_mech.models.progress import errors_on_terminals_only
@@ -84,6 +90,8 @@ def read_gguf_config(path: str) -> Any:
             decoder-only language model.
     """
     header = check_gguf(path)
+    if header.architecture == ARCHITECTURE:
+        return read_deci_config(path)
     with _reading("config", path, header):
         values, _ = PreTrainedConfig.get_config_dict(
             str(Path(path).parent), gguf_file=Path(path).name
@@ -114,6 +122,8 @@ def read_gguf(path: str, *, dtype: torch.dtype | None = None, **options: Any) ->
             decoder-only language model; weights that are missing or left over.
     """
     header = check_gguf(path)
+    if header.architecture == ARCHITECTURE:
+        return _read_deci(path, dtype, options)
     read_gguf_config(path)
     where = {"gguf_file": Path(path).name}
     folder = str(Path(path).parent)
@@ -143,10 +153,23 @@ def read_gguf_tokenizer(path: str) -> Any:
         InputError: Transformers cannot read it.
     """
     header = check_gguf(path, needs_tokenizer=True)
+    if header.architecture == ARCHITECTURE:
+        return read_deci_tokenizer(path)
     with _reading("tokenizer", path, header):
         return AutoTokenizer.from_pretrained(
             str(Path(path).parent), gguf_file=Path(path).name, trust_remote_code=False
         )
+
+
+def _read_deci(path: str, dtype: torch.dtype | None, options: dict[str, Any]) -> Any:
+    """The model in a file of architecture deci, which this package reads itself."""
+    other = options.keys() - {"attn_implementation"}
+    if other:
+        raise InputError(
+            f"{path!r} is of architecture deci, which is read without {', '.join(sorted(other))}; leave it "
+            "out, or move the model afterwards"
+        )
+    return read_deci(path, dtype=dtype or torch.float32, **options)
 
 
 def _check_sizes(hf: Any, sizes: Mapping[str, int], path: str) -> None:

@@ -13,6 +13,8 @@ from spex_mech.models.loading import path_of
 from spex_mech.models.model import check_causal
 from spex_mech.models.shapes import shape_of
 
+_FLOAT32 = 4  # bytes of a number of a GGUF file when it has been read
+
 
 @dataclass(frozen=True)
 class ModelOutline:
@@ -46,3 +48,19 @@ def read_outline(source: str | Path) -> ModelOutline:
     config = read_config(path)
     check_causal((config.architectures or [""])[0], config, name)
     return ModelOutline(name, shape_of(config, name))
+
+
+def weight_bytes(source: str | Path) -> int | None:
+    """Bytes that a local model's weights take as plain tensors; None where they are not on this machine.
+
+    Args:
+        source: a name, folder, GGUF file or hub id, as for `load_model`.
+
+    Raises:
+        MissingFileError: as for `load_model`.
+    """
+    path = path_of(str(source))
+    if is_gguf(path):
+        return _FLOAT32 * sum(check_gguf(path).sizes.values())
+    files = [*Path(path).glob("*.safetensors")]
+    return sum(file.stat().st_size for file in files) if files else None

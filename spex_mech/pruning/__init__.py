@@ -5,7 +5,9 @@ In: a game, the spectrum decoded from it, and a size or limits. Out:
 - `Pruned` (prune), a kept set with its predicted and its measured value,
 - `PruningCurve` (curve), kept sets of several sizes,
 - `SizeChoice` (size), the smallest size whose loss is within the noise of validation questions,
-- `Circuit` (circuit), a kept set tested for faithfulness, completeness and minimality by true ablations.
+- `Circuit` (circuit), a kept set tested for faithfulness, completeness and minimality by true ablations,
+- `CircuitCurve` (circuit_curve), the faithfulness of kept sets of growing size, with its areas CPR and CMD,
+- `AlternativeCircuits` (alternatives), circuits of equal size that share as few players as possible.
 
     >>> import spex_mech as sm
     >>> spectrum = sm.Spectrum.from_supports([(0,), (1,), (2,)], [-3.0, -1.0, -2.0], n=3)

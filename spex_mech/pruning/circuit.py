@@ -16,13 +16,14 @@ C is the kept set.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.estimates import Estimate, means_of, ratio_of_means
@@ -33,6 +34,8 @@ from spex_mech.core.players import Player, PlayerSet
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.executors import Executor
+from spex_mech.evaluation.questions import ALL
+from spex_mech.pruning.asked_values import asked_values
 from spex_mech.pruning.circuit_parts import Edge, KnockOut, Node
 from spex_mech.pruning.circuit_tests import (
     LEVEL,
@@ -42,6 +45,7 @@ from spex_mech.pruning.circuit_tests import (
     random_parts,
 )
 from spex_mech.pruning.prune import Pruned
+from spex_mech.pruning.under import UnderAblation
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +69,9 @@ class Circuit:
         knock_outs: random parts removed from circuit and model.
         incompleteness: mean of |F(C ∖ K) - F(M ∖ K)| over the knock-outs; its interval takes the signs of
             the differences as they were measured. None without knock-outs.
-        ablations: number of masks evaluated.
+        ablations: number of masks evaluated; of those that were asked some questions each, as many as have so
+            many answers, rounded up.
+        under: the same set under several kinds of ablation, see `under_ablations`; empty if not asked for.
     """
 
     players: PlayerSet
@@ -84,6 +90,7 @@ class Circuit:
     knock_outs: tuple[KnockOut, ...]
     incompleteness: Estimate | None
     ablations: int
+    under: tuple[UnderAblation, ...] = ()
 
     @property
     def members(self) -> list[Player]:
@@ -106,6 +113,16 @@ class Circuit:
                 f"{self.incompleteness} on average of {len(self.knock_outs)} knock-outs"
             )
         lines.append(f"  {needed} of {len(self.nodes)} parts are shown to be needed (p < {LEVEL})")
+        if self.under:
+            lines.append(
+                f"  the same parts kept under several ablations, {self.under[0].full.n} questions:"
+            )
+        width = max((len(row.ablation) for row in self.under), default=0)
+        lines += [
+            f"    {row.ablation:<{width}}  faithfulness {_ratio(row.faithfulness)}, alone {row.alone}, "
+            f"nothing {row.empty}"
+            for row in self.under
+        ]
         return "\n".join(lines)
 
 
@@ -116,12 +133,13 @@ def circuit(
     *,
     index: str = "FBII",
     subsets: int = 20,
+    questions: str = ALL,
     seed: int = 0,
     store: str | Path | None = None,
     executor: str | Executor = "local",
     progress: bool | None = None,
 ) -> Circuit:
-    """Test a kept set as a circuit, by ablations; nine parameters, because three of them are `evaluate`'s.
+    """Test a kept set as a circuit, by ablations; ten parameters, because three of them are `evaluate`'s.
 
     The test takes 4 + 2 ``subsets`` + |C| ablations, and two more for each player whose removal alone shows
     no effect.
@@ -136,7 +154,10 @@ def circuit(
         index: index of the edges, see `interactions`.
         subsets: number of random parts K of the circuit that completeness is measured on. Each player of
             the circuit is in K with probability one half. Of a small circuit, all parts are taken.
-        seed: seed of the parts and of the bootstrap.
+        questions: ``all``, or ``auto``: the circuit without each of its players answers a few questions
+            first, and is asked more until the player is shown to be needed (see `circuit_race`); whoever is
+            not has answered all. The circuit itself and the random parts K are always asked all.
+        seed: seed of the parts, the order of questions and the bootstrap.
         store: folder to keep the evaluations in, see `evaluate`.
         executor: see `evaluate`.
         progress: see `evaluate`.
@@ -161,11 +182,16 @@ def circuit(
     without = np.repeat(mask[None], len(inside), axis=0)
     without[np.arange(len(inside)), inside] = False
     ends = np.stack([np.ones_like(mask), np.zeros_like(mask), mask, ~mask])
-    table.evaluate(np.concatenate([ends, mask & ~parts, ~parts, without]))
+    asked = asked_values(
+        game, questions, store=store, executor=executor, progress=progress, label="circuit"
+    )
+    whole_masks = [ends, mask & ~parts, ~parts, *([without] if asked is None else [])]
+    table.evaluate(np.concatenate(whole_masks))
     full, empty, alone, rest = table.of(ends)
     whole = means_of(np.stack([full, empty, alone, rest, full - alone], 1), seed=seed)
     knock_outs, incompleteness = _knock_outs(table, mask, parts, players, seed)
-    tests = minimality_tests(table, mask, without, spectrum, seed, rng)
+    tests = minimality_tests(table, mask, without, spectrum, seed, rng, asked)
+    rows = 0 if asked is None else -(-asked.memory.rows // asked.questions)
     return Circuit(
         players=players,
         mask=mask,
@@ -182,7 +208,7 @@ def circuit(
         complement=ratio_of_means(rest - empty, full - empty, seed=seed),
         knock_outs=knock_outs,
         incompleteness=incompleteness,
-        ablations=table.count,
+        ablations=table.count + rows,
     )
 
 
@@ -211,7 +237,7 @@ def _knock_outs(
 def _nodes(
     tests: MinimalityTests, inside: np.ndarray, players: PlayerSet, seed: int
 ) -> tuple[Node, ...]:
-    estimates = means_of(np.stack([*tests.effects, *tests.scores], 1), seed=seed)
+    estimates = _means([*tests.effects, *tests.scores], seed)
     return tuple(
         Node(
             player=int(player),
@@ -223,6 +249,16 @@ def _nodes(
         )
         for i, player in enumerate(inside)
     )
+
+
+def _means(rows: Sequence[Float64[np.ndarray, " q"]], seed: int) -> list[Estimate]:
+    """The mean of each row; those of equally many questions are resampled together."""
+    out: dict[int, Estimate] = {}
+    for count in {len(row) for row in rows}:
+        alike = [i for i, row in enumerate(rows) if len(row) == count]
+        found = means_of(np.stack([rows[i] for i in alike], 1), seed=seed)
+        out.update(zip(alike, found, strict=True))
+    return [out[i] for i in range(len(rows))]
 
 
 def _edges(

@@ -11,6 +11,7 @@ from spex_mech.core.estimates import Estimate
 from spex_mech.core.players import PlayerSet
 from spex_mech.pruning.circuit import Circuit
 from spex_mech.pruning.circuit_parts import Edge, KnockOut, Node
+from spex_mech.pruning.under import UnderAblation
 
 _ESTIMATES = (
     "full",
@@ -22,6 +23,8 @@ _ESTIMATES = (
     "complement",
     "incompleteness",
 )
+
+_UNDER = ("full", "empty", "alone", "loss", "faithfulness")
 
 
 def circuit_to_json(circuit: Circuit) -> dict[str, Any]:
@@ -39,6 +42,7 @@ def circuit_to_json(circuit: Circuit) -> dict[str, Any]:
             "metric": circuit.metric,
             "ablations": circuit.ablations,
             **{name: None if e is None else vars(e) for name, e in estimates.items()},
+            "under": [_under_to_json(row) for row in circuit.under],
             "knock_outs": [
                 {
                     "names": list(k.names),
@@ -99,8 +103,24 @@ def circuit_from_json(content: Any, players: PlayerSet) -> Circuit:
             for k in graph["knock_outs"]
         ),
         ablations=graph["ablations"],
+        under=tuple(_under_from_json(row) for row in graph.get("under", ())),
         **estimates,
     )
+
+
+def _under_to_json(row: UnderAblation) -> dict[str, Any]:
+    estimates = {name: getattr(row, name) for name in _UNDER}
+    return {
+        "ablation": row.ablation,
+        **{name: None if e is None else vars(e) for name, e in estimates.items()},
+    }
+
+
+def _under_from_json(row: Any) -> UnderAblation:
+    estimates: dict[str, Any] = {
+        name: None if row[name] is None else Estimate(**row[name]) for name in _UNDER
+    }
+    return UnderAblation(row["ablation"], **estimates)
 
 
 def circuit_to_graphml(circuit: Circuit) -> str:

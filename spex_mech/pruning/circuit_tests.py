@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from pathlib import Path
@@ -18,6 +19,8 @@ from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.evaluation.executors import Executor
 from spex_mech.evaluation.wrappers import per_question
+from spex_mech.pruning.asked_values import AskedValues
+from spex_mech.pruning.circuit_race import raced_effects
 
 LEVEL = 0.05
 _PARTS = 256  # parts K compared on the spectrum for each player
@@ -37,11 +40,12 @@ class QuestionValues:
             "label": "circuit",
         }
         self._rows: dict[bytes, Float64[np.ndarray, " e"]] = {}
+        self._taken = 0
 
     @property
     def count(self) -> int:
         """Number of masks evaluated."""
-        return len(self._rows)
+        return len(self._rows) - self._taken
 
     def evaluate(self, masks: Bool[np.ndarray, "m n"]) -> None:
         """Evaluate masks (m, n) that have not been evaluated before."""
@@ -50,6 +54,15 @@ class QuestionValues:
         if len(fresh):
             keys = [row.tobytes() for row in fresh]
             self._rows.update(zip(keys, self._measured(fresh), strict=True))
+
+    def take(
+        self, masks: Bool[np.ndarray, "m n"], values: Sequence[Float64[np.ndarray, " e"]]
+    ) -> None:
+        """Take values that are known from elsewhere, which do not count as evaluated here."""
+        for mask, row in zip(masks, values, strict=True):
+            if mask.tobytes() not in self._rows:
+                self._rows[mask.tobytes()] = row
+                self._taken += 1
 
     def of(self, masks: Bool[np.ndarray, "m n"]) -> Float64[np.ndarray, "m e"]:
         """Values (m, e) of masks (m, n) that were evaluated."""
@@ -68,14 +81,14 @@ class MinimalityTests:
     """The minimality tests of the players of a circuit, one row per player.
 
     Attributes:
-        effects: F(C) - F(C ∖ {v}) per question.
+        effects: F(C) - F(C ∖ {v}) per question that was asked, all of them unless players race.
         scores: F(C ∖ K) - F(C ∖ (K ∪ {v})) per question, at the K in which the player's p-value is lower.
         knocked: True = in K.
         p: p-values, corrected for all tests of the circuit (Holm).
     """
 
-    effects: Float64[np.ndarray, "c e"]
-    scores: Float64[np.ndarray, "c e"]
+    effects: Sequence[Float64[np.ndarray, " q"]]
+    scores: Sequence[Float64[np.ndarray, " q"]]
     knocked: Bool[np.ndarray, "c n"]
     p: Float64[np.ndarray, " c"]
 
@@ -87,6 +100,7 @@ def minimality_tests(
     spectrum: Spectrum | None,
     seed: int,
     rng: np.random.Generator,
+    asked: AskedValues | None = None,
 ) -> MinimalityTests:
     """Test whether the circuit changes without each of its players.
 
@@ -100,25 +114,33 @@ def minimality_tests(
         spectrum: chooses the K of the second tests; without one there are none.
         seed: seed of the tests.
         rng: draws the parts from which K is chosen.
+        asked: asks the first test of each player no more questions than it takes (see `circuit_race`); None
+            for all, whose values are in ``table`` then.
     """
     inside = np.flatnonzero(mask)
     c = len(inside)
-    effects = table.of(mask[None]) - table.of(without)
     tests = c if spectrum is None else 2 * c
     p = np.ones(tests)
-    p[:c] = sign_tests(effects.T, seed=seed, tests=tests)
+    if asked is None:
+        effects = [*(table.of(mask[None]) - table.of(without))]
+        p[:c] = sign_tests(np.stack(effects, 1), seed=seed, tests=tests)
+    else:
+        whole = table.of(mask[None])[0]
+        effects, p[:c] = raced_effects(asked, whole, without, seed=seed, tests=tests, level=LEVEL)
     knocked = np.zeros((c, len(mask)), dtype=bool)
-    scores = effects.copy()
+    scores = [*effects]
     unsure = np.flatnonzero(p[:c] >= LEVEL)
     if spectrum is not None and len(unsure):
         parts = np.stack([_decisive_part(spectrum, mask, inside[i], rng) for i in unsure])
         kept = mask & ~parts
+        if asked is not None:  # K may be empty, and its answers known
+            table.take(without[unsure], [whole - effects[i] for i in unsure])
         table.evaluate(np.concatenate([kept, kept & without[unsure]]))
         second = table.of(kept) - table.of(kept & without[unsure])
         p[c + unsure] = sign_tests(second.T, seed=seed, tests=tests)
-        better = p[c + unsure] < p[unsure]
-        scores[unsure[better]] = second[better]
-        knocked[unsure[better]] = parts[better]
+        for row, score, part in zip(unsure, second, parts, strict=True):
+            if p[c + row] < p[row]:
+                scores[row], knocked[row] = score, part
     return MinimalityTests(effects, scores, knocked, holm(p).reshape(-1, c).min(axis=0))
 
 

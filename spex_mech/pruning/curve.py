@@ -10,12 +10,10 @@ import numpy as np
 from jaxtyping import Bool
 
 from spex_mech.core.errors import InputError
-from spex_mech.core.limits import Limit
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.questions import ALL
-from spex_mech.pruning.allowed import allowed_sets
-from spex_mech.pruning.layer_sets import LayerSets, SetRule
+from spex_mech.pruning.allowed import Limits, allowed_sets
 from spex_mech.pruning.measured import MeasuredMasks
 from spex_mech.pruning.moves import AllowedSets, resized
 from spex_mech.pruning.nearby import SetFunction
@@ -76,7 +74,7 @@ def prune_curve(
     *,
     keeps: Sequence[int | float],
     validate: int = 200,
-    limits: Sequence[Limit] | SetRule | LayerSets = (),
+    limits: Limits = (),
     known: MeasuredMasks | None = None,
     claim: str | None = None,
     questions: str = ALL,
@@ -134,8 +132,9 @@ def smallest(
     *,
     at_least: float,
     validate: int = 200,
-    limits: Sequence[Limit] = (),
+    limits: Limits = (),
     known: MeasuredMasks | None = None,
+    questions: str = ALL,
     seed: int = 0,
 ) -> Pruned:
     """The fewest players whose measured value is at least ``at_least``: prune to a value, not to a size.
@@ -153,7 +152,9 @@ def smallest(
         validate: ablations to spend, one at least.
         limits: limits that the set has to satisfy as well; see `prune`.
         known: a `Run` of this very game, or other masks with their values, which are not ablated again.
-        seed: seed of the random starts.
+        questions: ``all``, or ``auto`` for candidates that race; see `prune`. A set reaches the value by its
+            answers to all questions.
+        seed: seed of the random starts and the order of questions.
 
     Raises:
         InputError: no set with that value was found (the message gives the best), or what `prune` refuses.
@@ -165,10 +166,13 @@ def smallest(
         raise InputError(f"at_least is {at_least}, expected a value of the game")
     n, rng = spectrum.n, np.random.default_rng(seed)
     any_size = allowed_sets(game, n, None, limits)
-    state = SearchState(game, spectrum, known)
+    state = SearchState(game, spectrum, known, questions=questions, seed=seed)
     feasible, _ = feasible_set(spectrum, any_size)
     top = np.ones(n, dtype=bool) if feasible is None else feasible
-    state.ablate(top[None])
+    if any_size.rule is not None:
+        most = any_size.rule.projected(np.ones(n), None)
+        top = top if most is None else most
+    state.try_sets(top[None], any_size, state.questions)
     failed, tries = 0, 0  # sizes up to ``failed`` have been given up
     while state.spent < validate:
         reached = _reached(state, any_size, at_least)
@@ -272,7 +276,7 @@ def _down(
     """
     n = levels[0].n
     leaders = np.ones((1, n), dtype=bool)
-    between = 0 if levels[0].limits else int(_BETWEEN * validate)
+    between = 0 if levels[0].bounds else int(_BETWEEN * validate)
     sizes = [level.keep or 0 for level in levels]
     gaps = [larger - smaller for larger, smaller in pairwise([n, *sizes])]
     at_sizes = _shares(int(validate * (1.0 - _UP)) - between, [1] * len(levels))

@@ -8,20 +8,20 @@ allowed set with the highest sum of the players' scores, and `LayerSets.neighbou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.layer_rules import LayerRule
+from spex_mech.core.limits import Limit, check_limits
 from spex_mech.core.players import ModelShape, PlayerSet, units
+from spex_mech.pruning.layer_limits import LayerLimits
 from spex_mech.pruning.layer_options import LayerOption, LayerPlayers, layer_moves, layer_options
-
-_PAIRED = (
-    48  # changes of size, of each number of players, that are paired with those of other layers
-)
+from spex_mech.pruning.layer_search import LayerMove, best_sum, moves_together, pairs_of_moves
 
 
 @runtime_checkable
@@ -43,6 +43,7 @@ class LayerSets:
         rule: what the layers must have in common.
         name: what the rule is, for messages.
         shapes: numbers of key/value groups and of query heads on each that a layer may have; None for any.
+        limits: upper bounds on what the kept players use, besides the rule.
     """
 
     n: int
@@ -50,6 +51,7 @@ class LayerSets:
     rule: LayerRule
     name: str
     shapes: frozenset[tuple[int, int]] | None = None
+    limits: tuple[Limit, ...] = ()
 
     @classmethod
     def of_players(
@@ -73,8 +75,17 @@ class LayerSets:
             layers.append(LayerPlayers(by_group, owner.get((layer, -1), -1)))
         return cls(players.n, tuple(layers), rule, name, shapes)
 
+    def within(self, limits: Sequence[Limit]) -> LayerSets:
+        """Those of the sets that are within limits as well.
+
+        Raises:
+            InputError: limits of other players.
+        """
+        check_limits(limits, self.n)
+        return replace(self, limits=(*self.limits, *limits))
+
     def allows(self, masks: Bool[np.ndarray, "m n"]) -> Bool[np.ndarray, " m"]:
-        """Whether each set keeps the rule, bool (m,)."""
+        """Whether each set keeps the rule and the limits, bool (m,)."""
         inside = np.ones(len(masks), dtype=bool)
         first = np.zeros((len(masks), 2), dtype=np.int64)
         for layer in self.layers:
@@ -91,12 +102,17 @@ class LayerSets:
             compared = [self.rule.same_groups, self.rule.same_heads]
             differs = ((shape != first) & (groups > 0)[:, None])[:, compared].any(axis=1)
             inside &= ~differs
+        for limit in self.limits:
+            inside &= limit.allows(masks)
         return inside
 
     def projected(
         self, scores: Float64[np.ndarray, " n"], keep: int | None
     ) -> Bool[np.ndarray, " n"] | None:
         """The allowed set with the highest sum of scores, found exactly by dynamic programming over layers.
+
+        Limits on single layers are kept exactly, too. Under a limit on several layers, such as one on
+        parameters, it is the best set that prices of what the limit counts lead to (`LayerLimits`).
 
         Args:
             scores: float64 (n,), what each kept player adds.
@@ -105,9 +121,15 @@ class LayerSets:
         Returns:
             bool (n,), or None where no set of the size is allowed.
         """
+        return self._limits.best(scores, lambda prices: self._best(scores, keep, prices))
+
+    def _best(
+        self, scores: Float64[np.ndarray, " n"], keep: int | None, prices: Float64[np.ndarray, " k"]
+    ) -> Bool[np.ndarray, " n"] | None:
+        """The best set that keeps the rule, of scores less the price of what the limits count."""
         best, chosen = -np.inf, None
-        for options in self._alike(scores):
-            found = _best_sum(options, self.n, keep)
+        for options in self._alike(scores, prices):
+            found = best_sum(options, self.n, keep)
             if found is not None and found[0] > best:
                 best, chosen = found
         if chosen is None:
@@ -146,8 +168,8 @@ class LayerSets:
                 moves.append(LayerMove(float(gains[players].sum()), grown, at, flips))
         moves.sort(key=lambda move: -move.gain)
         single = [(move.gain, move.flips) for move in moves if resize or not move.grown][:most]
-        promising = sorted([*single, *_pairs(moves)], key=lambda change: -change[0])[:most]
-        changes = [*_together(moves), *(flips for _, flips in promising)]
+        promising = sorted([*single, *pairs_of_moves(moves)], key=lambda change: -change[0])[:most]
+        changes = [*moves_together(moves), *(flips for _, flips in promising)]
         out = np.repeat(mask[None], len(changes) + 1, axis=0)
         for row, flips in zip(out, changes, strict=False):
             row[[*flips]] ^= True
@@ -163,20 +185,47 @@ class LayerSets:
         """
         sizes = self._sizes()
         if keep in sizes:
+            self._check_limits(keep)
             return
         near = [
             max((s for s in sizes if s < keep), default=None),
             min((s for s in sizes if s > keep), default=None),
         ]
         listed = " or ".join(str(size) for size in near if size)
+        within = " within the limits" if self.limits else ""
         raise InputError(
-            f"no set of {keep} of {self.n} players fits the form {self.name!r}, whose layers must be alike; "
-            f"keep {listed}"
+            f"no set of {keep} of {self.n} players fits the form {self.name!r}{within}, whose layers must be "
+            f"alike; {f'keep {listed}' if listed else 'loosen the limits'}"
         )
+
+    def _check_limits(self, keep: int) -> None:
+        zeros = np.zeros(self.n)
+        if not self.limits or self.projected(zeros, keep) is not None:
+            return
+        for limit, used in self._limits.least(lambda prices: self._best(zeros, keep, prices)):
+            if used > limit.most:
+                raise InputError(
+                    f"no set of {keep} of {self.n} players that fits the form {self.name!r} is within "
+                    f"{limit.name} <= {limit.most:g}; the least is {used:g}"
+                )
+        names = ", ".join(limit.name for limit in self.limits)
+        raise InputError(
+            f"no set of {keep} of {self.n} players that fits the form {self.name!r} was found within all of "
+            f"{names}; loosen one of them"
+        )
+
+    @cached_property
+    def _limits(self) -> LayerLimits:
+        return LayerLimits.of(self.limits, self.layers, self.n)
+
+    def size_near(self, keep: int) -> int:
+        """The largest size of an allowed set that is at most ``keep``, or the smallest size that there is."""
+        sizes = self._sizes() - {0}
+        return max((size for size in sizes if size <= keep), default=min(sizes, default=keep))
 
     def _sizes(self) -> set[int]:
         sizes: set[int] = set()
-        for options in self._alike(np.zeros(self.n)):
+        for options in self._alike(np.zeros(self.n), self._limits.free):
             reached = {0}
             for of_layer in options:
                 counts = {len(option.players) for option in of_layer}
@@ -184,9 +233,15 @@ class LayerSets:
             sizes |= reached
         return sizes
 
-    def _alike(self, scores: Float64[np.ndarray, " n"]) -> Iterator[list[list[LayerOption]]]:
+    def _alike(
+        self, scores: Float64[np.ndarray, " n"], prices: Float64[np.ndarray, " k"]
+    ) -> Iterator[list[list[LayerOption]]]:
         """The options of every layer, once for each shape that the layers may have in common."""
-        every = [self._options(layer, scores) for layer in self.layers]
+        priced = self._limits.priced(scores, prices)
+        every = [
+            self._limits.affordable(at, self._options(layer, priced), prices)
+            for at, layer in enumerate(self.layers)
+        ]
         compared = 2 * self.rule.same_heads or int(self.rule.same_groups)
         common = sorted({o.shape[:compared] for options in every for o in options if o.shape[0]})
         for shape in common:
@@ -221,77 +276,3 @@ class LayerSets:
                 continue
             out.append(option)
         return out
-
-
-@dataclass(frozen=True)
-class LayerMove:
-    """A change of one layer.
-
-    Attributes:
-        gain: sum of what each change of a player adds alone.
-        grown: players more than before.
-        at: the layer.
-        flips: the players that change sides.
-    """
-
-    gain: float
-    grown: int
-    at: int
-    flips: tuple[int, ...]
-
-
-def _best_sum(
-    options: Sequence[Sequence[LayerOption]], n: int, keep: int | None
-) -> tuple[float, list[LayerOption]] | None:
-    """One option for each layer with the highest sum of scores, of ``keep`` players together."""
-    most = n if keep is None else keep
-    totals = np.full(most + 1, -np.inf)
-    totals[0] = 0.0
-    taken: list[Int64[np.ndarray, " c"]] = []
-    for of_layer in options:
-        new, choice = np.full(most + 1, -np.inf), np.full(most + 1, -1)
-        for k, option in enumerate(of_layer):
-            count = len(option.players)
-            if count > most:
-                continue
-            sums = totals[: most + 1 - count] + option.score
-            better = sums > new[count:]
-            new[count:][better], choice[count:][better] = sums[better], k
-        totals = new
-        taken.append(choice)
-    at = int(totals.argmax()) if keep is None else keep
-    if not np.isfinite(totals[at]):
-        return None
-    value, chosen = float(totals[at]), []
-    for of_layer, choice in zip(reversed(options), reversed(taken), strict=True):
-        option = of_layer[choice[at]]
-        chosen.append(option)
-        at -= len(option.players)
-    return value, chosen
-
-
-def _pairs(moves: Sequence[LayerMove]) -> list[tuple[float, tuple[int, ...]]]:
-    """Changes of size in two layers that leave the number of players as it is; moves are best first."""
-    by_size: dict[int, list[LayerMove]] = {}
-    for move in moves:
-        if len(kept := by_size.setdefault(move.grown, [])) < _PAIRED:
-            kept.append(move)
-    return [
-        (up.gain + down.gain, (*up.flips, *down.flips))
-        for grown, ups in by_size.items()
-        if grown > 0
-        for up in ups
-        for down in by_size.get(-grown, ())
-        if up.at != down.at
-    ]
-
-
-def _together(moves: Sequence[LayerMove]) -> list[tuple[int, ...]]:
-    """The best moves of 2, 4, 8 ... layers that leave the number of players as it is."""
-    best: dict[int, LayerMove] = {}
-    for move in moves:
-        if not move.grown and move.gain > 0:
-            best.setdefault(move.at, move)
-    order = [*best.values()]
-    counts = (2**k for k in range(1, len(order).bit_length()))
-    return [tuple(i for move in order[:count] for i in move.flips) for count in counts]

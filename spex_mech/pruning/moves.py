@@ -53,7 +53,12 @@ class AllowedSets:
 
     def without_rule(self, keep: int) -> AllowedSets:
         """Sets of a size within the limits, whatever the layers have in common."""
-        return AllowedSets(self.n, keep, self.limits)
+        return AllowedSets(self.n, keep, self.bounds)
+
+    @property
+    def bounds(self) -> Sequence[Limit]:
+        """The limits, those beside a rule included."""
+        return self.limits if self.rule is None else self.rule.limits
 
 
 def swaps(mask: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, "s n"]:

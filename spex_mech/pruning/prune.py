@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
 from spex_mech.core.errors import InputError
-from spex_mech.core.limits import Limit
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.evaluate import check_same_game
 from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.questions import ALL
-from spex_mech.pruning.allowed import allowed_sets
+from spex_mech.pruning.allowed import Limits, allowed_sets
 from spex_mech.pruning.integer_program import Optimum, best_set
-from spex_mech.pruning.layer_sets import LayerSets, SetRule
 from spex_mech.pruning.measured import MeasuredMasks
 from spex_mech.pruning.moves import AllowedSets, random_sets, resized
 from spex_mech.pruning.nearby import SetFunction, SpectrumTerms
@@ -51,7 +48,8 @@ class Pruned:
         expected: the surrogate's value of the mask after all ablations have corrected it.
         method: the method's name.
         cost: what a rule for layers (`servable`) costs in value: the highest value of any set of this size
-            that was ablated, allowed or not, minus ``measured``. None without such a rule or ablations.
+            that was ablated, allowed or not, minus ``measured``. None without such a rule or ablations, and
+            with limits beside it, since then no other sets are looked for.
     """
 
     mask: Bool[np.ndarray, " n"]
@@ -74,7 +72,7 @@ def prune(
     spectrum: Spectrum,
     *,
     keep: int | float | None = None,
-    limits: Sequence[Limit] | SetRule | LayerSets = (),
+    limits: Limits = (),
     validate: int = 200,
     known: MeasuredMasks | None = None,
     claim: str | None = None,
@@ -97,9 +95,9 @@ def prune(
         keep: number of players to keep, or a float between 0 and 1, the share of them (rounded down,
             but one at least). None leaves the number to the limits.
         limits: upper bounds on what the kept players use: `per_layer`, `kv_groups`, `parameter_limit`, or a
-            `Limit` of your own. With limits an integer program looks for a first set within them. Or
-            `servable`: the sets that a form of export can hold, whose ``cost`` against any set of the
-            size is told.
+            `Limit` of your own. With limits an integer program looks for a first set within them. `servable`,
+            alone or among them: only sets that a form of export can hold. Alone, its ``cost`` against any
+            set of the size is told.
         validate: ablations to spend on checking and improving candidates.
         known: a `Run` of this very game, or other masks with their values, which are not ablated again.
         claim: another metric that the set will be reported in, such as ``accuracy`` for a game of margins:
@@ -117,7 +115,7 @@ def prune(
     """
     check_players(game, spectrum, known)
     allowed = allowed_sets(game, spectrum.n, size_of(keep, spectrum.n), limits)
-    if allowed.keep is None and not allowed.limits:
+    if allowed.keep is None and not allowed.bounds:
         raise InputError("give keep=, a number or share of players to keep, or limits=")
     check_ablations(validate)
     check_seed(seed)
@@ -125,7 +123,7 @@ def prune(
     state = SearchState(game, spectrum, known, claim, questions=questions, seed=seed)
     feasible, optimum = feasible_set(spectrum, allowed)
     starts = first_starts(spectrum, allowed, rng, feasible)
-    if validate and allowed.keep is not None and not allowed.limits:
+    if validate and allowed.keep is not None and not allowed.bounds:
         full = np.ones((1, spectrum.n), dtype=bool)
         starts = descend(state, full, allowed, int(_DESCENT * validate), rng, starts)
     search_sets(state, allowed, validate - state.spent, starts=starts, rng=rng)
@@ -299,7 +297,7 @@ def best_found(
         mask, measured = candidates(state, allowed, starts, boldness=0.0)[0], None
     predicted, expected = spectrum(mask[None])[0], state.full(mask[None])[0]
     cost = None
-    if allowed.rule is not None and measured is not None:
+    if allowed.rule is not None and not allowed.bounds and measured is not None:
         _, freely = state.best(allowed.without_rule(int(mask.sum())))
         cost = float(freely[0]) - measured
     return Pruned(

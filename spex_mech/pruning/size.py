@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,12 @@ import numpy as np
 from spex_mech.core.errors import InputError
 from spex_mech.core.estimates import Estimate, bootstrap_mean
 from spex_mech.core.games import QuestionGame
+from spex_mech.evaluation.questions import ALL
 from spex_mech.evaluation.wrappers import per_question
+from spex_mech.pruning.asked_values import asked_values
 from spex_mech.pruning.curve import PruningCurve
 from spex_mech.pruning.prune import Pruned
+from spex_mech.pruning.size_race import SizeRule, race_sizes, standard_error
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +27,11 @@ class SizeChoice:
         keep: the size.
         metric: the metric of the losses.
         full: the full model's mean on the validation questions.
-        losses: from size to the mean of full minus pruned on these questions; positive = pruning costs.
+        losses: from size to the mean of full minus pruned on these questions; positive = pruning costs. With
+            ``questions="auto"`` on those that were asked, and of the sizes that were asked any.
         standard_errors: from size to the standard error of that loss.
         passed: the sizes from the largest to the chosen one, all of which passed.
+        rows: what it took: pairs of a mask and a question.
     """
 
     pruned: Pruned
@@ -37,6 +41,7 @@ class SizeChoice:
     losses: dict[int, Estimate]
     standard_errors: dict[int, float]
     passed: tuple[int, ...]
+    rows: int
 
 
 def choose_size(
@@ -47,10 +52,11 @@ def choose_size(
     metric: str | None = None,
     tolerance: float = 0.0,
     errors: float = 1.0,
+    questions: str = ALL,
     store: str | Path | None = None,
     seed: int = 0,
 ) -> SizeChoice:
-    """The smallest size whose loss is within the noise of the validation questions.
+    """The smallest size whose loss is within the noise of the questions; a keyword for each choice.
 
     A size passes if its loss against the full model, paired over the same questions, is at most
     ``tolerance + errors * SE``, SE being the standard error of that loss. Sizes are tried from the largest
@@ -67,6 +73,9 @@ def choose_size(
         metric: the metric to compare in, such as ``accuracy``; default the game's.
         tolerance: acceptable loss, in units of the metric.
         errors: number of standard errors that a loss may exceed ``tolerance`` by.
+        questions: ``all``, or ``auto``: each size answers a few questions first, and is asked more until it
+            is shown to pass or to fail (see `size_race`); sizes behind the first that fails are not asked.
+            The size that is chosen has answered all questions and passed on these.
         store: folder to keep the evaluations in; see `evaluate`.
         seed: seed of the reported bootstrap intervals.
 
@@ -91,31 +100,35 @@ def choose_size(
     name = metric or game.metric_name
     if name is None:
         raise InputError("the stored run does not say which metric it is in; give metric=")
-    masks = np.concatenate([full, curve.masks])
-    table = per_question(game, masks, metric=metric, store=store, label="scoring")
-    gaps = dict(zip(curve.sizes, table[0] - table[1:], strict=True))
-    losses = {size: bootstrap_mean(gap, seed=seed) for size, gap in gaps.items()}
-    noise = {size: float(gap.std(ddof=1)) / sqrt(len(gap)) for size, gap in gaps.items()}
-    passed: list[int] = []
-    for size in curve.sizes:
-        if losses[size].mean > tolerance + errors * noise[size] + 1e-12:
-            break
-        passed.append(size)
+    rule = SizeRule(tolerance, errors)
+    asked = asked_values(game, questions, metric=metric, store=store)
+    if asked is not None:
+        value, gaps, passed, rows = race_sizes(asked, curve.masks, rule, seed=seed)
+    else:
+        masks = np.concatenate([full, curve.masks])
+        table = per_question(game, masks, metric=metric, store=store, label="scoring")
+        value, gaps, rows = table[0], list(table[0] - table[1:]), table.size
+        failed = [k for k, gap in enumerate(gaps) if not rule.passes(gap)]
+        passed = list(range(min(failed, default=len(gaps))))
+    sizes = curve.sizes
+    losses = {size: bootstrap_mean(gap, seed=seed) for size, gap in zip(sizes, gaps, strict=False)}
+    noise = {size: standard_error(gap) for size, gap in zip(sizes, gaps, strict=False)}
     if not passed:
         listed = "; ".join(f"{size} loses {loss}" for size, loss in losses.items())
         raise InputError(
             f"no size of the curve passes in {name} with tolerance={tolerance:g} and errors={errors:g}: "
             f"{listed}; raise the tolerance, or search larger sizes"
         )
-    chosen = passed[-1]
+    chosen = sizes[passed[-1]]
     return SizeChoice(
         pruned=curve.at(chosen),
         keep=chosen,
         metric=name,
-        full=bootstrap_mean(table[0], seed=seed),
+        full=bootstrap_mean(value, seed=seed),
         losses=losses,
         standard_errors=noise,
-        passed=tuple(passed),
+        passed=tuple(sizes[k] for k in passed),
+        rows=rows,
     )
 
 

@@ -16,9 +16,11 @@ from spex_mech.decoders.per_question import QuestionEffects
 from spex_mech.evaluation.questions import QuestionChoice
 from spex_mech.evaluation.store.status import StoreStatus, run_status
 from spex_mech.evaluation.stored_run import StoredRun, open_run
+from spex_mech.exporting.comparison import TaskComparison
 from spex_mech.pruning.circuit import Circuit
 from spex_mech.pruning.circuit_files import circuit_from_json
 from spex_mech.pruning.prune import Pruned
+from spex_mech.run.comparisons import read_comparisons
 from spex_mech.run.explained_input import INPUT, ExplainedInput, input_from_json
 from spex_mech.run.folder import RunFolder
 from spex_mech.run.pilot import PilotRecord, pilot_from_json
@@ -68,6 +70,7 @@ class Contents:
         kept: the kept sets.
         size: how the exported size was chosen on validation questions.
         scores: the kept sets' scores on the test questions.
+        comparisons: tasks before and after pruning to the exported set.
         circuit: one kept set as a circuit.
         exported: folder of the checkpoint.
         seconds: wall-clock seconds per step.
@@ -92,6 +95,7 @@ class Contents:
     kept: list[Pruned]
     size: dict[str, Any] | None
     scores: ScoreTable | None
+    comparisons: list[TaskComparison]
     circuit: Circuit | None
     exported: Path | None
     seconds: dict[str, float]
@@ -140,6 +144,7 @@ def read_contents(folder: RunFolder, metrics: Sequence[str] | None = None) -> Co
         kept=read("kept.json", kept_sets_from_json) or [],
         size=read("size.json", lambda content, _: size_from_json(content)),
         scores=scores,
+        comparisons=read_comparisons(folder, players),
         circuit=read("circuit.json", circuit_from_json),
         exported=(folder.path / "pruned") if (folder.path / "pruned").is_dir() else None,
         seconds=folder.seconds(),

@@ -8,6 +8,7 @@ from spex_mech.core.estimates import Estimate
 from spex_mech.core.interactions import interactions
 from spex_mech.report import plots
 from spex_mech.report.contents import Contents
+from spex_mech.report.depth import depth_of
 
 
 def figures_of(contents: Contents) -> dict[str, Figure]:
@@ -22,6 +23,8 @@ def figures_of(contents: Contents) -> dict[str, Figure]:
             figures["pairs"] = plots.interaction_matrix(
                 effects, contents.interactions, contents.players
             )
+    if (depth := depth_of(contents)) is not None:
+        figures["depth"] = plots.energy_map(depth.orders, depth.layers)
     if contents.pilot is not None and len(contents.pilot.values):
         pilot = contents.pilot
         figures["pilot"] = plots.pilot_values(pilot.present, pilot.values, (pilot.low, pilot.high))

@@ -18,6 +18,7 @@ from spex_mech.core import palette
 from spex_mech.core.units import bytes_text
 from spex_mech.features.view import view_of
 from spex_mech.report.contents import Contents, read_contents
+from spex_mech.report.depth import depth_of
 from spex_mech.report.figures import figures_of
 from spex_mech.run.folder import RunFolder, open_folder, prepare_folder, write_file
 from spex_mech.run.spec import RunSpec
@@ -76,6 +77,7 @@ def _variables(contents: Contents) -> dict[str, Any]:
         "run": contents,
         "spec": spec,
         "view": _view(contents),
+        "depth": depth_of(contents),
         "metric": explained.value if explained else metric,
         "top": [(players.label(s), v, None if std is None else std[s]) for s, v in joint],
         "kept_names": [

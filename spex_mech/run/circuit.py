@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from spex_mech.evaluation.executors import Executor
+from spex_mech.evaluation.questions import ALL, AUTO
 from spex_mech.pruning.circuit import Circuit, circuit
 from spex_mech.pruning.circuit_files import circuit_to_graphml, circuit_to_json
+from spex_mech.run.constants import with_constants
 from spex_mech.run.decode import Decoded, decode_folder
 from spex_mech.run.folder import RunFolder, write_file
 from spex_mech.run.prune import kept_of
 from spex_mech.run.setup import Setup, check_circuit, circuit_game
+from spex_mech.run.under import under_step
 
 
 def circuit_step(
@@ -35,22 +40,34 @@ def circuit_step(
         InputError: a size that was not pruned to.
     """
     check_circuit(setup)
+    setup = with_constants(setup, folder)
     spec = setup.spec
     kept = kept_of(folder, setup.players, keep)
-    spectrum = (decode_folder(folder) if decoded is None else decoded).spectrum
+    decoded = decode_folder(folder) if decoded is None else decoded
     game = circuit_game(setup)
     with folder.timed("circuit"):
         tested = circuit(
             game,
             kept.mask,
-            spectrum,
+            decoded.spectrum,
             index=spec.interactions.index if spec.interactions.order > 1 else "FBII",
             subsets=spec.circuit.subsets,
+            questions=ALL if decoded.run.answers is None else AUTO,
             seed=spec.circuit.seed,
             store=folder.circuit(spec.circuit.questions),
             executor=executor,
             progress=progress,
         )
+        if spec.circuit.ablations:
+            under = under_step(
+                setup,
+                folder,
+                kept.mask,
+                spec.circuit.ablations,
+                executor=executor,
+                progress=progress,
+            )
+            tested = replace(tested, under=under)
     folder.save("circuit.json", circuit_to_json(tested))
     write_file(folder.path / "circuit.graphml", circuit_to_graphml(tested))
     return tested

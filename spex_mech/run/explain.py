@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spex_mech.core.errors import InputError
 from spex_mech.decoders.explain import Explanation, explain
@@ -16,6 +16,9 @@ from spex_mech.run.folder import RunFolder, claim, save_spec
 from spex_mech.run.pilot import save_choice, save_pilot
 from spex_mech.run.spec import RunSpec
 from spex_mech.tasks.cards import load_card, load_game
+
+if TYPE_CHECKING:
+    from spex_mech.run.setup import Setup
 
 _AIMS = {"biased": "values", "stratified": "shapley"}
 
@@ -40,10 +43,13 @@ def explain_folder(
         OutputExistsError: the folder holds something else.
     """
     _check(spec, target_r2)
-    game, spec = _game(spec)
+    game, setup = _game(spec)
+    spec = spec if setup is None else setup.spec
     search_design(spec.design, game.players.n)  # refuses sizes and rates before the folder is made
     rate = spec.design.keep_rate
     folder = claim(out, spec)
+    if setup is not None:
+        game = _fitted(setup, folder)
     with folder.timed("explain"):
         explanation = explain(
             game,
@@ -92,14 +98,21 @@ def save_explained(
     return decoded
 
 
-def _game(spec: RunSpec) -> tuple[Any, RunSpec]:
-    """The game of a spec, and the spec with what it left open."""
+def _game(spec: RunSpec) -> tuple[Any, Setup | None]:
+    """The game of a spec, and for a model's game all that the spec names."""
     if load_card(spec.task).kind == "game":
-        return load_game(spec.task), spec
+        return load_game(spec.task), None
     from spex_mech.run.setup import prepare  # torch
 
     setup = prepare(spec)
-    return setup.game, setup.spec
+    return setup.game, setup
+
+
+def _fitted(setup: Setup, folder: RunFolder) -> Any:
+    """The game with the constants of the folder, where its ablation has any."""
+    from spex_mech.run.constants import with_constants  # torch
+
+    return with_constants(setup, folder).game
 
 
 def _check(spec: RunSpec, target_r2: float | None) -> None:

@@ -3,6 +3,8 @@
     spec.json             the run's spec, all keys resolved
     questions.json        how many questions each mask is asked, where it is not asked all
     pilot.json            the keep rates that a pilot has found, where the spec leaves them to it
+    constants.safetensors what removed parts become under optimal ablation; others beside it, with a hash in
+                          the name, are of one kept set each
     input.json            of an explained text or image: the input and the places of its parts
     masks check test      run stores: the design and pruning's ablations, held-out masks, test questions
     spectrum.json         the spectrum's terms, and the settings of the decoder
@@ -12,10 +14,13 @@
     kept.json             the kept sets that every method chose
     size.json             how the exported size was chosen on validation questions (store: validation)
     results.json          the kept sets' scores on the test questions
+    comparison.json       tasks before and after pruning (stores: test, and other-TASK for other tasks)
     circuit.json          one kept set as a circuit; circuit.graphml the same for graph programs;
-                          circuit-<questions> the store of its ablations
+                          circuit-<questions> the store of its ablations, circuit-<questions>-<ablation> of
+                          its comparison under several kinds of ablation
     seconds.json          wall-clock time of each step
     pruned                the exported checkpoint
+    export.json           its form, why it has no other, and what it costs, where that was measured
     report.html figures   the report
 
 Files are written whole or not at all.
@@ -43,6 +48,8 @@ from spex_mech.core.files import (
 from spex_mech.evaluation.questions import ALL, QuestionChoice
 from spex_mech.run.designs import has_pilot
 from spex_mech.run.spec import RunSpec, with_settings
+
+CONSTANTS = "constants.safetensors"
 
 _T = TypeVar("_T")
 _COMMANDS = {  # that write a file
@@ -90,6 +97,10 @@ class RunFolder:
     def circuit(self, questions: int | None) -> Path:
         """Store of a circuit's ablations on a number of test questions; None for all of them."""
         return self.test if questions is None else self.path / f"circuit-{questions}"
+
+    def circuit_under(self, questions: int, ablation: str) -> Path:
+        """Store of a kept set's ablations of one kind, for the comparison of kinds."""
+        return self.path / f"circuit-{questions}-{ablation}"
 
     def keep_rate(self) -> tuple[float, float] | None:
         """The range of keep rates that the pilot has found; None for a design without a pilot.
@@ -198,14 +209,38 @@ def claim(path: str | Path, spec: RunSpec, *, last: Sequence[str] = ()) -> RunFo
         raise InputError(
             f"cannot make the folder {path}: {error.strerror or error}; give another place for the run"
         ) from error
-    prepare_folder(folder.path)
-    if not any(folder.path.iterdir()):
-        save_spec(folder)
-        return folder
-    if not folder.has("spec.json"):
+    existing = taken(folder.path, spec, last=last)
+    if existing is not None:
+        return existing
+    save_spec(folder)
+    return folder
+
+
+def taken(path: str | Path, spec: RunSpec, *, last: Sequence[str] = ()) -> RunFolder | None:
+    """The unfinished run that `claim` would go on with; None where there is no folder, or an empty one.
+
+    Nothing is written, so that it can be asked before a model is loaded.
+
+    Args:
+        path: the folder.
+        spec: the run's spec.
+        last: see `claim`.
+
+    Raises:
+        OutputExistsError, InputError: as for `claim`.
+    """
+    folder = real_folder(path)
+    if not folder.exists():
+        return None
+    if not folder.is_dir():
+        raise OutputExistsError(f"{path} exists and is no folder; choose a new folder")
+    prepare_folder(folder)
+    if not any(folder.iterdir()):
+        return None
+    if not (folder / "spec.json").is_file():
         raise OutputExistsError(f"{path} exists; choose a new folder (it holds no run)")
     existing = open_folder(path)
-    if last and all((folder.path / name).exists() for name in last):
+    if last and all((folder / name).exists() for name in last):
         raise OutputExistsError(
             f"{path} exists; choose a new folder (its run is finished: spex-mech report {path} shows it, "
             "and the other commands go on from it)"

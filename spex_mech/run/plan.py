@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
+from spex_mech.ablation.constant_fit import PAIRS, STEPS, fit_cost, seconds_per_answer
 from spex_mech.ablation.game import TaskGame
 from spex_mech.core.masks import unique
 from spex_mech.core.players import select_players
@@ -19,7 +20,7 @@ from spex_mech.models.model import Model
 from spex_mech.pruning.compare import LASSO
 from spex_mech.pruning.prune import size_of
 from spex_mech.run.designs import is_asked_all
-from spex_mech.run.setup import Setup, circuit_game
+from spex_mech.run.setup import Setup, circuit_game, other_game
 from spex_mech.tasks.noise import Noise, accuracy_noise, expected_noise
 from spex_mech.tasks.task import ChoiceTask
 
@@ -66,8 +67,11 @@ def plan(setup: Setup) -> list[Phase]:
 
     A few masks of the design are timed on the search questions (about two seconds after a warm-up);
     their rate of tokens per second is used for all phases. Before its first answer, every game prepares its
-    engine and holds it to the model; the time of that is the first phase.
+    engine and holds it to the model; the time of that is the first phase. Under optimal ablation constants
+    are fitted before all else: their rows count a backward pass as two, and a step of the fit is timed.
     """
+    fits = _fits(setup)
+    setup = _without_constants(setup)
     spec, choice = setup.spec, planned_choice(setup)
     rate, preparation = _tokens_per_second(setup, choice)
     sizes, methods = setup.sizes, 1 + len(spec.prune.baselines)
@@ -85,12 +89,13 @@ def plan(setup: Setup) -> list[Phase]:
     ]
     if spec.prune.export == "auto":
         counts.append(("validation", setup.game.with_split("validation"), 1 + len(sizes)))
+    counts += [(task.name, other_game(setup, task), 2) for task in setup.others]
     if spec.circuit.subsets:
         size = max(sizes) if spec.prune.export == "auto" else _exported(setup)
         most = 4 + 2 * spec.circuit.subsets + 3 * size  # if every player needs a second test
-        counts.append(("circuit", circuit_game(setup), most))
+        counts.append(("circuit", circuit_game(setup), most + 3 * len(spec.circuit.ablations)))
     games = len({id(game) for _, game, masks in [("", search, 1), *counts] if masks})
-    phases = [Phase("preparation", 0, 0, 0, games * preparation, 0, 1)]
+    phases = [Phase("preparation", 0, 0, 0, games * preparation, 0, 1), *fits]
     whole = [("design", search, len(setup.design)), ("held-out check", search, spec.design.check)]
     if choice is None:
         counts = [*whole, *counts]
@@ -115,6 +120,31 @@ def planned_choice(setup: Setup) -> QuestionChoice | None:
         return None
     rows = len(setup.design) * len(setup.game.question_ids)
     return choice_of(game, questions, None).spread(rows)
+
+
+def _fits(setup: Setup) -> list[Phase]:
+    """The fits of constants for optimal ablation: one for all parts, two for the kept set of the circuit."""
+    circuit = setup.spec.circuit
+    once = int(setup.game.lacks_constants)
+    sets = 2 if circuit.subsets and "optimal" in circuit.ablations else 0
+    if not once + sets:
+        return []
+    game = setup.game
+    count = len(game.question_ids)
+    rows = once * fit_cost(count) + sets * fit_cost(count, for_set=True)
+    seconds = rows * seconds_per_answer(game)
+    tokens = rows * tokens_per_mask(game) // count
+    return [Phase("constants", (once + sets) * STEPS * PAIRS, rows, tokens, seconds, 0, rows)]
+
+
+def _without_constants(setup: Setup) -> Setup:
+    """The setup with mean ablation where constants are still to be fitted: it takes as long."""
+    if not setup.game.lacks_constants:
+        return setup
+    game = TaskGame(
+        setup.model, setup.task, setup.players, metric=setup.game.metric.name, ablation="mean"
+    )
+    return replace(setup, game=game)
 
 
 def _asked(name: str, game: TaskGame, masks: int, rows: int, rate: float) -> Phase:

@@ -16,7 +16,7 @@ from spex_mech.pruning.size import SizeChoice, choose_size
 from spex_mech.run.decode import Decoded
 from spex_mech.run.folder import RunFolder
 from spex_mech.run.records import kept_sets_from_json
-from spex_mech.run.setup import Setup, limits_of
+from spex_mech.run.setup import Setup
 
 
 def choose_kept_sets(
@@ -42,7 +42,7 @@ def choose_kept_sets(
     spec, races = setup.spec.prune, decoded.run.answers is not None
     design = decoded.run if races else decoded.design
     methods: dict[str, Method] = {
-        OURS: surrogate_search(design, decoded.spectrum, limits=limits_of(setup))
+        OURS: surrogate_search(design, decoded.spectrum, limits=setup.limits)
     }
     on_design: dict[str, Method] = {LASSO: lasso_ranking(design), RANDOM: best_of_random}
     methods |= {name: on_design.get(name, METHODS[name]) for name in spec.baselines}
@@ -88,6 +88,10 @@ def kept_of(folder: RunFolder, players: PlayerSet, keep: int | None = None) -> P
     wanted = keep if keep is not None else exported_size(folder, players.n)
     if wanted is None and ours:
         wanted = min(ours)
+    if keep is None and isinstance(folder.spec.prune.export, float) and wanted not in ours:
+        wanted = max(
+            (size for size in ours if size <= (wanted or 0)), default=wanted
+        )  # see `Setup.sizes`
     if wanted not in ours:
         raise InputError(
             f"keep is {wanted}, expected one of the sizes that {folder.path} was pruned to, "

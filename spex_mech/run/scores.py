@@ -53,8 +53,8 @@ def score_folder(folder: RunFolder, metrics: Sequence[str] | None = None) -> Sco
             ScoredSet(
                 kept=one,
                 metrics={k: _mean(k, t[row], seed) for k, t in tables.items()},
-                change={k: _difference(k, t[row], t[0], seed) for k, t in tables.items()},
-                gains={k: _difference(k, t[ours_at], t[row], seed) for k, t in tables.items()}
+                change={k: metric_difference(k, t[row], t[0], seed) for k, t in tables.items()},
+                gains={k: metric_difference(k, t[ours_at], t[row], seed) for k, t in tables.items()}
                 if rival
                 else {},
                 p=mcnemar(tables["accuracy"][ours_at], tables["accuracy"][row]).p
@@ -78,10 +78,17 @@ def _mean(metric: str, values: Float64[np.ndarray, " e"], seed: int) -> Estimate
     return Estimate(noise.accuracy, noise.low, noise.high, noise.questions, 0.95)
 
 
-def _difference(
+def metric_difference(
     metric: str, a: Float64[np.ndarray, " e"], b: Float64[np.ndarray, " e"], seed: int
 ) -> Estimate:
-    """Mean of a - b on the same questions with its interval; of shares Bonett and Price's."""
+    """Mean of a - b on the same questions with its interval; of accuracies Bonett and Price's.
+
+    Args:
+        metric: the metric of the values.
+        a: float64 (e,), one value for each question.
+        b: float64 (e,), the other model's.
+        seed: seed of the bootstrap.
+    """
     if not metric.startswith("accuracy"):
         return paired_difference(a, b, seed=seed)
     return mcnemar(a, b).difference

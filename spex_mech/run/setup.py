@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-
-import numpy as np
+from functools import cached_property
 
 from spex_mech.ablation import ABLATIONS
 from spex_mech.ablation.game import TaskGame
@@ -18,7 +17,7 @@ from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decoder
 from spex_mech.designs import MaskDesign
 from spex_mech.exporting.parameters import parameter_limit
-from spex_mech.exporting.servable import servable
+from spex_mech.exporting.servable import loosest_form, servable
 from spex_mech.models.loading import load_model
 from spex_mech.models.model import Model
 from spex_mech.models.outline import read_outline
@@ -27,12 +26,19 @@ from spex_mech.pruning.integer_program import best_set
 from spex_mech.pruning.layer_sets import LayerSets
 from spex_mech.pruning.prune import FEASIBLE_SECONDS, OURS, size_of
 from spex_mech.run.designs import check_design, search_design
+from spex_mech.run.other_tasks import other_tasks, spread_over
 from spex_mech.run.spec import RunSpec
+from spex_mech.run.spec_values import AUTO
 from spex_mech.tasks.cards import load_task
 from spex_mech.tasks.metrics import CHOICE_METRICS
+from spex_mech.tasks.partners import paired_only
 from spex_mech.tasks.task import ChoiceTask
 
+REFUSE, LEAVE_OUT = "refuse", "leave_out"
+"""What becomes of questions without a corrupted partner, see `GameSpec`."""
+
 _LIMITS = ("per_layer", "kv_groups", "parameters", "servable")
+_OTHERS = 2  # tasks besides the run's own, where the spec leaves them open
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +54,7 @@ class Outline:
     players: PlayerSet
     design: MaskDesign
     check: MaskDesign | None
+    others: tuple[ChoiceTask, ...]
 
     @property
     def sizes(self) -> list[int]:
@@ -67,6 +74,28 @@ class Setup(Outline):
     model: Model
     game: TaskGame
 
+    @cached_property
+    def form(self) -> str | None:
+        """The form of export whose sets are searched; None for any set."""
+        wanted = self.spec.prune.servable
+        return loosest_form(self.model)[0] if wanted == AUTO else wanted
+
+    @cached_property
+    def limits(self) -> list[Limit] | LayerSets:
+        """The spec's limits on the kept players, and the sets that its form of export holds."""
+        return limits_of(self)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of players to keep, largest first; shares are lowered to sizes that the form can have."""
+        n, limits = self.players.n, self.limits
+        chosen = set()
+        for keep in self.spec.prune.keep:
+            size = size_of(keep, n) or 0
+            near = isinstance(limits, LayerSets) and isinstance(keep, float)
+            chosen.add(limits.size_near(size) if near else size)
+        return sorted(chosen, reverse=True)
+
 
 def outline(spec: RunSpec) -> Outline:
     """Check what can be checked in a spec before the model's weights are read, which may take minutes.
@@ -85,7 +114,31 @@ def outline(spec: RunSpec) -> Outline:
     interactions(constant, spec.interactions.index, spec.interactions.order)
     design = search_design(spec.design, players.n)
     check = check_design(spec.design, players.n)
-    return Outline(spec, task, players, design, check)
+    return Outline(spec, task, players, design, check, other_tasks(spec))
+
+
+def _askable(setup: Setup) -> tuple[ChoiceTask, ...]:
+    """The other tasks, held to the model; where the spec leaves them open, the first two that fit it.
+
+    Raises:
+        InputError: a task that the spec names, and that the model cannot be asked.
+    """
+    chosen = []
+    for task in setup.others:
+        try:
+            other_game(setup, task)
+        except InputError:
+            if setup.spec.others != AUTO:
+                raise
+            continue
+        chosen.append(task)
+    return tuple(chosen[:_OTHERS] if setup.spec.others == AUTO else chosen)
+
+
+def other_game(setup: Setup, task: ChoiceTask) -> TaskGame:
+    """The game of the run's players on the test questions of another task, in the task's own metric."""
+    settings = replace(setup.game.settings, split="test", metric=task.metric)
+    return TaskGame(setup.model, task, setup.players, **settings.options)
 
 
 def _check_questions(spec: RunSpec, task: ChoiceTask) -> None:
@@ -113,6 +166,8 @@ def prepare(spec: RunSpec, *, pruning: bool = False) -> Setup:
         check_sizes(checked)
     spec = checked.spec
     model = load_model(spec.model)
+    if spec.game.unpaired == LEAVE_OUT:
+        checked = replace(checked, task=paired_only(checked.task, model.tokenizer))
     game = TaskGame(
         model,
         checked.task,
@@ -123,6 +178,7 @@ def prepare(spec: RunSpec, *, pruning: bool = False) -> Setup:
     )
     parts = {field.name: getattr(checked, field.name) for field in fields(checked)}
     setup = Setup(**parts, model=model, game=game)
+    setup = replace(setup, others=_askable(setup))
     if pruning:
         _check_limits(setup)
     return setup
@@ -141,7 +197,7 @@ def check_pruning(setup: Setup) -> None:
 def _check_limits(setup: Setup) -> None:
     """Refuse limits that no set of players keeps."""
     constant = Spectrum.from_supports([()], [0.0], setup.players.n)
-    limits = limits_of(setup)
+    limits = setup.limits
     if isinstance(limits, LayerSets):
         for size in setup.sizes:
             limits.check_size(size)
@@ -180,9 +236,8 @@ def check_sizes(setup: Outline) -> None:
             f"prune.{limited[0]} is a limit that the baselines do not keep; set prune.baselines=[]"
         )
     if prune.servable is not None:
-        layer_rule(prune.servable)
-        if len(limited) > 1:
-            raise InputError(f"prune.servable goes without prune.{limited[0]}; give one of them")
+        if prune.servable != AUTO:
+            layer_rule(prune.servable)
     _check_mode(setup)
     check_circuit(setup)
     setup.task.select("test")
@@ -195,8 +250,6 @@ def check_sizes(setup: Outline) -> None:
 def limits_of(setup: Setup) -> list[Limit] | LayerSets:
     """The spec's limits on the kept players, or the sets that its form of export holds."""
     spec, players, model = setup.spec.prune, setup.players, setup.model
-    if spec.servable is not None:
-        return servable(spec.servable).of(players, model)
     limits: list[Limit] = []
     if spec.per_layer is not None:
         limits += per_layer(players, spec.per_layer)
@@ -204,6 +257,8 @@ def limits_of(setup: Setup) -> list[Limit] | LayerSets:
         limits.append(kv_groups(players, model, spec.kv_groups))
     if spec.parameters is not None:
         limits.append(parameter_limit(model, players, spec.parameters))
+    if setup.form is not None:
+        return servable(setup.form).of(players, model).within(limits)
     return limits
 
 
@@ -211,7 +266,7 @@ def check_circuit(setup: Outline) -> None:
     """Check the settings of a circuit's test.
 
     Raises:
-        InputError: a negative number of subsets, or fewer than two questions.
+        InputError: a negative number of subsets, fewer than two questions, or an unknown ablation.
     """
     spec = setup.spec.circuit
     if spec.subsets < 0 or (spec.questions is not None and spec.questions < 2):
@@ -219,6 +274,8 @@ def check_circuit(setup: Outline) -> None:
             f"circuit.subsets is {spec.subsets} and circuit.questions {spec.questions}; expected 0 or more, "
             "and 2 or more or none"
         )
+    for name in spec.ablations:
+        _check_ablation(name)
 
 
 def check_export(setup: Outline) -> None:
@@ -256,14 +313,15 @@ def _check_mode(setup: Outline) -> None:
         )
 
 
+def circuit_task(setup: Setup) -> ChoiceTask:
+    """The task with ``circuit.questions`` of its test questions, spread evenly over all of them."""
+    return spread_over(setup.task, setup.spec.circuit.questions)
+
+
 def circuit_game(setup: Setup) -> TaskGame:
-    """The game on ``circuit.questions`` of the test questions, spread evenly over all of them."""
-    every = [x.id for x in setup.task.select("test")]
-    count = min(setup.spec.circuit.questions or len(every), len(every))
-    chosen = {every[i] for i in np.linspace(0, len(every) - 1, count).round().astype(int)}
-    task = setup.task.without([x for x in every if x not in chosen])
+    """The game on the questions of `circuit_task`."""
     settings = replace(setup.game.settings, split="test")
-    return TaskGame(setup.model, task, setup.players, **settings.options)
+    return TaskGame(setup.model, circuit_task(setup), setup.players, **settings.options)
 
 
 def _check_game(spec: RunSpec) -> None:
@@ -273,15 +331,21 @@ def _check_game(spec: RunSpec) -> None:
         raise InputError(
             f"unknown metric {quoted(spec.game.metric)}; expected one of {', '.join(metrics)}"
         )
-    if spec.game.ablation not in ABLATIONS:
+    _check_ablation(spec.game.ablation)
+    if spec.game.unpaired not in (REFUSE, LEAVE_OUT):
         raise InputError(
-            f"unknown ablation {quoted(spec.game.ablation)}; expected one of {', '.join(ABLATIONS)}"
+            f"game.unpaired is {quoted(spec.game.unpaired)}, expected {REFUSE!r} or {LEAVE_OUT!r}"
         )
     if spec.game.rescale and spec.game.ablation != "zero":
         raise InputError(
             f"game.rescale goes with zero ablation only, got {quoted(spec.game.ablation)}; set "
             "game.rescale=false"
         )
+
+
+def _check_ablation(name: str) -> None:
+    if name not in ABLATIONS:
+        raise InputError(f"unknown ablation {quoted(name)}; expected one of {', '.join(ABLATIONS)}")
 
 
 def _fits(keep: int | float | str, n: int) -> bool:

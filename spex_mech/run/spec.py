@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -35,16 +36,19 @@ class GameSpec(_Section):
 
     Attributes:
         metric: metric of the task; None for the task's own.
-        ablation: ``zero``, ``mean`` or ``resample``.
+        ablation: ``zero``, ``mean``, ``resample``, ``counterfactual`` or ``optimal``.
         rescale: rescale the kept heads of each layer by H / |kept|.
         examples: number of search questions to use, the first ones; None for all. The test uses all test
             questions, whatever this says.
+        unpaired: what becomes of questions without the corrupted partner that ``counterfactual`` needs:
+            ``refuse`` to run with them, or ``leave_out``, of all splits, under every ablation.
     """
 
     metric: Text | None = None
     ablation: Text = "zero"
     rescale: bool = False
     examples: Positive | None = 60
+    unpaired: Text = "refuse"
 
 
 class AskingSpec(_Section):
@@ -56,6 +60,7 @@ class AskingSpec(_Section):
     cut: Text = "seeded"
     chat: bool | Text | None = None
     form: Text | None = None
+    partner: Text | None = None
 
 
 class DesignSpec(_Section):
@@ -109,7 +114,9 @@ class PruneSpec(_Section):
             ablations as ours, design included. None of them keeps limits.
         per_layer: most players kept in a layer; None for no such limit.
         kv_groups: most key/value groups kept.
-        servable: a form of export, see `servable`: only sets that it holds are kept. It goes without limits.
+        servable: a form of export, see `servable`: only sets that it holds are kept, and sizes given as
+            shares are lowered to one that it can have. ``auto`` is the stock form that binds least among
+            those that the model's architecture has, none where it has none.
         parameters: most parameters in the kept players, a number or a share.
         export: the size whose model is exported; ``auto`` for the smallest one whose loss the noise of
             the validation questions can hide, see `choose_size`; None for none.
@@ -145,16 +152,26 @@ class CircuitSpec(_Section):
     Attributes:
         subsets: random knock-outs that completeness is measured on; 0 leaves the circuit out of a run.
         questions: number of test questions to use, spread over all of them; None for all.
+        ablations: kinds of ablation under which the kept set is shown side by side, as in `GameSpec`; under
+            ``optimal`` the constants are fitted for this set. Questions that have no partner for
+            ``counterfactual`` are left out under all of them.
         seed: seed of the knock-outs and of the bootstrap.
     """
 
     subsets: Count = 6
     questions: Positive | None = 120
+    ablations: list[Text] = []
     seed: Seed = 0
 
 
 class RunSpec(_Section):
-    """One run, from model to report."""
+    """One run, from model to report.
+
+    Attributes:
+        others: tasks that the exported model is asked besides its own, so that what pruning did to them is
+            seen, see `compare_step`. ``auto`` takes two that come with the library and that the model can be
+            asked; an empty list compares the run's own task alone; None compares nothing.
+    """
 
     model: Text = "embedded"
     task: Text = "embedded/people"
@@ -166,20 +183,25 @@ class RunSpec(_Section):
     interactions: InteractionsSpec = InteractionsSpec()
     prune: PruneSpec = PruneSpec()
     circuit: CircuitSpec = CircuitSpec()
+    others: list[Text] | Literal["auto"] | None = None
 
 
-def read_spec(file: str | Path | None, settings: Sequence[str] = ()) -> RunSpec:
+def read_spec(
+    file: str | Path | None, settings: Sequence[str] = (), *, base: Mapping[str, Any] | None = None
+) -> RunSpec:
     """Read a spec file and apply ``key=value`` settings to it.
 
     Args:
         file: a ``.toml``, ``.yaml`` or ``.yml`` file; None for the defaults.
         settings: such as ``"design.budget=500"``; a value that is not TOML is taken as text.
+        base: keys and values where no file is given; it is not changed.
 
     Raises:
         MissingFileError: the file does not exist.
         InputError: a file that cannot be read, an unknown key or a value of the wrong type.
     """
-    return with_settings({} if file is None else _parse(Path(file)), settings)
+    raw = copy.deepcopy(dict(base or {})) if file is None else _parse(Path(file))
+    return with_settings(raw, settings)
 
 
 def with_settings(raw: dict[str, Any], settings: Sequence[str]) -> RunSpec:

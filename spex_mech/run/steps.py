@@ -20,18 +20,23 @@ from spex_mech.evaluation.executors import Executor
 from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.keep_rates import choice_of, find_keep_rates, questions_to_choose
 from spex_mech.evaluation.questions import ALL
+from spex_mech.exporting.comparison import TaskComparison
 from spex_mech.pruning.circuit import Circuit
 from spex_mech.pruning.prune import Pruned
 from spex_mech.run.circuit import circuit_step
+from spex_mech.run.compare import compare_step
+from spex_mech.run.comparisons import FILE as COMPARISON
+from spex_mech.run.constants import with_constants
 from spex_mech.run.decode import Decoded, decode_folder, save_decoded
 from spex_mech.run.designs import check_design, has_pilot, is_asked_all, search_design
-from spex_mech.run.export import export_step
+from spex_mech.run.export import Exported, export_step, exported_before
 from spex_mech.run.folder import RunFolder, claim
 from spex_mech.run.pilot import save_choice, save_pilot
 from spex_mech.run.prune import choose_exported, choose_kept_sets, size_to_json
 from spex_mech.run.records import ScoreTable, kept_to_json, scores_to_json
 from spex_mech.run.scores import score_folder
 from spex_mech.run.setup import Setup, check_pruning
+from spex_mech.run.spec import RunSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +50,8 @@ class Result:
         scores: every method at every size on test questions.
         circuit: the exported size (or the smallest) as a circuit; None where the spec has no circuit.
         exported: the pruned checkpoint; None where the spec exports none.
+        comparisons: the run's own task and the spec's ``others`` before and after; empty where the spec has
+            none.
     """
 
     setup: Setup
@@ -52,7 +59,8 @@ class Result:
     decoded: Decoded
     scores: ScoreTable
     circuit: Circuit | None
-    exported: Path | None
+    exported: Exported | None
+    comparisons: Sequence[TaskComparison] = ()
 
 
 def run(
@@ -83,13 +91,8 @@ def run(
     """
     check_pruning(setup)
     spec = setup.spec
-    last_files = [
-        "results.json",
-        *(["circuit.json"] if spec.circuit.subsets else []),
-        *(["pruned"] if spec.prune.export is not None else []),
-        *finished_with,
-    ]
-    folder = claim(out, setup.spec, last=last_files)
+    folder = claim(out, setup.spec, last=[*last_files(spec), *finished_with])
+    setup = with_constants(setup, folder)
     evaluate_step(setup, folder, executor=executor, progress=progress)
     decoded = decode_step(folder)
     kept = prune_step(setup, folder, decoded, progress=progress)
@@ -97,12 +100,24 @@ def run(
     tested = None
     if spec.circuit.subsets:
         tested = circuit_step(setup, folder, decoded=decoded, executor=executor, progress=progress)
+    compared: Sequence[TaskComparison] = ()
+    if spec.others is not None:
+        compared = compare_step(setup, folder, executor=executor, progress=progress)
     exported = None
     if spec.prune.export is not None:
-        exported = folder.path / "pruned"
-        if not exported.exists():  # a checkpoint is written whole or not at all
-            export_step(setup, folder)
-    return Result(setup, folder, decoded, scores, tested, exported)
+        whole = (folder.path / "pruned").exists()  # a checkpoint is written whole or not at all
+        exported = exported_before(setup, folder) if whole else export_step(setup, folder)
+    return Result(setup, folder, decoded, scores, tested, exported, compared)
+
+
+def last_files(spec: RunSpec) -> list[str]:
+    """Names of the files that a run of this spec has when it is finished."""
+    return [
+        "results.json",
+        *(["circuit.json"] if spec.circuit.subsets else []),
+        *([COMPARISON] if spec.others is not None else []),
+        *(["pruned"] if spec.prune.export is not None else []),
+    ]
 
 
 def evaluate_step(
@@ -119,6 +134,7 @@ def evaluate_step(
     Returns:
         Both runs; the second is None where no masks are held out.
     """
+    setup = with_constants(setup, folder)
     options = {"executor": executor, "spec": setup.spec.model_dump(), "progress": progress}
     spec, n = setup.spec.design, setup.players.n
     with folder.timed("evaluate"):
@@ -179,15 +195,13 @@ def prune_step(
     With ``prune.export = "auto"`` the size is chosen on the validation questions; ``size.json`` has the
     loss of every size.
     """
+    setup = with_constants(setup, folder)
     with folder.timed("prune"):
         kept = choose_kept_sets(setup, folder, decoded, progress=progress)
-        size = None
+        folder.save("kept.json", [kept_to_json(k, setup.players) for k in kept])
+        folder.remove("size.json", "circuit.json", "circuit.graphml", COMPARISON)
         if setup.spec.prune.export == "auto":
-            size = choose_exported(setup, folder, kept)
-    folder.save("kept.json", [kept_to_json(k, setup.players) for k in kept])
-    folder.remove("size.json", "circuit.json", "circuit.graphml")
-    if size is not None:
-        folder.save("size.json", size_to_json(size))
+            folder.save("size.json", size_to_json(choose_exported(setup, folder, kept)))
     return kept
 
 
@@ -200,6 +214,7 @@ def score_step(
     progress: bool | None = None,
 ) -> ScoreTable:
     """Score kept sets on the test questions and write ``results.json``."""
+    setup = with_constants(setup, folder)
     masks = np.stack([np.ones(setup.players.n, dtype=bool), *[k.mask for k in kept]])
     with folder.timed("test"):
         evaluate(

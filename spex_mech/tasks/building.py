@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spex_mech.core.errors import InputError
+from spex_mech.tasks.partners import others, reordered
 from spex_mech.tasks.questions import Pool, Question
 from spex_mech.tasks.splits import assign
 from spex_mech.tasks.task import ChoiceTask, Example, Split, Turn
@@ -31,6 +32,7 @@ class Asking:
         shots: worked examples before each question.
         seed: seed of the splits.
         chat: see `ChoiceTask`.
+        partner: the rule for partners of questions that come without, see `partners`; None for none.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Asking:
     shots: int
     seed: int
     chat: str | None
+    partner: str | None = None
 
 
 def build(asking: Asking, pools: Sequence[Pool]) -> ChoiceTask:
@@ -87,18 +90,33 @@ def _examples(asking: Asking, pool: Pool) -> list[Example]:
     examples = []
     for question, split in zip(pool.questions, splits, strict=True):
         text = _text(asking, question)
-        examples.append(
-            Example(
-                id=question.id,
-                prompt=start + text,
-                answer=question.answer,
-                options=question.options,
-                split=split,
-                contexts=tuple(start + context for context in question.contexts),
-                turns=(*before, Turn("user", text)),
-            )
+        example = Example(
+            id=question.id,
+            prompt=start + text,
+            answer=question.answer,
+            options=question.options,
+            split=split,
+            contexts=tuple(start + context for context in question.contexts),
+            turns=(*before, Turn("user", text)),
         )
-    return examples
+        corrupted = [x for x in _corrupted(asking, question) if x != text]
+        partners = tuple(
+            replace(example, prompt=start + x, contexts=(), turns=(*before, Turn("user", x)))
+            for x in corrupted
+        )
+        examples.append(replace(example, partners=partners))
+    if asking.partner != "another":
+        return examples
+    by_id = {x.id: x for x in others([replace(x, partners=()) for x in examples])}
+    return [x if x.partners else by_id[x.id] for x in examples]
+
+
+def _corrupted(asking: Asking, question: Question) -> Sequence[str]:
+    """The texts of a question's own partners, or of those that the card's rule makes of it alone."""
+    if question.partners or asking.partner != "options":
+        return question.partners
+    name = f"task {asking.name!r} at question {question.id!r}"
+    return [fill(asking.template, fields, name) for fields in reordered(question)]
 
 
 def _text(asking: Asking, question: Question) -> str:

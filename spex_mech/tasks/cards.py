@@ -9,6 +9,8 @@ from spex_mech.core.errors import InputError, MissingFileError
 from spex_mech.core.quoting import quoted
 from spex_mech.tasks.building import Asking, build
 from spex_mech.tasks.card_files import read_card
+from spex_mech.tasks.generated import partner_rules
+from spex_mech.tasks.partners import RULES
 from spex_mech.tasks.sources import SOURCES
 from spex_mech.tasks.sources.source import TaskCard, TaskRequest
 from spex_mech.tasks.synthetic import SyntheticGame, plant
@@ -27,6 +29,7 @@ def load_task(
     cut: str = "seeded",
     chat: bool | str | None = None,
     form: str | None = None,
+    partner: str | None = None,
 ) -> ChoiceTask:
     """Load a task by the name of its card, such as ``"mmlu/high_school_us_history"``.
 
@@ -46,6 +49,8 @@ def load_task(
         chat: True or ``"turns"`` to put prompts through the chat template of the model's tokenizer as
             lm-evaluation-harness does by default, ``"single"`` with all shots in one message.
         form: answer form in place of the card's; see `ChoiceTask`.
+        partner: how the corrupted partners of counterfactual ablation are made, in place of the card's rule:
+            ``options`` or ``another`` (see `partners`), or what the card's generator knows (see `generated`).
 
     Raises:
         InputError: no such task (similar names are offered), a broken card, a broken row (file and row
@@ -67,7 +72,9 @@ def load_task(
         cut=cut,
         chat="turns" if chat is True else chat or None,
         form=form,
+        partner=partner or card.values.get("partner"),
     )
+    _check_partner(card, request.partner)
     pools = source.pools(card, member, request)
     values = card.values
     asking = Asking(
@@ -80,8 +87,18 @@ def load_task(
         shots=request.shots,
         seed=request.seed,
         chat=request.chat,
+        partner=request.partner,
     )
     return build(asking, pools)
+
+
+def _check_partner(card: TaskCard, rule: str | None) -> None:
+    """Refuse a rule for partners that neither every card nor this one's generator knows."""
+    known = (*partner_rules(card.values.get("generator", "")), *RULES)
+    if rule is not None and rule not in known:
+        raise InputError(
+            f"task {card.name!r} has no partners {quoted(rule)}; expected one of {', '.join(known)}"
+        )
 
 
 def load_game(name: str | Path) -> SyntheticGame:

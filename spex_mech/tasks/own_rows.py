@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.quoting import quoted
@@ -19,7 +20,7 @@ from spex_mech.tasks.questions import Question
 from spex_mech.tasks.tables import TableRow
 from spex_mech.tasks.task import SPLITS, Split
 
-_COLUMNS = {"id", "split", "passage", "question", "choices", "answer"}
+_COLUMNS = {"id", "split", "passage", "question", "choices", "answer", "partner"}
 _EXPECTED = "expected id, split, question, choices, answer and passage (or text alone)"
 
 
@@ -38,7 +39,7 @@ def read_row(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     split = _split(row)
     name = optional_text(row, "id") or name
     if "text" in values:
-        return Question(name, {"text": text(row, "text")}, (), 0, split)
+        return Question(name, {"text": text(row, "text")}, (), 0, split, partners=_partners(row))
     passage = optional_text(row, "passage")
     fields = {
         "passage": passage + "\n" if passage else "",
@@ -52,7 +53,22 @@ def read_row(row: TableRow, name: str, options: tuple[str, ...]) -> Question:
     else:
         choices = texts(row, values["choices"])
         right = answer_index(row, row["answer"], len(choices))
-    return choice_question(row, name, fields, choices, right, options, split)
+    question = choice_question(row, name, fields, choices, right, options, split)
+    return replace(question, partners=_partners(row))
+
+
+def _partners(row: TableRow) -> tuple[str, ...]:
+    """The row's corrupted forms: a text in its column ``partner``, or a list of texts."""
+    value = row.values.get("partner")
+    if is_empty(value):
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list) or not all(isinstance(x, str) for x in value):
+        raise InputError(
+            f"{row.where} has partner {quoted(value)}, expected a text or a list of texts"
+        )
+    return tuple(value)
 
 
 def check_splits(rows: Sequence[TableRow], questions: Sequence[Question]) -> None:

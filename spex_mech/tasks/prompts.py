@@ -36,6 +36,7 @@ class Prompts:
         options: int64 (e, k), the row of each option, −1 where an example has fewer; None where rows
             are examples.
         lengths: float64 (e, k), characters of each option, or None.
+        partners: token ids of each row's corrupted form, as many as the row has, or None; see `partners`.
     """
 
     ids: tuple[str, ...]
@@ -45,6 +46,7 @@ class Prompts:
     targets: npt.NDArray[np.int64] | None = field(default=None, repr=False)
     options: npt.NDArray[np.int64] | None = field(default=None, repr=False)
     lengths: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    partners: tuple[tuple[int, ...], ...] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -73,6 +75,9 @@ class Prompts:
 
         # Else rows stay where options say that they are; of a store, none are known.
         of_example = self.options is None and len(self.tokens) > 0
+        partners = self.partners
+        if of_example and partners is not None:
+            partners = tuple(partners[q] for q in questions)
         return replace(
             self,
             ids=tuple(self.ids[q] for q in questions),
@@ -82,6 +87,7 @@ class Prompts:
             targets=some(self.targets) if of_example else self.targets,
             options=some(self.options),
             lengths=some(self.lengths),
+            partners=partners,
         )
 
     def arrange(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -241,7 +247,7 @@ def _encode_continuations(task: ChoiceTask, examples: Sequence[Example], tokeniz
     rows = [
         Continuation(example.id, context, space + option)
         for example in examples
-        for context, option in _option_texts(example, task.chat, tokenizer)
+        for context, option in option_texts(example, task.chat, tokenizer)
     ]
     encoded = encode_continuations(rows, tokenizer)
     count, width = len(examples), max(len(x.options) for x in examples)
@@ -261,7 +267,7 @@ def _encode_continuations(task: ChoiceTask, examples: Sequence[Example], tokeniz
     )
 
 
-def _option_texts(example: Example, chat: str | None, tokenizer: Any) -> list[tuple[str, str]]:
+def option_texts(example: Example, chat: str | None, tokenizer: Any) -> list[tuple[str, str]]:
     """What the model reads before each option, and the option."""
     if example.contexts and chat is None:
         return list(zip(example.contexts, example.options, strict=True))

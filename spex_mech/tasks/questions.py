@@ -19,6 +19,7 @@ class Question:
         answer: index of the right option, from 0.
         split: its split; None where the source names none.
         contexts: one prompt per option where the text before the options differs.
+        partners: corrupted forms of the question, as the filled template would be, the best first.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Question:
     answer: int
     split: Split | None = None
     contexts: tuple[str, ...] = ()
+    partners: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def content(self) -> str:

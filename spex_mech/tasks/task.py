@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spex_mech.core.errors import InputError
+from spex_mech.tasks.token_ids import integers, partner_ids, tokens_of
 
 Split = Literal["search", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("search", "validation", "test")
@@ -42,6 +43,7 @@ class Example:
         split: ``search``, ``validation`` or ``test``.
         contexts: one prompt per option where the text before the options differs (Winogrande).
         turns: the prompt's pieces, for instruct models; if empty, the prompt is one user message.
+        partners: corrupted forms of the question, the best first, see `partners`; they have none themselves.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Example:
     split: Split
     contexts: tuple[str, ...] = field(default=(), repr=False)
     turns: tuple[Turn, ...] = field(default=(), repr=False, compare=False)
+    partners: tuple[Example, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -169,9 +172,48 @@ class ChoiceTask:
             raise InputError(f"task {self.name!r} has no examples {sorted(unknown)[:3]}")
         return replace(self, examples=tuple(x for x in self.examples if x.id not in dropped))
 
+    def with_partners(
+        self, partners: Mapping[str, str | Sequence[str]] | Sequence[str]
+    ) -> ChoiceTask:
+        """The task with corrupted prompts of your own, which counterfactual ablation takes its values from.
+
+        Args:
+            partners: id of a question to its partner: the whole text that is read in place of the prompt,
+                or several texts, of which the first with as many tokens as the prompt is taken. Questions
+                that are not named keep what they have. Or one text for every question, in order.
+
+        Raises:
+            InputError: an id that the task does not have, another number of texts than of questions, or a
+                partner that is no text.
+        """
+        if not isinstance(partners, Mapping):
+            if isinstance(partners, str) or len(partners) != len(self.examples):
+                raise InputError(
+                    f"got partners for {1 if isinstance(partners, str) else len(partners)} questions, task "
+                    f"{self.name!r} has {len(self.examples)}; give one for each, or a mapping from ids"
+                )
+            partners = {x.id: text for x, text in zip(self.examples, partners, strict=True)}
+        unknown = sorted(set(partners) - {x.id for x in self.examples})
+        if unknown:
+            raise InputError(f"task {self.name!r} has no examples {unknown[:3]}")
+        texts = {i: (t,) if isinstance(t, str) else tuple(t) for i, t in partners.items()}
+        for name, some in texts.items():
+            if not all(isinstance(text, str) for text in some):
+                raise InputError(f"the partner of {name!r} is {some!r}, expected text or texts")
+        return replace(self, examples=tuple(_paired(x, texts.get(x.id)) for x in self.examples))
+
     def __repr__(self) -> str:
         sizes = {s: sum(x.split == s for x in self.examples) for s in SPLITS}
         return f"ChoiceTask({self.name!r}, {sizes})"
+
+
+def _paired(example: Example, texts: Sequence[str] | None) -> Example:
+    if texts is None:
+        return example
+    alone = replace(example, partners=())
+    return replace(
+        example, partners=tuple(replace(alone, prompt=t, contexts=(), turns=()) for t in texts)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,9 +229,12 @@ class TokenTask:
         attention_mask: (e, t), 1 for tokens and 0 for padding on the left or right; default all 1.
         target: ``next_token``, the score of sequences without ``answers``.
         answers: int (e, k), k >= 2, the right answer's id first.
+        partners: corrupted sequences for counterfactual ablation, each of as many tokens as its own: int
+            (e, t), read through the same ``attention_mask``, or one sequence of token ids for every example.
 
     Raises:
-        InputError: shapes that do not agree, gaps in the mask, or sequences too short to score.
+        InputError: shapes that do not agree, gaps in the mask, sequences too short to score, or partners
+            that are not as long as what they stand for.
     """
 
     input_ids: npt.ArrayLike
@@ -197,13 +242,15 @@ class TokenTask:
     target: str = "next_token"
     answers: npt.ArrayLike | None = None
     name: str = "tokens"
+    partners: Any = field(default=None, repr=False)
     sequences: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
     answer_ids: npt.NDArray[np.int64] | None = field(init=False, repr=False)
+    partner_sequences: tuple[tuple[int, ...], ...] | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.target != "next_token":
             raise InputError(f"unknown target {self.target!r}; expected 'next_token' or answers=")
-        ids = _integers("input_ids", self.input_ids)
+        ids = integers("input_ids", self.input_ids)
         mask = np.ones_like(ids) if self.attention_mask is None else np.asarray(self.attention_mask)
         if mask.shape != ids.shape:
             raise InputError(
@@ -211,10 +258,10 @@ class TokenTask:
             )
         shortest = 1 if self.answers is not None else 2
         sequences = tuple(
-            _tokens(e, row, keep.astype(bool), shortest)
+            tokens_of(e, row, keep.astype(bool), shortest)
             for e, (row, keep) in enumerate(zip(ids, mask, strict=True))
         )
-        answers = None if self.answers is None else _integers("answers", self.answers)
+        answers = None if self.answers is None else integers("answers", self.answers)
         if answers is not None and (len(answers) != len(ids) or answers.shape[1] < 2):
             raise InputError(
                 f"answers have shape {answers.shape}, expected ({len(ids)}, 2): the right and the "
@@ -222,6 +269,8 @@ class TokenTask:
             )
         object.__setattr__(self, "sequences", sequences)
         object.__setattr__(self, "answer_ids", answers)
+        pairs = None if self.partners is None else partner_ids(self.partners, sequences, ids, mask)
+        object.__setattr__(self, "partner_sequences", pairs)
 
     @property
     def metric(self) -> str:
@@ -237,26 +286,3 @@ class TokenTask:
 
 
 Task: TypeAlias = ChoiceTask | TokenTask
-
-
-def _integers(name: str, values: Any) -> npt.NDArray[np.int64]:
-    array = np.asarray(values.cpu() if hasattr(values, "cpu") else values)
-    if array.ndim != 2 or array.size == 0 or not np.issubdtype(array.dtype, np.integer):
-        raise InputError(
-            f"{name} has shape {array.shape} and dtype {array.dtype}, expected integers of shape "
-            "(examples, tokens)"
-        )
-    return array.astype(np.int64)
-
-
-def _tokens(
-    e: int, row: npt.NDArray[np.int64], keep: npt.NDArray[np.bool_], shortest: int
-) -> tuple[int, ...]:
-    where = np.flatnonzero(keep)
-    if len(where) < shortest:
-        raise InputError(f"example {e} has {len(where)} tokens, expected at least {shortest}")
-    if where[-1] - where[0] + 1 != len(where):
-        raise InputError(
-            f"attention_mask of example {e} has a gap; padding may stand only left or right of the tokens"
-        )
-    return tuple(int(t) for t in row[where[0] : where[-1] + 1])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import spex_mech as sm
-from spex_mech.ablation.gate_gradients import gate_gradients
+from spex_mech.ablation.gate_gradients import gate_gradients, integrated_gradients
 from spex_mech.core.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -233,3 +233,62 @@ def test_accuracy_has_no_slope_and_is_read_as_the_margin(tiny_llama):
     )
     with pytest.raises(InputError, match="no slope at the full model; use 'margin'"):
         gate_gradients(game_of(tiny_llama), metric="accuracy")
+
+
+@contextlib.contextmanager
+def all_heads_at(hf: torch.nn.Module, at: float, layer: int = -1, head: int = -1, x: float = 1.0):
+    """Every head's slice times ``at``, and one of them times ``x`` instead."""
+    with contextlib.ExitStack() as stack:
+        for number in range(3):
+            factors = torch.full((4,), at, dtype=torch.float64)
+            if number == layer:
+                factors[head] = x
+            stack.enter_context(
+                heads_changed(hf, number, lambda z, f=factors: z * f.to(z.dtype)[:, None])
+            )
+        yield
+
+
+@families
+def test_gradients_on_the_path_equal_finite_differences(double, family):
+    found, step = gate_gradients(game_of(double), at=0.3), PRECISION[family][0]
+    for player, (layer, head) in enumerate(np.ndindex(3, 4)):
+        ends = []
+        for x in (0.3 + step, 0.3 - step):
+            with all_heads_at(double.hf, 0.3, layer, head, x):
+                ends.append(margin(double.hf))
+        expected = (ends[0] - ends[1]) / (2 * step)
+        rtol, atol = PRECISION[family]
+        np.testing.assert_allclose(found[:, player], expected, rtol=rtol, atol=2 * atol)
+    assert np.abs(found - gate_gradients(game_of(double))).max() > 0.01
+
+
+@pytest.mark.parametrize("ablation", ["zero", "mean", "resample"])
+@pytest.mark.parametrize("family", ["gpt2"])
+def test_integrated_gradients_sum_to_what_all_players_are_worth(double, family, ablation):
+    game = game_of(double, "heads mlps:1", ablation=ablation)
+    ends = game.per_question(np.array([[True] * 13, [False] * 13]))
+    np.testing.assert_allclose(
+        integrated_gradients(game, steps=40).sum(axis=1), ends[0] - ends[1], atol=2e-3
+    )
+    middles = [gate_gradients(game, at=x) for x in (0.25, 0.75)]
+    np.testing.assert_array_equal(integrated_gradients(game, steps=2), np.mean(middles, axis=0))
+
+
+def test_the_slope_of_a_curved_metric_is_that_at_the_gates(tiny_llama):
+    """The log-probability of an answer bends, so that its slope by the logits changes along the path."""
+    game = game_of(tiny_llama, metric="logprob")
+    with all_heads_at(tiny_llama.hf, 0.5):
+        scores = tiny_llama.hf(torch.tensor(IDS)).logits[:, -1].detach()
+    pair = scores.gather(1, torch.tensor(PAIRS)).double().softmax(-1).numpy()
+    margins = gate_gradients(game_of(tiny_llama), at=0.5)
+    np.testing.assert_allclose(gate_gradients(game, at=0.5), margins * pair[:, 1:], atol=1e-5)
+
+
+def test_integrated_gradients_need_a_path(tiny_llama):
+    with pytest.raises(InputError, match="multiplies equal gates back to 1"):
+        integrated_gradients(game_of(tiny_llama, rescale=True))
+    with pytest.raises(InputError, match="steps is 0"):
+        integrated_gradients(game_of(tiny_llama), steps=0)
+    with pytest.raises(InputError, match="at is 0"):
+        gate_gradients(game_of(tiny_llama), at=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -105,3 +106,45 @@ def test_players_are_listed_without_reading_weights(monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 0 and "4 players" in capsys.readouterr().out
+
+
+SPECIALISE = {
+    ("--task", "embedded/peple"): "unknown task 'embedded/peple'",
+    ("--other", "embedded/boxs"): "unknown task 'embedded/boxs'",
+    ("--other", "embedded/people"): "others has the run's own task 'embedded/people'",
+    ("--form", "zip"): "form is 'zip', expected one of 'auto', 'family', 'laguna', 'gguf', 'own'",
+    ("--keep", "99"): "expected sizes from 1 to 32",
+    ("--keep", "most"): "--keep is 'most'; expected auto, a number of players, or a share",
+    ("--set", "players=noses"): "unknown player selection 'noses'",
+    ("--set", "game.ablation=mean"): "cannot be exported, only zero ablation can",
+}
+
+
+@pytest.mark.parametrize("option, message", SPECIALISE.items(), ids=map(" ".join, SPECIALISE))
+def test_mistakes_of_specialise(option, message, monkeypatch, capsys, tmp_path):
+    out = tmp_path / "out"
+    said = refusal(
+        monkeypatch,
+        capsys,
+        *("specialise", "embedded", "--task", "embedded/people", *option, "--out", str(out)),
+    )
+    assert message in said and not out.exists()
+
+
+def test_specialise_looks_at_its_folder_and_the_disk_first(monkeypatch, capsys, tmp_path):
+    command = (
+        "specialise",
+        "embedded",
+        "--task",
+        "embedded/people",
+        "--out",
+        str(tmp_path / "out"),
+    )
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    assert "out exists; choose a new folder" in refusal(monkeypatch, capsys, *command)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["notes.txt"]
+    (tmp_path / "out" / "notes.txt").unlink()
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**6))
+    said = refusal(monkeypatch, capsys, *command)
+    assert "takes 0.00 GB and the disk of" in said and "make room, or choose another folder" in said

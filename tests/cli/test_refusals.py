@@ -46,8 +46,8 @@ from spex_mech.core.errors import InputError
         (["export", "{run}", "--mode", "tiny", "--out", "new"], "prune.mode is 'tiny'"),
         (["prune", "{run}", "--servable", "own", "--baseline", "none"], "no form 'own' limits"),
         (
-            ["prune", "{run}", "--servable", "gguf", "--per-layer", "3", "--baseline", "none"],
-            "prune.servable goes without prune.per_layer",
+            ["prune", "{run}", "--servable", "family", "--per-layer", "3", "--baseline", "none"],
+            "no set of 12 of 16 players fits the form 'family' within the limits",
         ),
         (["export", "{run}", "--form", "onnx", "--out", "new"], "prune.form is 'onnx'"),
         (["export", "{run}", "--form", "gguf", "--out", "new"], "goes with prune.mode='compact'"),

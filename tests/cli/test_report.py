@@ -37,11 +37,13 @@ def test_half_finished_runs_have_a_report(ask, copy):
         (copy / name).unlink()
     page = Path(ask("report", copy).split("report: ")[1].strip()).read_text()
     assert f"spex-mech prune {copy}" in page and "Strongest interactions" in page
+    assert "Do the players act alone?" in page and "of the decoder's whole model" in page
     assert "Pruned models" not in page
     for name in ("spectrum.json", "interactions.json", "check.json"):
         (copy / name).unlink()
     page = Path(ask("report", copy).split("report: ")[1].strip()).read_text()
     assert f"spex-mech decode {copy}" in page and "Strongest interactions" not in page
+    assert "Do the players act alone?" not in page
     assert sm.open_run(copy / "masks").texts[0][0].splitlines()[0] in page
 
 

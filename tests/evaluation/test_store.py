@@ -94,6 +94,14 @@ def test_a_damaged_shard_is_named_and_set_aside(tmp_path, damage):
         assert len(store.read()[0]) == 6
 
 
+def test_a_shard_that_is_damaged_after_it_was_read_is_noticed(tmp_path):
+    fill(tmp_path)
+    shard = shards(tmp_path)[0]
+    assert dict(read_blocks(tmp_path, 11))[shard.name] is not None
+    flip(shard, shard.stat().st_size // 2)
+    assert dict(read_blocks(tmp_path, 11))[shard.name] is None
+
+
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_missing_shard_is_named_and_taken_back_when_it_returns(tmp_path, which):
     fill(tmp_path / "s")

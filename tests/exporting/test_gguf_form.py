@@ -204,6 +204,17 @@ def test_llama_cpp_computes_what_the_masked_model_computes(gone, changes, tmp_pa
     torch.testing.assert_close(deci_logits(path), expected, rtol=0, atol=1e-3)
     whole = sum(x.numel() for x in model.hf.parameters())
     assert sum(x.numel() for x in contents(path)[1].values()) < whole
+    again = sm.load_model(path, tokenizer=word_level(), device="cpu")
+    assert again.hf.config.model_type == "compact_llama"
+    small = sm.compact_model(model, players, mask, form="gguf")
+    assert {k: v.shape for k, v in again.hf.state_dict().items()} == {
+        k: v.shape for k, v in small.state_dict().items()
+    }
+    saved = sm.load_model(sm.save_model(again, tmp_path / "saved"), device="cpu")
+    for hf in (again.hf, saved.hf):
+        with torch.no_grad():
+            logits = hf(IDS[None]).logits[0]
+        torch.testing.assert_close(logits, expected, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -221,6 +232,94 @@ def test_half_precision_is_kept_bit_by_bit(dtype, tmp_path):
     torch.testing.assert_close(
         deci_logits(path), dense_logits(exact, players, mask), rtol=0, atol=1e-3
     )
+
+
+@pytest.mark.parametrize("make", ["plain", "digits", "llama3", "sentencepiece"])
+def test_load_model_reads_an_exported_file_with_its_tokenizer(make, tmp_path):
+    digits = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), GPT2])
+    llama3 = pre_tokenizers.Sequence([split(LLAMA3_SPLIT), BYTES])
+    tokenizer = {
+        "plain": byte_level,
+        "digits": lambda: byte_level(digits),
+        "llama3": lambda: byte_level(llama3, True, True),
+        "sentencepiece": sentencepiece_like,
+    }[make]()
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    model = llama(tokenizer, vocab_size=len(tokenizer) + 3, dtype=torch.bfloat16)
+    model.hf.model.rotary_emb.inv_freq = llama().hf.model.rotary_emb.inv_freq  # never in bfloat16
+    players = sm.select_players(model, "heads")
+    path = exported(model, mask_of(players, ""), tmp_path / "out", "heads")
+    again = sm.load_model(path, device="cpu", dtype=torch.bfloat16)
+    small = sm.compact_model(model, players, mask_of(players, ""), form="gguf")
+    assert again.dtype == torch.bfloat16
+    for name, tensor in small.state_dict().items():
+        assert torch.equal(again.hf.state_dict()[name], tensor), name
+    with torch.no_grad():
+        assert torch.equal(again.hf(IDS[None]).logits, small(IDS[None]).logits)
+    assert again.tokenizer.chat_template == tokenizer.chat_template
+    for text in TEXTS[3:] if make == "sentencepiece" else TEXTS:
+        assert again.tokenizer(text)["input_ids"] == tokenizer(text)["input_ids"]
+
+
+def test_an_even_file_is_a_plain_llama_that_can_be_pruned_again(tmp_path):
+    embedded = sm.load_model("embedded", device="cpu")
+    bare = sm.load_model(embedded.hf)  # llama.cpp has no tokenizer like the model's own
+    players = sm.select_players(bare, "heads")
+    for step, name in ((2, "even"), (3, "uneven")):
+        mask = np.array([step == 2 or player.layer < step for player in players])
+        mask &= np.array([player.index % step != 1 for player in players])
+        if step == 3:
+            mask = np.array([p.layer != 1 and (p.layer != 2 or p.index < 4) for p in players])
+        path = exported(bare, mask, tmp_path / name, "heads")
+        again = sm.load_model(path, tokenizer=embedded.tokenizer, device="cpu")
+        assert (type(again.hf) is transformers.LlamaForCausalLM) == (step == 2)
+        with torch.no_grad():
+            logits = again.hf(IDS[None]).logits[0]
+        torch.testing.assert_close(logits, dense_logits(bare, players, mask), rtol=0, atol=1e-3)
+        if step == 2:
+            assert sm.select_players(again, "heads").n == mask.sum() == 16
+        else:
+            with pytest.raises(InputError, match="is a compact export"):
+                sm.select_players(again, "heads")
+
+
+def changed(path: Path, out: Path, settings: dict, tensors: dict) -> Path:
+    """The same file with other settings and tensors."""
+    old, kept = contents(path)
+    writer = gguf.GGUFWriter(out, "deci")
+    for key, value in {**old, **settings}.items():
+        if not key.startswith(("GGUF.", "general.architecture")):
+            writer.add_key_value(key, value, gguf.GGUFValueType.get_type(value))
+    for name, tensor in {**kept, **tensors}.items():
+        if tensor is not None:
+            writer.add_tensor(name, tensor.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return out
+
+
+@pytest.mark.parametrize(
+    ("settings", "tensors", "message"),
+    [
+        ({"deci.attention.head_count_kv": [2, 2, 0, 2]}, {}, "layer 2 has 3 query heads, 0 key"),
+        ({"deci.feed_forward_length": [64, 64, 64, 32]}, {}, "layer 3 has an MLP of 32 units"),
+        ({}, {"blk.1.attn_q.bias": torch.zeros(64)}, "attn_q.bias"),
+        ({}, {"blk.1.attn_q.weight": None}, "layers.1.self_attn.q_proj.weight"),
+        ({}, {"rope_freqs.weight": torch.arange(1.0, 9.0)}, "its rotary angles are scaled"),
+    ],
+)
+def test_files_of_others_that_are_no_such_model_are_refused(settings, tensors, message, tmp_path):
+    model = llama()
+    mask = mask_of(sm.select_players(model, "heads mlps"), "")
+    path = exported(model, mask, tmp_path / "out")
+    other = changed(path, tmp_path / "other.gguf", settings, tensors)
+    with pytest.raises(
+        InputError, match=r"other.gguf' is a GGUF file of architecture deci"
+    ) as said:
+        sm.load_model(other, tokenizer=word_level(), device="cpu")
+    assert message in str(said.value)
 
 
 def as_llama(path: Path, out: Path) -> Path:

@@ -10,6 +10,7 @@ import yaml
 
 import spex_mech as sm
 from spex_mech.core.estimates import Estimate
+from spex_mech.exporting.comparison import Measure, TaskComparison
 from spex_mech.exporting.footprint import Footprint
 from spex_mech.exporting.model_card import Card, Form, card_text
 
@@ -40,6 +41,19 @@ def test_an_exported_folder_has_the_card(tiny_llama, tmp_path):
         assert "1 not printed: no interval was given." in text and "1.25" not in text
         assert "```\nkeep: 13\nseed: 4\n```" in text
         assert ("trust_remote_code" in text) == (mode == "compact")
+
+
+def test_tasks_before_and_after(tiny_llama):
+    change = Estimate(-0.25, -0.4, -0.125, 80, 0.95)
+    measures = (Measure("accuracy", 0.75, 0.5, change),)
+    compared = [
+        TaskComparison("mmlu/history", True, 80, 0.25, measures),
+        TaskComparison("own | <b>task</b>", False, 80, None, measures),
+    ]
+    text = text_of(Card(comparisons=compared), tiny_llama)
+    assert "### mmlu/history, pruned for: 80 test questions; guessing is right on 25%" in text
+    assert "### own \\| &lt;b&gt;task&lt;/b&gt;, not pruned for: 80 test questions\n" in text
+    assert text.count("| accuracy | 0.750 | 0.500 | \\-0.250 \\[\\-0.400, \\-0.125\\] |") == 2
 
 
 def test_a_claim_without_a_finite_interval_is_not_printed(tiny_llama):

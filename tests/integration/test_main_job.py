@@ -80,7 +80,7 @@ def test_everything_is_written(finished):
     masks = check_design(result.setup.spec.design, 32, result.folder.keep_rate(), choice).masks
     r2 = sm.faithfulness(result.decoded.spectrum, masks, result.setup.game(masks))
     assert held.r2.low < r2 < held.r2.high
-    names = ("heads", "interactions", "pairs", "pilot", "by_question", "fidelity")
+    names = ("heads", "interactions", "pairs", "pilot", "by_question", "depth", "fidelity")
     names = (*names, "circuit", "circuit_tests")
     assert {p.name for p in (folder / "figures").iterdir()} == {
         f"{name}.png" for name in (*names, "pruning_accuracy", "pruning_margin")

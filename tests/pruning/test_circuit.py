@@ -16,6 +16,7 @@ from spex_mech.pruning.circuit import circuit
 from spex_mech.pruning.circuit_files import circuit_from_json, circuit_to_graphml, circuit_to_json
 from spex_mech.pruning.circuit_tests import _decisive_part
 from spex_mech.report import plots
+from tests.shared.quiz import Quiz
 
 
 class Planted:
@@ -299,3 +300,60 @@ def test_rounding_does_not_choose_the_second_test(seed):
             for spectrum in (exact, shaken)
         ]
         np.testing.assert_array_equal(*chosen)
+
+
+class Sparse(Quiz):
+    """Few players matter much, one hardly, and one not at all."""
+
+    def __init__(self, questions=120):
+        super().__init__(8, questions, own=0.5, seed=1)
+        self.pairs, self.strength, self.own[:, 6:] = [], [], 0.0
+        self.effects = np.array([4.0, 3.0, 2.0, -2.0, 1.0, 0.05, 0.0, 0.0])
+
+    def per_question(self, masks, *, metric=None):
+        return self.scores(masks).astype(float)
+
+
+@pytest.mark.parametrize("with_spectrum", [False, True])
+def test_players_are_asked_until_they_are_shown_to_be_needed(with_spectrum, tmp_path):
+    mask, whole, game = keep(8, 0, 1, 2, 3, 4, 5, 6), Sparse(), Sparse()
+    spectrum = exact(Sparse()) if with_spectrum else None
+    expected = circuit(whole, mask, spectrum, subsets=4, seed=0)
+    found = circuit(game, mask, spectrum, subsets=4, questions="auto", seed=0, store=tmp_path / "s")
+    assert [node.needed for node in found.nodes[:5]] == [True] * 5 and not found.nodes[-1].needed
+    assert {i for i, node in enumerate(found.nodes) if node.needed} <= {
+        i for i, node in enumerate(expected.nodes) if node.needed
+    }
+    for node, same in zip(found.nodes, expected.nodes, strict=True):
+        assert node.p >= 0.3 * same.p  # several looks do not make it smaller
+        if node.needed and not node.knocked:
+            assert node.effect.n < 120 and node.effect.mean == pytest.approx(
+                same.effect.mean, abs=0.5
+            )
+        else:  # whoever is not shown to be needed has answered everything
+            assert node.effect.n == 120
+            assert node.effect.mean == pytest.approx(same.effect.mean, abs=1e-5)
+    # The circuit itself and its random parts are asked all: these numbers are the same.
+    for name in ("full", "empty", "alone", "rest", "faithfulness", "incompleteness"):
+        assert vars(getattr(found, name)) == pytest.approx(vars(getattr(expected, name)), rel=1e-5)
+    asked = len(set(game.asked))
+    assert asked == len(game.asked) < 0.85 * len(set(whole.asked))
+    assert -(-asked // 120) == found.ablations < expected.ablations
+    again = circuit_from_json(json.loads(json.dumps(circuit_to_json(found))), game.players)
+    assert again.nodes == found.nodes
+    stored = Sparse()
+    circuit(stored, mask, spectrum, subsets=4, questions="auto", seed=0, store=tmp_path / "s")
+    assert not stored.asked
+
+
+def test_players_without_effect_are_seldom_shown_to_be_needed():
+    """The level holds though each player is looked at several times."""
+    rng, false = np.random.default_rng(0), 0
+    for trial in range(40):
+        game = Sparse(60)
+        game.own = rng.normal(0, 1.0, (60, 8))
+        game.own -= game.own.mean(axis=0)  # no effect on average, much on each question
+        game.effects = np.zeros(8)
+        found = circuit(game, keep(8, *range(6)), subsets=0, questions="auto", seed=trial)
+        false += any(node.needed for node in found.nodes)
+    assert false <= 5  # 5 % of 40 are 2

@@ -150,7 +150,103 @@ def test_what_a_rule_cannot_do_is_refused():
         prune(game, spectrum, keep=5, limits=Rule("laguna"))
     with pytest.raises(InputError, match="the game has no model"):
         prune(lambda masks: spectrum(masks), spectrum, keep=4, limits=Rule("gguf"))
-    with pytest.raises(InputError, match="says nothing of the size"):
-        smallest(game, spectrum, at_least=0.0, limits=Rule("gguf"))
+    with pytest.raises(InputError, match="give keep="):
+        prune(game, spectrum, limits=Rule("gguf"))
+    with pytest.raises(InputError, match="has two rules for layers; give one"):
+        prune(game, spectrum, keep=4, limits=[Rule("gguf"), Rule("family")])
+    few = sm.kv_groups(players, HAS_SHAPE, 1)
+    with pytest.raises(
+        InputError, match=r"no set of 4 .* is within KV groups <= 1; the least is 2"
+    ):
+        prune(game, spectrum, keep=4, limits=[Rule("gguf"), few])
+    with pytest.raises(
+        InputError, match=r"fits the form 'family' within the limits.* loosen the lim"
+    ):
+        prune(game, spectrum, keep=4, limits=[Rule("family"), *sm.per_layer(players, 0)])
+    with pytest.raises(InputError, match="expected a finite number for each of 8 players"):
+        prune(game, spectrum, keep=4, limits=[Rule("gguf"), sm.Limit(np.ones(9), 3)])
     with pytest.raises(InputError, match="the rule is of 8 players, the spectrum has 9"):
         prune(planted(9, 0), planted(9, 0), keep=4, limits=Rule("gguf").of(players, HAS_SHAPE))
+
+
+def limits_of(players):
+    """Limits on single layers, on what players share, on a weighted sum, and on all of these."""
+    weights = np.random.default_rng(3).uniform(1, 3, players.n)
+    layers, groups = sm.per_layer(players, 3), [sm.kv_groups(players, HAS_SHAPE, 3)]
+    weight = [sm.Limit(weights, 0.55 * weights.sum(), "weight")]
+    return {
+        "layers": layers,
+        "groups": groups,
+        "weight": weight,
+        "all": [*layers, *groups, *weight],
+    }
+
+
+@pytest.mark.parametrize("form", LAYER_RULES)
+@pytest.mark.parametrize("kind", ["layers", "groups", "weight", "all"])
+def test_a_rule_with_limits_against_every_set(form, kind):
+    players, rule = sets_of("heads mlps", form)
+    limits = limits_of(players)[kind]
+    sets = rule.within(limits)
+    masks = every_mask(players.n)
+    allowed = rule.allows(masks) & np.all([limit.allows(masks) for limit in limits], axis=0)
+    np.testing.assert_array_equal(sets.allows(masks), allowed)
+    sizes, ratios = masks.sum(axis=1), []
+    for seed in range(3):
+        scores = np.random.default_rng(seed).uniform(0, 1, players.n)
+        for keep in range(1, players.n + 1):
+            inside = masks[allowed & (sizes == keep)]
+            found = sets.projected(scores, keep)
+            if not len(inside):
+                assert found is None
+                with pytest.raises(InputError, match=f"no set of {keep} "):
+                    sets.check_size(keep)
+                continue
+            if (
+                kind == "all" and found is None
+            ):  # prices of several limits may miss the last few sets
+                assert len(inside) <= 3
+                continue
+            sets.check_size(keep)
+            assert found is not None and found.sum() == keep and sets.allows(found[None])[0]
+            ratios.append((scores @ found) / (inside @ scores).max())
+    assert max(ratios) <= 1 + 1e-12 and min(ratios) > (1 - 1e-12 if kind == "layers" else 0.75)
+
+
+@pytest.mark.parametrize("form", LAYER_RULES)
+@pytest.mark.parametrize("kind", ["layers", "groups", "weight"])
+def test_prune_finds_the_best_set_of_a_form_within_limits(form, kind):
+    players = sm.select_players(HAS_SHAPE, "heads mlps")
+    spectrum = planted(players.n, 1)
+    limits = [Rule(form), *limits_of(players)[kind]]
+    masks = every_mask(players.n)
+    masks = masks[Rule(form).of(players, HAS_SHAPE).within(limits[1:]).allows(masks)]
+    sizes = masks.sum(axis=1)
+    keep = int(max(sizes[sizes <= 6]))
+    game = Planted(spectrum, players)
+    pruned = prune(game, spectrum, keep=keep, limits=limits, validate=40)
+    assert pruned.measured == pytest.approx(spectrum(masks[sizes == keep]).max())
+    assert pruned.cost is None  # no other sets were looked for
+    curve = prune_curve(game, spectrum, keeps=[keep], limits=limits, validate=40)
+    assert curve.points[0].measured == pytest.approx(pruned.measured)
+
+
+@pytest.mark.parametrize("form", LAYER_RULES)
+def test_smallest_within_a_rule(form):
+    players = sm.select_players(HAS_SHAPE, "heads mlps")
+    spectrum = planted(players.n, 2)
+    masks = every_mask(players.n)[1:]
+    for limits in ([], limits_of(players)["groups"]):
+        inside = masks[Rule(form).of(players, HAS_SHAPE).within(limits).allows(masks)]
+        values = spectrum(inside)
+        at_least = float(np.quantile(values, 0.8))
+        fewest = inside[values >= at_least].sum(axis=1).min()
+        found = smallest(
+            Planted(spectrum, players),
+            spectrum,
+            at_least=at_least,
+            limits=[Rule(form), *limits],
+            validate=120,
+        )
+        assert found.keep == fewest and found.measured >= at_least
+        assert (inside == found.mask).all(axis=1).any()

@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from sklearn.linear_model import Lasso
 
 import spex_mech as sm
 from spex_mech.core.errors import InputError
@@ -17,12 +18,20 @@ from spex_mech.pruning import methods
 from spex_mech.pruning.compare import METHODS, choose_all
 from spex_mech.pruning.methods import Metered, Problem, Remembered
 from spex_mech.pruning.methods.spectrum import spread_design
+from spex_mech.pruning.methods.stratified import balanced_knock_outs
 from spex_mech.pruning.prune import OURS
 
 TORCH_FREE = {
     name: method
     for name, method in METHODS.items()
-    if name not in ("taylor", "signed taylor", "attention entropy", "output norm")
+    if name
+    not in (
+        "taylor",
+        "attribution patching",
+        "integrated gradients",
+        "attention entropy",
+        "output norm",
+    )
 }
 INFORMED = {name: method for name, method in TORCH_FREE.items() if name != "random"}
 
@@ -122,6 +131,28 @@ def test_knock_out_keeps_those_whose_loss_is_largest(seed):
     for keep, found in zip((4, 2), methods.knock_out(asked), strict=True):
         assert set(np.flatnonzero(found.mask)) == set(np.argsort(-loss)[:keep])
     assert asked.game.spent == 7
+
+
+def test_stratified_knock_outs_remove_every_player_equally_often():
+    gone = balanced_knock_outs(30, 40, 0.1, seed=0)
+    assert set(gone.sum(axis=1)) == {3}
+    assert set(gone.sum(axis=0)) == {4}
+    assert set(balanced_knock_outs(30, 13, 0.1, seed=0).sum(axis=0)) <= {1, 2}
+    assert set(balanced_knock_outs(30, 7, 0.001, seed=0).sum(axis=1)) == {1}
+
+
+def test_stratified_knock_outs_are_a_lasso_of_what_removal_costs():
+    game = pairs(12, 0)
+    asked = problem(game, keeps=(4,), budget=60)
+    (found,) = methods.stratified_knock_outs(0.25)(asked)
+    gone = balanced_knock_outs(12, 60, 0.25, seed=0)
+    values = game(~gone)
+    fit = Lasso(alpha=0.01).fit(gone, (values - values.mean()) / values.std())
+    assert set(np.flatnonzero(found.mask)) == set(np.argsort(fit.coef_, kind="stable")[:4])
+    assert asked.game.spent == len(np.unique(gone, axis=0))
+    flat = Counted(6, lambda masks: np.zeros(len(masks)))
+    (none,) = methods.stratified_knock_outs()(problem(flat, keeps=(2,)))
+    assert none.mask.tolist() == [True, True, False, False, False, False]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -236,6 +267,10 @@ def test_bad_input():
         methods.surrogate_search()(problem(game, (3,), 20))
     with pytest.raises(InputError, match="share is 0"):
         methods.surrogate_search(share=0)
+    with pytest.raises(InputError, match="share is 1, expected a part of the players"):
+        methods.stratified_knock_outs(1)
+    with pytest.raises(InputError, match="need 2 ablations or more, the budget has 1 left"):
+        methods.stratified_knock_outs()(problem(game, (3,), 1))
     spectrum = sm.exact_spectrum(game(all_masks(6)))
     with pytest.raises(InputError, match="the spectrum's design is not given"):
         methods.surrogate_search(spectrum=spectrum)

@@ -17,7 +17,13 @@ IDS = RNG.integers(1, 61, (3, 9))
 PAIRS = RNG.integers(1, 61, (3, 2))
 LENGTHS = np.array([9, 5, 7])
 PADDING = np.arange(9) < LENGTHS[:, None]
-COSTS = {"taylor": 4, "signed taylor": 4, "attention entropy": 1, "output norm": 1}
+COSTS = {
+    "taylor": 4,
+    "attribution patching": 4,
+    "integrated gradients": 20,
+    "attention entropy": 1,
+    "output norm": 1,
+}
 
 
 def game_of(model: sm.Model, players: str = "heads", **options) -> sm.TaskGame:
@@ -80,13 +86,14 @@ def test_rankings_keep_by_their_published_scores(tiny_llama):
     importance = np.abs(gradients).mean(axis=0).reshape(3, 4)
     scores = {
         "taylor": (importance / np.linalg.norm(importance, axis=1, keepdims=True)).ravel(),
-        "signed taylor": gradients.mean(axis=0),
+        "attribution patching": gradients.mean(axis=0),
+        "integrated gradients": gate_gradients.integrated_gradients(game).mean(axis=0),
         "attention entropy": -head_statistics.attention_entropy(game),
         "output norm": head_statistics.output_norm(game),
     }
     for name, score in scores.items():
         for keep, found in zip(
-            (9, 5, 2), METHODS[name](Problem(Metered(game, 4), (9, 5, 2), 0)), strict=True
+            (9, 5, 2), METHODS[name](Problem(Metered(game, 20), (9, 5, 2), 0)), strict=True
         ):
             assert set(np.flatnonzero(found.mask)) == set(np.argsort(-score)[:keep]), name
 

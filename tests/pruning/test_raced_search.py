@@ -10,10 +10,12 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.masks import all_masks
 from spex_mech.pruning import methods
 from spex_mech.pruning.compare import METHODS, choose_all
-from spex_mech.pruning.curve import prune_curve
+from spex_mech.pruning.curve import PruningCurve, prune_curve
 from spex_mech.pruning.methods import Metered, Problem, Remembered
 from spex_mech.pruning.moves import AllowedSets
-from spex_mech.pruning.prune import OURS, prune
+from spex_mech.pruning.prune import OURS, Pruned, prune
+from spex_mech.pruning.size import choose_size
+from spex_mech.pruning.size_race import SizeRule
 from spex_mech.pruning.state import SearchState
 from tests.shared.quiz import Quiz
 
@@ -208,3 +210,72 @@ def test_bad_input():
         prune(quiz(), surrogate(), keep=5, questions="some")
     with pytest.raises(InputError, match="questions is 'some', expected 'all', or 'auto'"):
         choose_all(quiz(), (6,), budget=40, seed=0, methods={OURS: METHODS[OURS]}, questions="some")
+
+
+def test_the_smallest_set_reaches_its_value_by_all_questions():
+    game, truth = quiz(own=0.3), values_of(np.ones((1, N), bool))[0]
+    at_least = 0.8 * float(truth)
+    found = sm.smallest(game, surrogate(), at_least=at_least, validate=60, questions="auto", seed=0)
+    assert found.measured >= at_least and found.ablations <= 60
+    pairs = {q for mask, q in game.asked if mask == found.mask.tobytes()}
+    assert len(pairs) == E and len(set(game.asked)) == len(game.asked) <= 60 * E
+    exact = quiz(own=0.3)(found.mask[None])[0]
+    assert found.measured == pytest.approx(exact, abs=1e-6)
+    whole = sm.smallest(quiz(own=0.3), surrogate(), at_least=at_least, validate=60, seed=0)
+    assert found.keep <= whole.keep
+
+
+def curve_of(sizes) -> PruningCurve:
+    ranking = np.argsort(-quiz().effects, kind="stable")
+    masks = [np.isin(np.arange(N), ranking[:k]) for k in sizes]
+    return PruningCurve(tuple(Pruned(mask, 0.0, None, 0) for mask in masks), 0)
+
+
+class Validation(Quiz):
+    def per_question(self, masks, *, metric=None):
+        return self.scores(masks).astype(float)
+
+
+def validation() -> Validation:
+    return Validation(N, 60, own=0.7, seed=4)
+
+
+@pytest.mark.parametrize("tolerance", [0.5, 2.0, 5.0])
+def test_sizes_are_asked_until_they_are_shown_to_pass_or_fail(tolerance, tmp_path):
+    curve, game = curve_of([11, 10, 8, 6, 4, 2]), validation()
+    whole = validation()
+    gaps = whole(np.ones((1, N), bool)) - whole(curve.masks)
+    options = {"tolerance": tolerance, "errors": 0.0}
+    try:
+        expected = choose_size(curve, whole, **options)
+    except InputError:
+        with pytest.raises(InputError, match="no size of the curve passes"):
+            choose_size(curve, game, questions="auto", **options)
+        assert gaps[0] > tolerance
+        return
+    found = choose_size(curve, game, questions="auto", **options)
+    assert found.keep == expected.keep and found.passed == expected.passed
+    # What is chosen has answered everything, and nothing is asked twice.
+    assert found.losses[found.keep].n == 60
+    assert found.losses[found.keep].mean == pytest.approx(expected.losses[found.keep].mean)
+    assert found.rows == len(set(game.asked)) == len(game.asked) < expected.rows == 7 * 60
+    assert set(found.losses) == {*found.passed, *[k for k in curve.sizes if k < found.keep][:1]}
+    stored = validation()
+    again = choose_size(curve, stored, questions="auto", store=tmp_path / "s", **options)
+    assert again.losses == found.losses
+    more = validation()
+    choose_size(curve, more, questions="auto", store=tmp_path / "s", **options)
+    assert not more.asked
+
+
+def test_verdicts_on_a_part_are_seldom_those_of_chance():
+    rule, rng, wrong = SizeRule(0.0, 1.0), np.random.default_rng(0), 0
+    for _ in range(300):
+        gaps = rng.normal(rng.normal(0.1, 0.2), 1.0, 60)
+        for stage in (8, 16, 32):
+            verdict = rule.verdict(gaps[:stage], 60, 0.05 / 6)
+            if verdict is not None:
+                wrong += verdict != rule.passes(gaps)
+                break
+    assert wrong <= 15  # 5 % of 300
+    assert rule.verdict(np.zeros(8), 60, 0.05) is None  # no difference yet is no proof of none

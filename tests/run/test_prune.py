@@ -46,14 +46,13 @@ def test_the_size_is_chosen_among_our_sets_as_they_are(monkeypatch):
     assert curve.ablations == 7
 
 
-def test_candidates_race_where_the_design_was_asked_some_questions(tmp_path, monkeypatch):
-    monkeypatch.setattr(prune, "limits_of", lambda setup: [])
+def test_candidates_race_where_the_design_was_asked_some_questions(tmp_path):
     game, folder = Quiz(10, 16), SimpleNamespace(masks=tmp_path / "masks", path=tmp_path)
     design = sm.designs.biased(10, 40, keep_rate=(0.3, 0.9), seed=0)
     run = sm.evaluate(game, design, questions=2, store=folder.masks, progress=False)
     settings = SimpleNamespace(seed=0, baselines=["knock-out", "lasso ranking"])
     setup = SimpleNamespace(
-        spec=SimpleNamespace(prune=settings), game=game, sizes=(7, 4), budget=15
+        spec=SimpleNamespace(prune=settings), game=game, sizes=(7, 4), budget=15, limits=[]
     )
     spectrum = sm.decode(design, run, method="lasso", order=1)
     decoded = SimpleNamespace(design=design, run=run, spectrum=spectrum)

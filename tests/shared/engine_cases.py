@@ -12,6 +12,7 @@ ABLATIONS = {
     "rescale": ablation.zero(rescale=True),
     "mean": ablation.mean(),
     "resample": ablation.resample(seed=3),
+    "counterfactual": ablation.counterfactual(),
 }
 
 
@@ -21,15 +22,16 @@ def prompts_of(prefix: int, form: str = "answers", seed: int = 0) -> Prompts:
     shared = rng.integers(1, 61, prefix).tolist()
     own = [rng.integers(1, 61, length).tolist() for length in (9, 5, 13, 6, 7)]
     tokens = tuple(tuple(shared + t) for t in (own[0], *own))
+    partners = tuple(tuple(rng.integers(1, 61, len(t)).tolist()) for t in tokens)
     rows = len(tokens)
     ids = tuple(str(i) for i in range(rows))
     right = np.zeros(rows, dtype=np.int64)
     if form == "answers":
         answers = rng.integers(1, 61, (rows, 3))
         answers[1] = answers[0][::-1]  # equal prompts may ask for different answers
-        return Prompts(ids, tokens, answers, right)
+        return Prompts(ids, tokens, answers, right, partners=partners)
     targets = None if form == "sequences" else np.array([3, 1, 2, 4, 1, 2])
-    return Prompts(ids, tokens, None, right, targets=targets)
+    return Prompts(ids, tokens, None, right, targets=targets, partners=partners)
 
 
 def masks_of(n: int, count: int = 6, seed: int = 1) -> np.ndarray:

@@ -60,15 +60,15 @@ def walsh_gp(
         ``std(masks)``), while its terms are the readout. ``info`` holds
 
         - ``r2_cv``: R² to expect on masks like the design's. If 100 masks or more beyond 5000 were left
-          out, it is that of the predictions of these. Else, if 100 masks or more took no part in learning
-          the relevances, it is that of the closed-form leave-one-out predictions of those. Else it comes
-          from 5 folds, with the relevances learnt anew for each.
+            out, it is that of the predictions of these. Else, if 100 masks or more took no part in learning
+            the relevances, it is that of the closed-form leave-one-out predictions of those. Else it comes
+            from 5 folds, with the relevances learnt anew for each.
         - ``r2_cv_kind``: ``left out``, ``leave one out`` or ``folds``.
         - ``readout_loss``: the part of the posterior mean's variance that the terms do not give, on
-          2000 fresh masks drawn with the design's keep rates.
+            2000 fresh masks drawn with the design's keep rates.
         - ``exact_readout``: False if the search was cut before the terms were proven the largest.
         - ``theta`` (a list of n), ``noise``, ``jitter``, ``rows``: relevances, noise variance in units of the
-          values' variance, what was added to the diagonal, masks the relevances are learnt from.
+            values' variance, what was added to the diagonal, masks the relevances are learnt from.
 
     Raises:
         InputError: values that do not fit the design, fewer than 2 distinct masks, or less than 1 term.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,7 +14,8 @@ from jaxtyping import Float64, Int64
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import pack
 from spex_mech.core.spectrum import Spectrum
-from spex_mech.decoders.checks import check_values, constant_spectrum
+from spex_mech.decoders.checks import check_values, check_weights, constant_spectrum
+from spex_mech.decoders.ridge import parities, ridge
 from spex_mech.decoders.spex.bins import Bins
 from spex_mech.decoders.spex.search import (
     Candidates,
@@ -42,7 +44,13 @@ _STAGES: tuple[_Stage, ...] = (
 )
 
 
-def spex(design: MaskDesign, values: npt.ArrayLike) -> Spectrum:
+def spex(
+    design: MaskDesign,
+    values: npt.ArrayLike,
+    *,
+    weights: npt.ArrayLike | None = None,
+    noise: float = 0.0,
+) -> Spectrum:
     """Decode the values of a coded design into a sparse spectrum; nothing is drawn at random.
 
     The signs of a bin are read as a syndrome. If that is the syndrome of a set that belongs to that bin,
@@ -59,6 +67,10 @@ def spex(design: MaskDesign, values: npt.ArrayLike) -> Spectrum:
     Args:
         design: made by `designs.spex`, its masks in their order.
         values: float64 (m,), the value of each mask.
+        weights: float64 (m,), how many answers each value is the mean of; by default 1. Terms are found by a
+            transform, which takes all masks alike. Where weights differ, the coefficients of the terms that
+            were found are fitted once more, by weighted ridge regression.
+        noise: variance of a single answer about its mask's value, which is taken off in ``explained``.
 
     Returns:
         Terms of degree at most the design's ``max_degree``. ``info`` holds ``method``, ``message``,
@@ -67,11 +79,11 @@ def spex(design: MaskDesign, values: npt.ArrayLike) -> Spectrum:
         beside the constant explain half).
 
     Raises:
-        InputError: a design of another kind, masks that are not the design's own, or values of the wrong
-            length or not finite.
+        InputError: a design of another kind, masks that are not the design's own, or values or weights of
+            the wrong length or not finite.
     """
     structure = structure_of(design)
-    values = check_values(design, values)
+    values, weights = check_values(design, values), check_weights(design, weights)
     constant = constant_spectrum(design, values, "spex")
     if constant is not None:
         return constant
@@ -79,7 +91,9 @@ def spex(design: MaskDesign, values: npt.ArrayLike) -> Spectrum:
     most = max(len(observed.energy), values.size // _SAMPLES_PER_TERM)
     fit = _prune(observed, _peel(observed, _STAGES, most))
     words = xor_of(pack(np.eye(design.n, dtype=bool)), fit.sets)
-    return Spectrum.from_words(words, fit.coefficients, design.n, _report(observed, fit))
+    report = _report(observed, fit, float(np.mean(noise / weights)))
+    found = Spectrum.from_words(words, fit.coefficients, design.n, report)
+    return found if np.ptp(weights) == 0 else _reweighted(found, design, values, weights)
 
 
 def structure_of(design: MaskDesign) -> SpexStructure:
@@ -174,10 +188,31 @@ def _prune(observed: Bins, sets: Int64[np.ndarray, "k t"]) -> _Fit:
     return _Fit(sets, coefficients, left)
 
 
-def _report(observed: Bins, fit: _Fit) -> dict[str, Any]:
+def _reweighted(
+    found: Spectrum,
+    design: MaskDesign,
+    values: Float64[np.ndarray, " m"],
+    weights: Float64[np.ndarray, " m"],
+) -> Spectrum:
+    """The same terms with coefficients that were fitted to weighted values."""
+    slopes = found.words[found.words.any(axis=1)]
+    if not len(slopes):
+        constant = np.zeros((1, found.words.shape[1]), dtype=np.uint64)
+        return replace(
+            found, words=constant, coefficients=np.array([np.average(values, weights=weights)])
+        )
+    fit = ridge(parities(design.masks, slopes), values, weights=weights)
+    words = np.vstack([np.zeros((1, slopes.shape[1]), dtype=np.uint64), slopes])
+    coefficients = np.append(fit.intercept, fit.coefficients)
+    return Spectrum.from_words(words, coefficients, design.n, found.info)
+
+
+def _report(observed: Bins, fit: _Fit, noise: float) -> dict[str, Any]:
     constant = np.full((1, fit.sets.shape[1]), -1, dtype=np.int64)
     centred, _ = observed.without(constant)
-    explained = 1 - fit.left.energy.sum() / centred.energy.sum()
+    left, spread = fit.left.energy.sum(), centred.energy.sum()
+    taken = noise * observed.structure.groups
+    explained = 1 - max(left - taken, 0.0) / (spread - taken) if spread > taken else 0.0
     count = int((fit.left.energy < centred.energy / 2).sum())
     total, terms = len(centred.energy), len(fit.sets)
     message = f"{terms} terms explain {explained:.1%} of the variance, and {count} of {total} bins"

@@ -80,12 +80,12 @@ def stack(
         offers ``std(masks)``), while its terms are the readout. ``info`` holds
 
         - ``r2_cv``: R² to expect on masks like the design's: that of the stack on each fold, with the
-          members and the weights of the other folds. With many masks of at most 32 players the Gaussian
-          processes' relevances are learnt from all of them, which makes R² a little too high. It is 0.0
-          where the masks left out have one value.
+            members and the weights of the other folds. With many masks of at most 32 players the Gaussian
+            processes' relevances are learnt from all of them, which makes R² a little too high. It is 0.0
+            where the masks left out have one value.
         - ``members``: the weight and the cross-validated R² of each, by name.
         - ``readout_loss``: the part of the predictions' variance that the terms miss at the design's keep
-          rates; exact up to 17 players, beyond on 2000 fresh masks.
+            rates; exact up to 17 players, beyond on 2000 fresh masks.
         - ``exact_readout``: whether the terms are known to be the largest: up to 17 players.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from spex_mech.evaluation.store.shards import Rows, digest, digest_in, from_byte
 
 FORMAT = 3
 _READ = (2, FORMAT)  # a store of format 2 has no masks that were asked some questions
+_SMALL = (
+    1 << 16
+)  # bytes; a search writes hundreds of such shards, and each of its steps reads all of them
 
 
 def read_header(folder: str | Path) -> dict[str, Any]:
@@ -84,9 +88,17 @@ def read_shard(folder: str | Path, name: str, n: int) -> Rows | None:
     """A shard's rows; None if it is damaged or missing, or is not of ``n`` players."""
     try:
         content = read_regular(real_folder(folder) / "shards" / name)
-        return from_bytes(content, n) if digest(content) == digest_in(name) else None
+        if digest(content) != digest_in(name):
+            return None
+        return _parsed(content, n) if len(content) <= _SMALL else from_bytes(content, n)
     except (OSError, ValueError):
         return None
+
+
+@lru_cache(maxsize=1024)
+def _parsed(content: bytes, n: int) -> Rows:
+    """A small shard's rows; parsing Parquet takes many times as long as reading and checking the bytes."""
+    return from_bytes(content, n)
 
 
 def damage_text(folder: str | Path, damaged: Sequence[str], stored: int) -> str:

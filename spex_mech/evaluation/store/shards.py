@@ -86,6 +86,7 @@ def from_bytes(content: bytes, n: int) -> Rows:
         raise ValueError("a shard with missing values")
     octets = _octets(columns["mask"], n)
     masks = np.unpackbits(octets, axis=1, count=n, bitorder="little").view(bool)
+    masks.setflags(write=False)  # as the other columns are
     if (np.packbits(masks, axis=1, bitorder="little") != octets).any():
         raise ValueError(f"masks of more than {n} players")
     values = _numbers(columns["value"], np.float64)

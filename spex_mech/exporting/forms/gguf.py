@@ -26,17 +26,19 @@ from transformers import LlamaForCausalLM, MistralForCausalLM
 from spex_mech.core.errors import InputError
 from spex_mech.core.layer_rules import LAYER_RULES
 from spex_mech.exporting.cuts import LayerCut
-from spex_mech.exporting.forms.gguf_reading import read_deci
 from spex_mech.exporting.forms.gguf_tensors import deci_settings, deci_tensors, rope_factors
 from spex_mech.exporting.forms.gguf_vocabulary import GgufVocabulary, vocabulary_of
 from spex_mech.exporting.reading_back import check_logits, plain_logits
+from spex_mech.models.gguf_deci import read_deci, vocabulary_settings
 from spex_mech.models.model import Model
 
 FILE = "model.gguf"
 _LOADING = f"""```sh
 llama-cli -m {FILE}       # or llama-server, or anything else that llama.cpp is in
 llama-quantize {FILE} model-q8_0.gguf q8_0
-```"""
+```
+
+spex-mech reads it back as a model of Transformers: ``sm.load_model("{FILE}")``."""
 _FILE_TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 32}
 
 
@@ -112,11 +114,11 @@ class GgufCheckpoint:
 
     def check(self, folder: Path, expected: Float32[ndarray, " v"]) -> None:
         """Read the file into a model that is made from its settings alone, and compare logits and tokens."""
-        again, vocabulary = read_deci(folder / FILE)
-        if vocabulary != self.vocabulary.settings():
-            raise InputError("the GGUF file would not hold the tokenizer: read back, it differs")
         dtype = self.hf.lm_head.weight.dtype
-        check_logits(self.hf, plain_logits(again.to(dtype)), expected, dtype)
+        again = read_deci(folder / FILE, dtype=dtype, attn_implementation="eager")
+        if vocabulary_settings(folder / FILE) != self.vocabulary.settings():
+            raise InputError("the GGUF file would not hold the tokenizer: read back, it differs")
+        check_logits(self.hf, plain_logits(again), expected, dtype)
 
 
 def _architecture_fault(hf: Any) -> str | None:

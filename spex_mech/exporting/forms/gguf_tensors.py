@@ -7,9 +7,12 @@ converter does.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import torch
+
+from spex_mech.models.gguf_deci import ROPE_PARAMETERS
 
 ZERO_UNITS = 32  # of the MLP that stands where one was removed
 
@@ -21,6 +24,7 @@ def deci_settings(small: Any) -> dict[str, Any]:
         small: a Llama or Mistral, or a compact one, whose layers keep the rule of ``gguf``.
     """
     config = small.config
+    scaled = rope_factors(small)[0] is not None
     heads = [_heads(layer, i, config.head_dim) for i, layer in enumerate(small.model.layers)]
     units = [_units(layer) for layer in small.model.layers]
     return {
@@ -36,6 +40,8 @@ def deci_settings(small: Any) -> dict[str, Any]:
         "deci.rope.dimension_count": config.head_dim,
         "deci.rope.freq_base": float(config.rope_parameters["rope_theta"]),
         "deci.vocab_size": small.lm_head.weight.shape[0],
+        # llama.cpp has the factors of the angles, and passes over what only `gguf_deci` reads.
+        **({ROPE_PARAMETERS: json.dumps(dict(config.rope_parameters))} if scaled else {}),
     }
 
 

@@ -12,6 +12,10 @@ import torch
 from jaxtyping import Float64
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from spex_mech.ablation.game import TaskGame
+from spex_mech.core.joint import PairValue
+from spex_mech.features.ablated import AblatedReading
+from spex_mech.features.game import FeatureGame
 from spex_mech.features.readers.answers import (
     AnswerIds,
     answer_scores,
@@ -21,7 +25,7 @@ from spex_mech.features.readers.answers import (
     rows_that_fit,
 )
 from spex_mech.features.readers.model import TextModel
-from spex_mech.features.tokens import TokenRow, pack_rows, padded
+from spex_mech.features.tokens import TokenRow, TokenSource, pack_rows, padded
 
 _STEPS = 16  # lengths of prefix that are told apart
 _FEW = 8  # rows that are not worth a batch of their own
@@ -48,6 +52,20 @@ class CausalReader:
     def key(self) -> dict[str, str]:
         """Weights, dtype, and the continuations."""
         return {**self._model.key, **answers_key(self._answers, self._reference is not None)}
+
+    def ablated(self, text: FeatureGame, other: Any, /) -> PairValue | None:
+        """The value of a text's masks with those of parts of this model; None for a game of another kind.
+
+        Args:
+            text: a game whose text this reader reads.
+            other: a `TaskGame` of this model.
+
+        Raises:
+            InputError: see `AblatedReading`.
+        """
+        if not isinstance(other, TaskGame) or not isinstance(text.source, TokenSource):
+            return None
+        return AblatedReading(text, text.source.layout, self._answers, other)
 
     def set_answers(
         self,

@@ -11,3 +11,4 @@ from spex_mech.pruning.methods.removal import greedy_removal as greedy_removal
 from spex_mech.pruning.methods.removal import knock_out as knock_out
 from spex_mech.pruning.methods.spectrum import lasso_ranking as lasso_ranking
 from spex_mech.pruning.methods.spectrum import surrogate_search as surrogate_search
+from spex_mech.pruning.methods.stratified import stratified_knock_outs as stratified_knock_outs

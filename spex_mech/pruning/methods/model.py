@@ -1,4 +1,4 @@
-"""Methods that rank players by looking inside the model: Taylor importance, entropy, output norm."""
+"""Methods that look inside the model: gradients by gates, attention entropy, output norm."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ def _taylor(problem: Problem) -> Float64[np.ndarray, " n"]:
     return importance / _layer_norms(problem.game.players, importance)
 
 
-def _signed_taylor(problem: Problem) -> Float64[np.ndarray, " n"]:
+def _attribution(problem: Problem) -> Float64[np.ndarray, " n"]:
     game = _paid(problem, gate_gradients.COST)
     return gate_gradients.gate_gradients(game).mean(axis=0)
+
+
+def _integrated(problem: Problem) -> Float64[np.ndarray, " n"]:
+    game = _paid(problem, gate_gradients.STEPS * gate_gradients.COST)
+    return gate_gradients.integrated_gradients(game).mean(axis=0)
 
 
 def _entropy(problem: Problem) -> Float64[np.ndarray, " n"]:
@@ -35,10 +40,16 @@ taylor = keep_top(_taylor)
 """Mean |gradient × activation| of each example's metric, divided by the l2 norm over the player's layer, as
 Michel, Levy and Neubig 2019 rank heads. Worth 4 ablations."""
 
-signed_taylor = keep_top(_signed_taylor)
-"""Mean gradient × activation with its sign, the first-order estimate of what removal costs.
+attribution_patching = keep_top(_attribution)
+"""Mean gradient × (activation − what replaces it), the first-order estimate of what removal costs.
 
-Worth 4 ablations."""
+This is attribution patching at nodes (AtP; Nanda 2023), and the signed Taylor importance where removed parts
+become zero. Worth 4 ablations."""
+
+integrated_gradients = keep_top(_integrated)
+"""The integrated-gradients form of attribution patching (NAP-IG), see `gate_gradients.integrated_gradients`.
+
+Worth 20 ablations: five gradients of 4."""
 
 attention_entropy = keep_top(_entropy)
 """Heads that attend to few tokens are kept; see `head_statistics.attention_entropy`. Worth 1 ablation."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,6 @@ from jaxtyping import Float64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import AsksQuestions
-from spex_mech.core.limits import Limit
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign, biased
@@ -18,8 +16,8 @@ from spex_mech.evaluation.asked import ask_design
 from spex_mech.evaluation.evaluated import Run
 from spex_mech.evaluation.questions import choose_questions
 from spex_mech.evaluation.wrappers import asking
+from spex_mech.pruning.allowed import Limits
 from spex_mech.pruning.curve import keep_rates, prune_curve
-from spex_mech.pruning.layer_sets import LayerSets
 from spex_mech.pruning.methods.method import Method, Problem, keep_top
 from spex_mech.pruning.prune import Pruned
 
@@ -32,7 +30,7 @@ def surrogate_search(
     *,
     share: float = 0.5,
     method: str = "auto",
-    limits: Sequence[Limit] | LayerSets = (),
+    limits: Limits = (),
 ) -> Method:
     """Our method: decode a spectrum, and search kept sets of all sizes on it by `prune_curve`.
 

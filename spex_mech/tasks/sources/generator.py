@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spex_mech.tasks.generated import generate
+from spex_mech.tasks.generated import generate, partner_rules
 from spex_mech.tasks.questions import Pool
 from spex_mech.tasks.sources.source import EVERY_CARD, Source, TaskCard, TaskRequest, refuse
 
@@ -17,6 +17,7 @@ def pools(card: TaskCard, member: str, request: TaskRequest) -> list[Pool]:
         values["words"],
         count=values["count"],
         seed=values.get("seed", 0),
+        partner=request.partner if request.partner in partner_rules(values["generator"]) else None,
     )
     return [Pool(card.name, tuple(questions))]
 
@@ -32,6 +33,6 @@ SOURCE = Source(
         "count": int,
         "words": dict,
     },
-    {"form": str, "seed": int},
+    {"form": str, "seed": int, "partner": str},
     pools,
 )

@@ -12,7 +12,7 @@ from spex_mech.tasks.questions import Pool
 
 EVERY_CARD: Mapping[str, Any] = {"version": int, "description": str}
 QUESTIONS: Mapping[str, Any] = {**EVERY_CARD, "template": str, "metric": str}
-OPTIONAL: Mapping[str, Any] = {"form": str, "intro": str, "options": list[str]}
+OPTIONAL: Mapping[str, Any] = {"form": str, "intro": str, "options": list[str], "partner": str}
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class TaskRequest:
     cut: str
     chat: str | None
     form: str | None
+    partner: str | None
 
 
 @dataclass(frozen=True)
