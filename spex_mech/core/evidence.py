@@ -40,11 +40,36 @@ class Evidence:
         masks: bool (m, n), distinct, True = present.
         residuals: float64 (m,), mean value of each mask minus the model's prediction.
         alike: whether masks of equal size were equally likely to be drawn.
+        span: the range of the values.
     """
 
     masks: Bool[np.ndarray, "m n"]
     residuals: Float64[np.ndarray, " m"]
     alike: bool
+    span: float = 0.0
+
+    @property
+    def ends(self) -> Bool[np.ndarray, "e n"]:
+        """The empty and the full mask, as far as they were evaluated."""
+        return self.masks[ends_of(self.masks)]
+
+    def of_unseen_ends(
+        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional
+    ) -> Float64[np.ndarray, " k"]:
+        """Standard deviation (k,) of indices of packed sets that comes from ends that were not evaluated.
+
+        Games often change abruptly where no player or every player is present, and other masks do not show
+        it. So such a value is taken to be as far from its prediction as the values' range is wide.
+        """
+        n = self.masks.shape[1]
+        both = np.array([[False] * n, [True] * n])
+        unseen = [end for end in both if not (self.masks == end).all(axis=1).any()]
+        out = np.zeros(len(words))
+        if unseen:
+            for rows, sets in sets_by_size(words):
+                weights, _ = known_weights(np.array(unseen), sets, functional)
+                out[rows] = self.span * np.sqrt((weights**2).sum(axis=0))
+        return out
 
     def correction(
         self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional
@@ -94,6 +119,12 @@ class Evidence:
                 spread[part] = terms.var(axis=0, ddof=1) if len(rows) > 1 else terms[0] ** 2
             estimate += mean * float(choices @ weights[s])
             yield min(len(rows) / comb(n, s), 1.0), estimate, spread / len(rows)
+
+
+def ends_of(masks: Bool[np.ndarray, "m n"]) -> Bool[np.ndarray, " m"]:
+    """Which masks are the empty or the full one."""
+    sizes = masks.sum(axis=1)
+    return (sizes == 0) | (sizes == masks.shape[1])
 
 
 def known_weights(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt64
+from jaxtyping import Bool, Float64, Int64, UInt64
 
 from spex_mech.core.index_functional import IndexFunctional
 from spex_mech.core.packed import degrees, group, players_of
@@ -35,9 +35,16 @@ class IndexedPosterior(Indexed, Protocol):
     """A model that also knows how far the game's indices are from its own, corrected ones."""
 
     def index_std(
-        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional, /
+        self,
+        words: UInt64[np.ndarray, "k w"],
+        functional: IndexFunctional,
+        beside: Bool[np.ndarray, "b n"],
+        /,
     ) -> Float64[np.ndarray, " k"]:
-        """Standard deviation of the game's index about the model's, corrected by the evaluated masks."""
+        """Standard deviation of the game's index about the model's, corrected by the evaluated masks.
+
+        These are the masks that the model was fitted to, and those ``beside``.
+        """
         ...
 
 

@@ -145,9 +145,10 @@ def interactions(
 
     def deviations() -> Float64[np.ndarray, " k"] | None:
         sets = pack_supports(list(table), spectrum.n)
-        corrected = terms == "whole" and spectrum.evidence is not None
-        if corrected and isinstance(spectrum.predictor, IndexedPosterior):
-            return spectrum.predictor.index_std(sets, functional)
+        known = spectrum.evidence if terms == "whole" else None
+        if known is not None and isinstance(spectrum.predictor, IndexedPosterior):
+            std = spectrum.predictor.index_std(sets, functional, known.ends)
+            return np.hypot(std, known.of_unseen_ends(sets, functional))
         return spectrum.deviations(sets, np.array(list(table.values())), functional.fourier)
 
     return Interactions(index, functional.order, spectrum.n, table, baseline, deviations)

@@ -75,6 +75,17 @@ class IndexCorrection(Protocol):
         """What to add to the model's interaction index of packed sets (k, w)."""
         ...
 
+    @property
+    def ends(self) -> Bool[np.ndarray, "e n"]:
+        """The empty and the full mask, as far as they were evaluated."""
+        ...
+
+    def of_unseen_ends(
+        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional, /
+    ) -> Float64[np.ndarray, " k"]:
+        """Standard deviation of the index of packed sets (k, w) that comes from ends not evaluated."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:

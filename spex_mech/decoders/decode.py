@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from spex_mech.core.answers import Answers, EvaluatedMasks
 from spex_mech.core.errors import InputError
-from spex_mech.core.evidence import Evidence
+from spex_mech.core.evidence import Evidence, ends_of
 from spex_mech.core.index_values import Indexed
 from spex_mech.core.masks import pack, unique
 from spex_mech.core.packed import word_count
@@ -82,10 +82,31 @@ def decode(
         if method in WEIGHTED:
             return decode_means(function, design, values, **seeds, **options)
         values = values.means()
-    spectrum = function(design, values, **seeds, **options)
+    y = check_values(design, values)
+    inner = _between(design)
+    fitted = design if inner.all() else _rows(design, inner)
+    spectrum = function(fitted, y[inner], **seeds, **options)
     if not isinstance(spectrum.predictor, Indexed):
         return spectrum
-    return replace(spectrum, evidence=evidence_of(spectrum, design, values))
+    return replace(spectrum, evidence=evidence_of(spectrum, design, y))
+
+
+def _between(design: MaskDesign) -> Bool[np.ndarray, " m"]:
+    """Which masks to fit: all but the empty and the full mask where a uniform design has added those.
+
+    Where a game changes abruptly at these two, they would spoil the fit to the others.
+    """
+    inclusion, n = design.inclusion, design.n
+    ends = ends_of(design.masks)
+    added = design.kind == "uniform" and inclusion is not None and inclusion[n // 2] < inclusion[0]
+    if not added or len(design) - ends.sum() < MIN_MASKS or len(design) == 2.0**n:
+        return np.ones(len(design), dtype=bool)
+    return ~ends
+
+
+def _rows(design: MaskDesign, rows: Bool[np.ndarray, " m"]) -> MaskDesign:
+    """Some masks of a design without structure."""
+    return MaskDesign(design.masks[rows], design.seed, design.kind, design.keep_rates)
 
 
 def decoder(method: str) -> Callable[..., Spectrum]:
@@ -117,7 +138,7 @@ def evidence_of(spectrum: Spectrum, design: MaskDesign, values: npt.ArrayLike) -
         spread = y - means[unique(design.masks)[1]]
         noise = float(spread @ spread) / repeats * float(np.mean(1.0 / counts))
         residuals *= max(0.0, 1.0 - noise / float(np.mean(residuals**2)))
-    return Evidence(masks, residuals, design.inclusion is not None)
+    return Evidence(masks, residuals, design.inclusion is not None, float(np.ptp(means)))
 
 
 def exact(design: MaskDesign, values: npt.ArrayLike) -> Spectrum:

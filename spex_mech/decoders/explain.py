@@ -15,7 +15,7 @@ from spex_mech.core.games import AnyGame, Game
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.rounds import Round, decode_rounds, rounds_message
-from spex_mech.designs import MaskDesign, biased, leverage, stratified
+from spex_mech.designs import MaskDesign, biased, leverage, stratified, uniform
 from spex_mech.evaluation.evaluated import Run
 from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.keep_rates import (
@@ -93,8 +93,8 @@ def explain(
             it finds.
         index: the index that the masks are for, in place of ``aim`` and ``keep_rate``: of Shapley's kind
             (``Shapley``, ``SII``, ``STII``, ``FSII``) all sizes alike (`designs.leverage`, at most all
-            2^n masks), of Banzhaf's kind (``Banzhaf``, ``BII``, ``FBII``) independent masks with keep
-            rate 1/2.
+            2^n masks), of Banzhaf's kind (``Banzhaf``, ``BII``, ``FBII``) masks that are all equally
+            likely, and the empty and the full mask (`designs.uniform` with ``ends``).
         keep_rate: as in `designs.biased`, or ``auto`` for the range that a pilot finds (see
             `find_keep_rates`; its masks are the first ones, and depend on the budget); for ``values``.
         questions: how many questions each mask is asked: ``auto``, see `choose_questions`; ``all``; or a
@@ -208,7 +208,8 @@ def draw_rounds(
     if of_size:
         whole = leverage(n, masks if n >= _MANY else min(masks, 1 << n), seed=seed)
     elif index in _BANZHAF:
-        whole = biased(n, masks, keep_rate=0.5, seed=seed)
+        count = masks if n >= _MANY else min(masks, 1 << n)
+        whole = uniform(n, count, ends=True, seed=seed)
     elif aim == "shapley":
         whole = stratified(n, masks, seed=seed)
     elif isinstance(keep_rate, str):

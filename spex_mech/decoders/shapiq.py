@@ -149,13 +149,7 @@ def _design(n: int, budget: int, index: str, seed: int) -> MaskDesign:
         return exhaustive(n)
     if index not in _HALF:
         return leverage(n, budget, seed=seed)
-    drawn = uniform(n, budget, seed=seed)
-    ends = np.array([[False] * n, [True] * n])
-    others = drawn.masks[drawn.masks.any(axis=1) & ~drawn.masks.all(axis=1)]
-    inclusion = np.full(n + 1, (budget - len(ends)) / (2.0**n - len(ends)))
-    inclusion[[0, n]] = 1.0
-    masks = np.concatenate([ends, others[: budget - len(ends)]])
-    return MaskDesign(masks, seed, "uniform", drawn.keep_rates, inclusion=inclusion)
+    return uniform(n, budget, ends=True, seed=seed)
 
 
 def _values(

@@ -100,6 +100,21 @@ def test_pure_noise_is_hardly_reused_for_pairs():
     assert reused < 1.05 * known
 
 
+@pytest.mark.parametrize(("index", "order"), [("Shapley", 1), ("SII", 2), ("FBII", 2)])
+def test_an_end_that_was_not_evaluated_may_be_as_far_off_as_the_values_range(index, order):
+    functional, span = IndexFunctional(index, order), 3.0
+    inner, tables = all_masks(N)[1:-1], np.zeros((2, 1 << N))
+    tables[0, 0] = tables[1, -1] = span
+    off = [table_index_values(table, sets(order), functional) for table in tables]
+    unseen = Evidence(inner, np.zeros(len(inner)), alike=True, span=span)
+    np.testing.assert_allclose(unseen.of_unseen_ends(sets(order), functional), np.hypot(*off))
+    one = Evidence(all_masks(N)[:-1], np.zeros((1 << N) - 1), alike=True, span=span)
+    np.testing.assert_allclose(one.of_unseen_ends(sets(order), functional), np.abs(off[1]))
+    both = Evidence(all_masks(N), np.zeros(1 << N), alike=True, span=span)
+    assert not both.of_unseen_ends(sets(order), functional).any()
+    assert len(both.ends) == 2 and len(one.ends) == 1 and len(unseen.ends) == 0
+
+
 def test_weights_of_many_players_are_finite_and_those_of_the_definition():
     weights, logs = size_weights(400, 1, IndexFunctional("Shapley", 1))
     assert np.isfinite(weights).all()

@@ -6,6 +6,7 @@ import pytest
 from spex_mech import designs
 from spex_mech.core.errors import InputError
 from spex_mech.core.faithfulness import faithfulness
+from spex_mech.core.interactions import interactions
 from spex_mech.core.masks import all_masks
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import exact_spectrum
@@ -107,6 +108,27 @@ def test_one_value_that_is_all_the_variance_is_named():
     values[7] = 1e4
     message = decode(design, values).info["message"]
     assert "value 10000 of mask 7 makes up" in message
+
+
+def test_an_abrupt_end_is_known_and_does_not_spoil_the_fit():
+    terms = Spectrum.from_supports([(), (0,), (1, 4), (2, 5)], [1.0, 0.5, -0.7, 0.4], 10)
+    table = terms(all_masks(10))
+    smooth = table.copy()
+    table[0] = -200.0  # what the game is worth to nobody
+    design = designs.uniform(10, 120, ends=True, seed=1)
+    rows = design.masks @ (1 << np.arange(10))
+    found = decode(design, table[rows], method="walsh_gp")
+    assert np.abs(found(all_masks(10)[1:]) - smooth[1:]).max() < 0.2  # the decoder has not seen it
+    truth = interactions(exact_spectrum(table), "Shapley").values
+    shapley = interactions(found, "Shapley")
+    for player, value in truth.items():
+        assert shapley.values[player] == pytest.approx(value, abs=0.05)
+        assert abs(shapley.values[player] - value) < 4 * shapley.std[player]
+    assert shapley.baseline == pytest.approx(-200.0)
+    # Without it, the deviation allows for an end as far off as the values' range is wide.
+    inner = MaskDesign(design.masks[2:], 1, "uniform", design.keep_rates)
+    blind = interactions(decode(inner, table[rows[2:]], method="walsh_gp"), "Shapley")
+    assert min(blind.std.values()) > np.ptp(table[rows[2:]]) / 10
 
 
 def test_coded_design_of_a_game_that_spex_cannot_decode():

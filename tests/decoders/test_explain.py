@@ -84,9 +84,7 @@ def test_an_index_has_masks_of_its_own():
     few = explain(lambda masks: masks @ np.arange(5.0), budget=100, index="Shapley", n=5)
     assert len(few.run.masks) == 32 and few.spectrum.info["method"] == "exact"
     even = explain(PLANTED, budget=90, index="FBII", n=N, method="lasso")
-    np.testing.assert_array_equal(
-        even.run.masks, designs.biased(N, 90, keep_rate=0.5, seed=0).masks
-    )
+    np.testing.assert_array_equal(even.run.masks, designs.uniform(N, 90, ends=True, seed=0).masks)
 
 
 def test_a_game_with_questions_is_asked_few_of_them_for_each_mask():

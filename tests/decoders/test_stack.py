@@ -19,7 +19,8 @@ from spex_mech.decoders.proxyspex import boosted_folds, proxyspex
 from spex_mech.decoders.ridge import parities
 from spex_mech.decoders.samples import Samples, r2_of
 from spex_mech.decoders.stack.decode import default_members, stack
-from spex_mech.decoders.stack.gp import Process, leave_out
+from spex_mech.decoders.stack.gp import Process, first_apart, leave_out
+from spex_mech.decoders.stack.looks import fit_those_that_help
 from spex_mech.decoders.stack.members import Lasso, Trees
 from spex_mech.decoders.stack.readout import read_samples, read_table
 from spex_mech.decoders.stack.weights import Blend, blend_held_out
@@ -27,6 +28,7 @@ from spex_mech.designs import MaskDesign
 
 TERMS = {(): 2.0, (0,): -1.0, (3,): 0.5, (0, 3): 0.8, (4, 9): -0.6, (0, 3, 4): 0.4}
 TRUTH = Spectrum.from_supports(list(TERMS), list(TERMS.values()), 12)
+TRUTH_OF_40 = Spectrum.from_supports(list(TERMS), list(TERMS.values()), 40)
 FOLD = np.arange(150) % 5
 
 
@@ -208,6 +210,42 @@ def test_weights_of_many_players_come_from_masks_that_no_relevance_knows():
     assert len(rows) == 104
     one = 1 - np.sum((y - linear.held_out[rows]) ** 2) / np.sum((y - y.mean()) ** 2)
     assert spectrum.info["members"]["lasso"]["r2_cv"] == pytest.approx(one)
+
+
+def test_processes_that_cannot_help_are_left_out():
+    design = designs.uniform(40, 520, seed=0)
+    linear = 1.0 + design.masks[:, :4] @ [1.0, -2.0, 0.5, 3.0]
+    found = stack(design, linear, seed=0)
+    assert list(found.info["members"]) == ["gp", "lasso", "trees"]
+    assert found.info["r2_cv"] > 0.999
+    assert np.isfinite(found.predict_std(design.masks[:5])).all()
+
+
+def test_a_process_that_helps_is_fitted_to_the_end():
+    rng = np.random.default_rng(0)
+    bent = samples(lambda masks: np.exp(1.2 * masks[:, :12].sum(axis=1)), 700, 40)
+    members = (Process("gp", 2.0), Process("ranks", 2.0, rank_gaussian), Lasso(1))
+    fold = np.arange(700) % 5
+    found = fit_those_that_help(members, bent, fold, 0)
+    assert [member.name for member in found] == ["gp", "ranks", "lasso"]
+    alone = members[1](bent, fold, 0)
+    np.testing.assert_array_equal(found[1].held_out, alone.held_out)
+    noise = Samples(bent.masks, rng.normal(size=700), bent.counts)
+    assert [m.name for m in fit_those_that_help(members, noise, fold, 0)] == ["gp", "lasso"]
+
+
+def test_a_look_does_not_see_what_it_predicts():
+    data, fold = samples(TRUTH_OF_40, 600, 40), np.arange(600) % 5
+    first = first_apart(data, fold)
+    assert first == 480
+    prior = Prior.start(40)
+    look = Process("gp", 2.0).look(data, fold, first, prior)
+    changed = Samples(data.masks, data.values.copy(), data.counts)
+    changed.values[first:] = 7.0
+    np.testing.assert_array_equal(Process("gp", 2.0).look(changed, fold, first, prior), look)
+    assert r2_of(look, data.rows(slice(first, None))) > 0.5
+    assert first_apart(data.rows(slice(400)), fold[:400]) is None  # too few to set apart
+    assert first_apart(Samples(data.masks[:, :12], data.values, data.counts), fold) is None
 
 
 def test_left_out_values_that_are_all_equal_tell_nothing():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 import pytest
 
 from spex_mech import designs
+from spex_mech.core.errors import InputError
 from spex_mech.core.masks import all_masks, unique
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
@@ -23,6 +26,20 @@ def test_uniform_masks_are_distinct_and_reproducible(n, budget):
     assert distinct(design) == budget
     np.testing.assert_array_equal(design.masks, designs.uniform(n, budget, seed=3).masks)
     assert (design.masks != designs.uniform(n, budget, seed=4).masks).any()
+
+
+@pytest.mark.parametrize(("n", "budget"), [(4, 16), (4, 15), (12, 500), (100, 200)])
+def test_uniform_masks_with_ends_begin_with_them(n, budget):
+    design = designs.uniform(n, budget, ends=True, seed=3)
+    assert len(design) == budget == distinct(design)
+    assert not design.masks[0].any() and design.masks[1].all()
+    plain = designs.uniform(n, budget, seed=3).masks
+    inner = plain[plain.any(axis=1) & ~plain.all(axis=1)]
+    np.testing.assert_array_equal(design.masks[2:], inner[: budget - 2])
+    sizes = [comb(n, k) for k in range(n + 1)]
+    assert design.inclusion @ sizes == pytest.approx(budget)
+    with pytest.raises(InputError, match="expected at least 2 with ends"):
+        designs.uniform(n, 1, ends=True)
 
 
 @pytest.mark.parametrize("n", [12, 40])

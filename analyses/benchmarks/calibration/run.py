@@ -84,11 +84,16 @@ def deviations(table: np.ndarray, n: int, budget: int, seed: int, method: str) -
     for index, order in INDICES:
         found = interactions(spectrum, index, order)
         yield f"{index} of order {order}", _of(found, interactions(truth, index, order).values)
+    ended = _decode(table, uniform(n, budget, ends=True, seed=seed), method, seed)
     sized = _decode(table, leverage(n, budget, seed=seed), method, seed)
-    for index, order in SIZED:
-        found = interactions(sized, index, order)
-        z = _of(found, interactions(truth, index, order).values)
-        yield f"{index} of order {order}, masks of all sizes", z
+    for spectrum, indices, label in (
+        (ended, INDICES, "uniform masks and the two ends"),
+        (sized, SIZED, "masks of all sizes"),
+    ):
+        for index, order in indices:
+            found = interactions(spectrum, index, order)
+            z = _of(found, interactions(truth, index, order).values)
+            yield f"{index} of order {order}, {label}", z
 
 
 def _decode(table: np.ndarray, design: MaskDesign, method: str, seed: int) -> Spectrum:

@@ -21,6 +21,7 @@ from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.gp.kernel import WalshKernel
 from spex_mech.decoders.gp.likelihood import Prior
 from spex_mech.decoders.gp.posterior import WalshPosterior, condition
+from spex_mech.decoders.samples import Samples
 
 
 def process(n: int, m: int) -> Spectrum:
@@ -29,7 +30,7 @@ def process(n: int, m: int) -> Spectrum:
     kernel = WalshKernel(rng.exponential(2.0 / n, size=n), 0.3, 0.3, 0.3)
     masks = rng.random((m, n)) < rng.random((m, 1))
     values = rng.normal(size=m)
-    found = condition(Prior(kernel, 0.1), masks, values, np.ones(m), shift=0.0, scale=1.0)
+    found = condition(Prior(kernel, 0.1), Samples(masks, values, np.ones(m)), shift=0.0, scale=1.0)
     empty = Spectrum.from_supports([()], [0.0], n)
     return Spectrum(empty.words, empty.coefficients, n, {}, found)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64, UInt64
@@ -18,6 +18,7 @@ from spex_mech.decoders.gp.index import SizeWeight, covariances
 from spex_mech.decoders.gp.indices import mean_index_values
 from spex_mech.decoders.gp.kernel import WalshKernel, signs
 from spex_mech.decoders.gp.likelihood import Factor, Prior, covariance, factorise
+from spex_mech.decoders.gp.sizes import growth, slopes_of
 from spex_mech.decoders.samples import Samples
 
 _OWN_TERMS = 50  # of a question, beside those of the mean over all
@@ -138,7 +139,10 @@ class WalshPosterior:
         return empty + self.scale * values
 
     def index_std(
-        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional
+        self,
+        words: UInt64[np.ndarray, "k w"],
+        functional: IndexFunctional,
+        beside: Bool[np.ndarray, "b n"] | None = None,
     ) -> Float64[np.ndarray, " k"]:
         """Standard deviation of the game's index, given that the evaluated masks' values are known.
 
@@ -146,7 +150,41 @@ class WalshPosterior:
         noise's variance: the prior variance of an index gains noise times the sum of the squares of its
         weights omega_T(x), and its covariance with the value of an evaluated mask noise times omega_T of
         that mask. (The mean of this process is f's plus omega_T times the residuals, see `core.evidence`.)
+        Where residuals are larger at small or large coalitions, deviations grow (see `gp.sizes`).
+
+        Args:
+            words: uint64 (k, w), packed sets.
+            functional: the index.
+            beside: bool (b, n), distinct masks that were evaluated too. They may be among those of this
+                posterior; others have no part in its mean, but are known here.
         """
+        everything = self._with(beside)
+        variances = everything._index_variances(words, functional)
+        squares = self.residuals * self.alpha / self.inflation**2
+        slopes = slopes_of(squares, self.masks.sum(axis=1), self.masks.shape[1])
+        for rows, sets in sets_by_size(words):
+            variances[rows] *= growth(slopes, everything.masks, sets.shape[1], functional) ** 2
+        return self.scale * self.inflation * np.sqrt(np.maximum(variances, 0.0))
+
+    def _with(self, beside: Bool[np.ndarray, "b n"] | None) -> WalshPosterior:
+        """This posterior with more masks, for deviations only: its mean would change too."""
+        if beside is None:
+            return self
+        more = [mask for mask in beside if not (self.masks == mask).all(axis=1).any()]
+        if not more:
+            return self
+        none = np.zeros(len(more))
+        return replace(
+            self,
+            masks=np.concatenate([self.masks, more]),
+            counts=np.append(self.counts, none + 1.0),
+            alpha=np.append(self.alpha, none),
+        )
+
+    def _index_variances(
+        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional
+    ) -> Float64[np.ndarray, " k"]:
+        """Variances of indices of the standardised game, without ``inflation``; below 0 by rounding only."""
         from scipy.linalg import solve_triangular
 
         seen = signs(self.masks)
@@ -158,7 +196,7 @@ class WalshPosterior:
                 explained = solve_triangular(lower, cross + self.noise * known, lower=True)
                 left = prior + self.noise * squares - np.einsum("mk,mk->k", explained, explained)
                 variances[rows[part]] = left
-        return self.scale * self.inflation * np.sqrt(np.maximum(variances, 0.0))
+        return variances
 
     def moments(
         self, words: UInt64[np.ndarray, "k w"], weight: SizeWeight

@@ -17,7 +17,8 @@ from spex_mech.decoders.gp.decode import product_rates
 from spex_mech.decoders.gp.readout import Readout
 from spex_mech.decoders.gp.warp import levels_of, logistic, rank_gaussian
 from spex_mech.decoders.samples import Samples, r2_of
-from spex_mech.decoders.stack.gp import Process
+from spex_mech.decoders.stack.gp import Process, first_apart
+from spex_mech.decoders.stack.looks import fit_those_that_help
 from spex_mech.decoders.stack.members import Fitted, Lasso, Member, Trees
 from spex_mech.decoders.stack.predictor import StackPredictor
 from spex_mech.decoders.stack.readout import read_samples, read_table
@@ -62,7 +63,8 @@ def stack(
       of their largest terms, as in `proxyspex`, where that is clearly better.
 
     To save time ``logits`` is left out with more than 2500 masks or 32 players, and with more than 2500
-    masks of at most 32 players ``tied`` too.
+    masks of at most 32 players ``tied`` too. With more than 32 players and from 500 masks on, ``tied`` and
+    ``ranks`` are fitted only where a quick look says that they help (see `looks`).
 
     Args:
         design: any masks; equal masks are averaged and count as often.
@@ -106,7 +108,10 @@ def stack(
     data = Samples(design.masks[first], (means - shift) / scale, counts).rows(order)
     folds = folds_of(len(first)) if fold is None else _given_folds(fold, len(design), first[order])
     chosen = default_members(data, nthread=nthread) if members is None else members
-    fitted = tuple(member(data, folds, seed) for member in chosen)
+    if members is None and first_apart(data, folds) is not None:
+        fitted = fit_those_that_help(chosen, data, folds, seed)
+    else:
+        fitted = tuple(member(data, folds, seed) for member in chosen)
     return blended(design, data, fitted, folds, shift=shift, scale=scale, terms=terms, rng=rng)
 
 
@@ -207,7 +212,7 @@ def _inflation(
     for member in fitted:
         if member.held_out_std is not None:
             squares = ((test.values - held_out) / member.held_out_std[unseen]) ** 2
-            return float(np.sqrt(squares.mean()))
+            return float(np.sqrt(np.nanmean(squares)))
     return 1.0
 
 

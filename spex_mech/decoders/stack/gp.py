@@ -30,6 +30,8 @@ from spex_mech.decoders.stack.members import Fitted, exact
 
 _STEPS, _MANY_ROWS = (15, 8), 800  # of L-BFGS for a fold, from where all masks led; with many rows
 _SEARCH = 50_000
+_LOOK_ROWS, _LOOK_STEPS = 500, 10  # masks and steps of a quick fit
+_MOST_STD = 1000  # masks beyond those of the posterior whose deviations are computed
 
 Warp = Callable[[Samples], Samples]
 
@@ -42,36 +44,47 @@ class Process:
         name: what it is called in ``info``.
         tie: how strongly its relevances are drawn towards each other.
         warp: makes latents of values; None for the values themselves.
+        rows: most masks to learn relevances from, for a rough fit to the masks that are not set apart; None
+            for `rows_to_learn`, and a fit to all masks. Only where masks are set apart.
     """
 
     name: str
     tie: float
     warp: Warp | None = None
+    rows: int | None = None
 
     def __call__(self, data: Samples, fold: Int64[np.ndarray, " m"], seed: int) -> Fitted:
         """Fit to ``data``; ``seed`` decides what is drawn for the indices of warped values."""
         target = data if self.warp is None else self.warp(data)
         m, n = data.masks.shape
-        learnt, first = min(rows_to_learn(m, n), MAX_ROWS), int(LEARNT * m)
-        few = n <= FEW_PLAYERS
-        if not few and m - first >= TEST and len(np.unique(fold[first:])) > fold.max():
-            posterior, mean, std = self._set_apart(target, fold, learnt, min(first, learnt))
+        learnt, few = min(rows_to_learn(m, n), MAX_ROWS), n <= FEW_PLAYERS
+        if (first := first_apart(data, fold)) is not None:
+            posterior, mean, std = self._set_apart(target, fold, learnt, first)
         else:
             prior = learn_in_stages(target.rows(slice(learnt)), tie=self.tie)
             posterior = condition_on(prior, target.rows(slice(MAX_ROWS)))
-            if few and learnt <= first:
+            if few and learnt <= int(LEARNT * m):
                 mean, std = leave_out(posterior, target, fold)
             else:
                 mean, std = self._fold_by_fold(prior if few else None, data, fold, learnt)
         if self.warp is None:
             return fitted_of(self.name, posterior, mean, std, None, seed)
-        held_out, known = np.empty(m), np.isfinite(mean)
-        for k in range(int(fold.max()) + 1):
-            rows = (fold != k) & known
-            link = Link.fit(mean[rows], data.values[rows], data.counts[rows])
-            held_out[fold == k] = link(mean[fold == k])
+        known = np.isfinite(mean)
         link = Link.fit(mean[known], data.values[known], data.counts[known])
-        return fitted_of(self.name, posterior, held_out, None, link, seed)
+        return fitted_of(self.name, posterior, _linked(mean, data, fold), None, link, seed)
+
+    def look(
+        self, data: Samples, fold: Int64[np.ndarray, " m"], first: int, prior: Prior
+    ) -> Float64[np.ndarray, " t"]:
+        """Predictions of the masks from ``first`` on, by a quick fit to the others from ``prior``."""
+        target = data if self.warp is None else self.warp(data)
+        seen = target.rows(slice(first))
+        some = seen.rows(slice(_LOOK_ROWS))
+        prior = learn_from(prior, some, seen.moments(), steps=_LOOK_STEPS, tie=self.tie)
+        mean = condition_on(prior, seen)(data.masks[first:])
+        if self.warp is None:
+            return mean
+        return _linked(mean, data.rows(slice(first, None)), fold[first:])
 
     def _set_apart(
         self, target: Samples, fold: Int64[np.ndarray, " m"], learnt: int, first: int
@@ -81,12 +94,13 @@ class Process:
         Means and standard deviations are NaN for the first masks: with many players the relevances fit
         single masks, so that predictions of masks they were learnt from look too good.
         """
-        prior = learn_in_stages(target.rows(slice(first)), tie=self.tie)
-        solved = target.rows(slice(MAX_ROWS))
+        rough, most = self.rows is not None, min(first, self.rows or first)
+        prior = learn_in_stages(target.rows(slice(most)), tie=self.tie)
+        solved = target.rows(slice(first if rough else MAX_ROWS))
         posterior = condition_on(prior, solved)
         mean, std = leave_out(posterior, target, fold)
         mean[:first] = std[:first] = np.nan
-        if first < learnt:
+        if not rough and first < learnt:
             part = target.rows(slice(learnt))
             steps = _STEPS[learnt > _MANY_ROWS]
             prior = learn_from(prior, part, part.moments(), steps=steps, tie=self.tie)
@@ -118,6 +132,30 @@ class Process:
         return mean, std
 
 
+def first_apart(data: Samples, fold: Int64[np.ndarray, " m"]) -> int | None:
+    """The number of masks that come before those set apart, which no relevances are learnt from.
+
+    None where there are few players or too few masks to set some of every fold apart.
+    """
+    m, n = data.masks.shape
+    first = int(LEARNT * m)
+    if n <= FEW_PLAYERS or m - first < TEST or len(np.unique(fold[first:])) <= fold.max():
+        return None
+    return min(first, rows_to_learn(m, n), MAX_ROWS)
+
+
+def _linked(
+    mean: Float64[np.ndarray, " m"], data: Samples, fold: Int64[np.ndarray, " m"]
+) -> Float64[np.ndarray, " m"]:
+    """Values for predicted latents of each fold, by a link that the other folds are fitted to."""
+    held_out, known = np.empty(len(mean)), np.isfinite(mean)
+    for k in range(int(fold.max()) + 1):
+        rows = (fold != k) & known
+        link = Link.fit(mean[rows], data.values[rows], data.counts[rows])
+        held_out[fold == k] = link(mean[fold == k])
+    return held_out
+
+
 def leave_out(
     posterior: WalshPosterior, data: Samples, fold: Int64[np.ndarray, " m"]
 ) -> tuple[Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
@@ -125,7 +163,7 @@ def leave_out(
 
     With C = K + noise / counts and P = C^-1, the values y_B of a fold given the others are normal with
     mean y_B - P_BB^-1 (P y)_B and covariance P_BB^-1 (Rasmussen and Williams 2006, equation 5.12, for
-    blocks). Masks beyond those of the posterior are predicted by it.
+    blocks). Masks beyond those of the posterior are predicted by it; the first 1000 of them have deviations.
     """
     seen, scale = signs(posterior.masks), posterior.scale
     cov = posterior.kernel(seen, seen)
@@ -140,7 +178,9 @@ def leave_out(
         std[rows] = scale * posterior.inflation * np.sqrt(np.diagonal(block))
     if solved < len(fold):
         mean[solved:] = posterior(data.masks[solved:])
-        std[solved:] = posterior.std(data.masks[solved:])
+        some = slice(solved, solved + _MOST_STD)
+        std[solved:] = np.nan
+        std[some] = posterior.std(data.masks[some])
     return mean, std
 
 

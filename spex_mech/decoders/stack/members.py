@@ -46,7 +46,8 @@ class Fitted:
         index_values: interaction indices; exact, but for warped processes.
         words: from keep rates (n,) and a number to the packed supports of the largest terms at those
             rates, at least that number if there are as many.
-        held_out_std: float64 (m,), standard deviations of an evaluation about ``held_out``.
+        held_out_std: float64 (m,), standard deviations of an evaluation about ``held_out``; NaN where they
+            were not computed.
         posterior: the posterior that ``held_out_std`` comes from.
     """
 

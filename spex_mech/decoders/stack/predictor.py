@@ -131,16 +131,19 @@ class StackPredictor:
         return out
 
     def index_std(
-        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional
+        self,
+        words: UInt64[np.ndarray, "k w"],
+        functional: IndexFunctional,
+        beside: Bool[np.ndarray, "b n"] | None = None,
     ) -> Float64[np.ndarray, " k"]:
         """Standard deviation of the game's index, given that the evaluated masks' values are known.
 
-        That of the Gaussian process, times ``inflation``.
+        That of the Gaussian process, times ``inflation``; see `WalshPosterior.index_std`.
 
         Raises:
             InputError: none of the members is a `Process` on values.
         """
-        return self.scale * self.inflation * self._posterior().index_std(words, functional)
+        return self.scale * self.inflation * self._posterior().index_std(words, functional, beside)
 
     def _tolerance(
         self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional

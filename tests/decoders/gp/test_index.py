@@ -1,5 +1,7 @@
 """The posterior of coefficients and indices against dense linear algebra."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -84,6 +86,7 @@ def test_indices_of_many_players_are_the_moments_of_the_posterior(index):
 def test_known_values_leave_the_deviation_of_all_others(index, order):
     """Against the posterior of smooth values plus independent ones, on all coalitions at once."""
     gp = posterior()
+    gp = replace(gp, residuals=gp.inflation**2 / gp.alpha)  # as large at all sizes
     everything = signs(all_masks(N))
     prior = gp.kernel(everything, everything) + gp.noise * np.eye(1 << N)
     rows = gp.masks @ (1 << np.arange(N))
@@ -95,6 +98,29 @@ def test_known_values_leave_the_deviation_of_all_others(index, order):
     found = gp.index_std(pack_supports(sets, N), IndexFunctional(index, order))
     expected = [np.sqrt(weights[s] @ cov @ weights[s]) for s in sets]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("index", "order"), [("Shapley", 1), ("SII", 2), ("FBII", 2)])
+def test_masks_that_were_evaluated_beside_those_of_the_fit_are_known_too(index, order):
+    gp = posterior()
+    ends = np.array([[False] * N, [True] * N])
+    inner = ~gp.masks.all(axis=1) & gp.masks.any(axis=1)
+    kept = {"masks": gp.masks[inner], "counts": gp.counts[inner], "alpha": gp.alpha[inner]}
+    without = replace(gp, **kept, residuals=gp.inflation**2 / gp.alpha[inner])
+    both = replace(
+        without,
+        masks=np.concatenate([without.masks, ends]),
+        counts=np.append(without.counts, [1.0, 1.0]),
+        alpha=np.append(without.alpha, [0.0, 0.0]),
+    )
+    sets = pack_supports([s for s in index_matrix(index, order) if s], N)
+    functional = IndexFunctional(index, order)
+    known = without.index_std(sets, functional, ends)
+    expected = gp.scale * gp.inflation * np.sqrt(both._index_variances(sets, functional))
+    np.testing.assert_allclose(known, expected)
+    assert (known < without.index_std(sets, functional)).all()
+    seen = without.index_std(sets, functional, without.masks[:3])  # which are no news
+    np.testing.assert_array_equal(seen, without.index_std(sets, functional))
 
 
 def test_a_truncated_readout_counts_what_it_left_out():
