@@ -5,7 +5,8 @@ In: a game, the spectrum decoded from it, and a size or limits. Out:
 - `Pruned` (prune), a kept set with its predicted and its measured value,
 - `PruningCurve` (curve), kept sets of several sizes,
 - `SizeChoice` (size), the smallest size whose loss is within the noise of validation questions,
-- `Circuit` (circuit), a kept set tested for faithfulness, completeness and minimality by true ablations.
+- `Circuit` (circuit), a kept set tested for faithfulness, completeness and minimality by true ablations,
+- `UnderAblation` (under), its faithfulness under each of several kinds of ablation.
 
     >>> import spex_mech as sm
     >>> spectrum = sm.Spectrum.from_supports([(0,), (1,), (2,)], [-3.0, -1.0, -2.0], n=3)
