@@ -1,9 +1,9 @@
 """Optimal ablation: the constants that lose least (Li and Janson 2024, arXiv 2409.09951).
 
 A removed part is replaced by a constant, the same for all tokens and questions: of all constants, those at
-which the ablated model's expected loss is lowest (section 2.2). All parts' constants are fitted together by
-gradient descent through the model, from the means on, under random masks: or under the masks of one kept set
-for a claim about that set.
+which the ablated model's expected loss is lowest. All parts' constants are fitted together by gradient
+descent through the model, from the means on, under random masks, or under the mask of one kept set for a
+claim about that set. With few search questions constants also fit what is particular to these questions.
 
 The loss is that of the answers: the Kullback-Leibler divergence, in nats, of the ablated model's distribution
 over a question's answers from the full model's; of prompts without answers minus their log-probability. Only
@@ -13,27 +13,25 @@ search questions are read.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Int64
 
+from spex_mech.ablation.constant_loss import AblationLoss, Values, chunks, full_scores
 from spex_mech.ablation.constants import Constants, FittedBy, hash_of
-from spex_mech.ablation.fills import bridge_recorder, pad, token_moments
+from spex_mech.ablation.fills import bridge_recorder, token_moments
 from spex_mech.ablation.gates import spread
-from spex_mech.ablation.reference import closed, removal_hooks
-from spex_mech.ablation.rotary import side_of
-from spex_mech.ablation.scores import scores_of_logits
+from spex_mech.ablation.reference import closed
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import check_masks
 from spex_mech.core.players import PlayerSet
 from spex_mech.models.bridge import bridge_errors
 from spex_mech.models.model import Model
-from spex_mech.tasks.prompts import NO_OPTION, Prompts, encode
+from spex_mech.tasks.prompts import Prompts, encode
 
 if TYPE_CHECKING:
     from spex_mech.ablation.game import TaskGame
@@ -43,30 +41,6 @@ STEPS, PAIRS = 200, 16
 
 _RATE = 0.1  # of a step at first, in standard deviations of what a part writes; it falls to 0
 _CHECKED = 256  # pairs at least that the candidates are compared on
-_TOKENS = 512  # of prompts that go through the model at once: a backward pass keeps every layer
-_LOGITS = 2**25
-
-Values = Mapping[str, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class _FitProblem:
-    """What one fit works on: a model, its prompts and players, and what the full model answers."""
-
-    model: Model
-    prompts: Prompts
-    players: PlayerSet
-    full: torch.Tensor | None
-
-    def losses(
-        self, values: Values, masks: Bool[np.ndarray, "p n"], questions: Int64[np.ndarray, " p"]
-    ) -> Float[torch.Tensor, " p"]:
-        """Losses of pairs of a mask and a question, all at once; differentiable by the values."""
-        scores = _scores(self.model, self.prompts, self.players, values, masks, questions)
-        if self.full is None:
-            return -scores
-        whole = self.full[torch.from_numpy(questions)].to(scores.device).log_softmax(dim=1)
-        return (whole.exp() * (whole - scores.log_softmax(dim=1))).sum(dim=1)
 
 
 def fit_constants(
@@ -86,7 +60,7 @@ def fit_constants(
     Args:
         game: the game; its split, metric and ablation do not matter.
         kept: bool (n,) or (m, n), True = present: fit for these kept sets alone, as a final claim about one
-            needs; None for random masks.
+            needs; parts that none of them removes keep their means. None for random masks.
         keep_rates: without ``kept``: lowest and highest rate at which players are kept; every mask draws its
             own, evenly.
         steps: steps of gradient descent, each of 16 pairs of a mask and a question.
@@ -121,7 +95,7 @@ def fit_constants(
     with bridge_errors(model.hf, model.name):
         start, scale = _start(model, prompts, players)
         every = np.arange(len(prompts.ids))
-        fit = _FitProblem(model, prompts, players, _full(model, prompts, players, every))
+        fit = AblationLoss(model, prompts, players, full_scores(model, prompts, players, every))
         found = _descend(fit, start, scale, drawn, steps, rng)
         candidates = {"fitted": found, "mean": start, "zero": {k: v * 0 for k, v in start.items()}}
         questions = np.tile(every, -(-_CHECKED // len(every)) if masks is None else 1)
@@ -146,10 +120,12 @@ def fit_hash(
     """What `fit_constants` would write as ``of``: equal for equal fits; nothing is fitted."""
     masks = None if kept is None else check_masks(kept, game.players.n).astype(int).tolist()
     prompts = _search_prompts(game)
-    asked = [x if x is None else x.tolist() for x in (prompts.answers, prompts.targets)]
+    asked = [
+        x if x is None else x.tolist() for x in (prompts.answers, prompts.targets, prompts.options)
+    ]
     seed = game.seed if seed is None else seed
     settings = [list(map(float, keep_rates)), steps, PAIRS, seed]
-    names = [p for p in game.players.names]
+    names = list(game.players.names)
     return hash_of(game.model.fingerprint, names, prompts.tokens, asked, settings, masks)
 
 
@@ -159,7 +135,7 @@ def seconds_per_answer(game: TaskGame) -> float:
     first = prompts.at(np.arange(1)) if prompts.options is None else prompts
     with bridge_errors(model.hf, model.name):
         start, scale = _start(model, first, game.players)
-        fit = _FitProblem(model, prompts, game.players, None)
+        fit = AblationLoss(model, prompts, game.players, None)
         rng = np.random.default_rng(0)
         began = 0.0
         for _ in range(2):  # the first one warms up
@@ -200,7 +176,7 @@ def _start(
 
 
 def _descend(
-    fit: _FitProblem,
+    fit: AblationLoss,
     start: Values,
     scale: Values,
     drawn: Callable[[int], Bool[np.ndarray, "p n"]],
@@ -218,7 +194,7 @@ def _descend(
         masks, questions = drawn(PAIRS), np.array([next(order) for _ in range(PAIRS)])
         total = 0.0
         with torch.enable_grad():
-            for some in _chunks(fit.prompts, questions, fit.model):
+            for some in chunks(fit.prompts, questions, fit.model):
                 values = {site: start[site] + scale[site] * x for site, x in moved.items()}
                 loss = fit.losses(values, masks[some], questions[some]).sum() / PAIRS
                 gradients = torch.autograd.grad(loss, [*moved.values()], allow_unused=True)
@@ -243,93 +219,13 @@ def _shuffled(count: int, rng: np.random.Generator) -> Iterator[int]:
 
 @torch.no_grad()
 def _mean_loss(
-    fit: _FitProblem,
+    fit: AblationLoss,
     values: Values,
     masks: Bool[np.ndarray, "p n"],
     questions: Int64[np.ndarray, " p"],
 ) -> float:
     total = sum(
         float(fit.losses(values, masks[some], questions[some]).double().sum())
-        for some in _chunks(fit.prompts, questions, fit.model)
+        for some in chunks(fit.prompts, questions, fit.model)
     )
     return total / len(questions)
-
-
-@torch.no_grad()
-def _full(
-    model: Model, prompts: Prompts, players: PlayerSet, questions: Int64[np.ndarray, " e"]
-) -> torch.Tensor | None:
-    """What the full model answers to every question, (e, k); None for prompts without answers."""
-    if not prompts.has_answers:
-        return None
-    masks = np.ones((len(questions), players.n), dtype=bool)
-    parts: list[torch.Tensor] = []
-    order: list[npt.NDArray[np.int64]] = []
-    for some in _chunks(prompts, questions, model):
-        parts.append(_scores(model, prompts, players, {}, masks[some], questions[some]))
-        order.append(some)
-    place = torch.from_numpy(np.argsort(np.concatenate(order)))
-    return torch.cat(parts).cpu()[place]
-
-
-def _chunks(
-    prompts: Prompts, questions: Int64[np.ndarray, " p"], model: Model
-) -> Iterator[npt.NDArray[np.int64]]:
-    """Places of questions that go through the model together: alike in length, all options of each."""
-    rows = prompts.rows_of(questions)
-    lengths = np.array([len(t) for t in prompts.tokens])
-    longest = np.where(rows >= 0, lengths[rows], 0).max(axis=1)
-    vocabulary = model.hf.get_output_embeddings().weight.shape[0]
-    most = max(1, min(_TOKENS, _LOGITS // vocabulary) // rows.shape[1])
-    group: list[int] = []
-    for place in np.argsort(longest, kind="stable"):
-        if group and (len(group) + 1) * longest[place] > most:
-            yield np.array(group)
-            group = []
-        group.append(int(place))
-    if group:
-        yield np.array(group)
-
-
-def _scores(
-    model: Model,
-    prompts: Prompts,
-    players: PlayerSet,
-    values: Values,
-    masks: Bool[np.ndarray, "p n"],
-    questions: Int64[np.ndarray, " p"],
-) -> Float[torch.Tensor, "p ..."]:
-    """Scores of pairs of a mask and a question, (p, k), or (p,) of prompts without answers."""
-    rows = prompts.rows_of(questions)
-    exists = rows >= 0
-    flat, owner = rows[exists], np.nonzero(exists)[0]
-    scores = _row_scores(model, prompts, players, values, masks[owner], flat)
-    if prompts.options is None:
-        return scores
-    out = scores.new_full(rows.shape, float(NO_OPTION))
-    return out.index_put(tuple(torch.from_numpy(x) for x in np.nonzero(exists)), scores)
-
-
-def _row_scores(
-    model: Model,
-    prompts: Prompts,
-    players: PlayerSet,
-    values: Values,
-    masks: Bool[np.ndarray, "r n"],
-    rows: Int64[np.ndarray, " r"],
-) -> Float[torch.Tensor, "r ..."]:
-    """Scores of rows of the prompts, each under its own mask."""
-    side = side_of(model.hf)
-    sides = np.array([side(len(prompts.tokens[row])) for row in rows])
-    parts: list[torch.Tensor] = []
-    order: list[npt.NDArray[np.int64]] = []
-    for one in np.unique(sides):
-        at = np.flatnonzero(sides == one)
-        ids = pad(prompts, rows[at], max(len(prompts.tokens[r]) for r in rows[at]), model.device)
-        gates = spread(players, model.shape, masks[at])
-        hooks = removal_hooks(gates, lambda site, _: values[site], ids.device)
-        logits = model.bridge.run_with_hooks(ids, fwd_hooks=hooks)[None]
-        parts.append(scores_of_logits(prompts, rows[at], ids, logits, dtype=torch.float32)[0])
-        order.append(at)
-    place = torch.from_numpy(np.argsort(np.concatenate(order)))
-    return torch.cat(parts)[place.to(parts[0].device)]

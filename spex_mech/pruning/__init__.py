@@ -6,6 +6,7 @@ In: a game, the spectrum decoded from it, and a size or limits. Out:
 - `PruningCurve` (curve), kept sets of several sizes,
 - `SizeChoice` (size), the smallest size whose loss is within the noise of validation questions,
 - `Circuit` (circuit), a kept set tested for faithfulness, completeness and minimality by true ablations,
+- `UnderAblation` (under), its faithfulness under each of several kinds of ablation,
 - `CircuitCurve` (circuit_curve), the faithfulness of kept sets of growing size, with its areas CPR and CMD,
 - `AlternativeCircuits` (alternatives), circuits of equal size that share as few players as possible.
 

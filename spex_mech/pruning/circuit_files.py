@@ -42,7 +42,7 @@ def circuit_to_json(circuit: Circuit) -> dict[str, Any]:
             "metric": circuit.metric,
             "ablations": circuit.ablations,
             **{name: None if e is None else vars(e) for name, e in estimates.items()},
-            "under": [_under_to_json(row) for row in circuit.under],
+            **({"under": [_under_to_json(row) for row in circuit.under]} if circuit.under else {}),
             "knock_outs": [
                 {
                     "names": list(k.names),

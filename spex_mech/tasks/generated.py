@@ -193,7 +193,7 @@ def _other_giver(made: _Made, words: Words) -> Iterator[dict[str, str]]:
 
 
 def _three_names(made: _Made, words: Words) -> Iterator[dict[str, str]]:
-    """Three other people: nobody is named twice (the ABC questions of Wang et al. 2022, section 3.1).
+    """Three other people: nobody is named twice (the ABC questions of Wang et al. 2022).
 
     Names are taken in turn from where the question's own stand, so that nothing is drawn.
     """
@@ -206,7 +206,7 @@ def _three_names(made: _Made, words: Words) -> Iterator[dict[str, str]]:
 
 
 def _first_year(made: _Made, words: Words) -> Iterator[dict[str, str]]:
-    """The start is year 01, after which every two-digit year is later (Hanna et al. 2023, section 3.1)."""
+    """The start is year 01, after which every two-digit year is later (Hanna et al. 2023)."""
     yield {"year": "01"}
 
 

@@ -70,7 +70,7 @@ def test_a_linear_part_becomes_its_weighted_mean(tiny, family, monkeypatch):
 
     Linear.prompts = Some()
     monkeypatch.setattr(
-        optimal, "_chunks", lambda prompts, questions, model: [np.arange(len(questions))]
+        optimal, "chunks", lambda prompts, questions, model: [np.arange(len(questions))]
     )
     start, scale = {"site": a.mean(dim=0)}, {"site": a.std()}
     drawn = lambda count: np.zeros((count, 1), dtype=bool)  # noqa: E731

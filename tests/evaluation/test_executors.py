@@ -305,11 +305,17 @@ def test_a_worker_whose_game_differs_is_refused_by_field():
         sm.evaluate(game, sm.MaskDesign(MASKS, 0), executor=LocalExecutor(workers=2))
 
 
-def test_a_model_is_sent_as_weights_and_settings_and_built_again(tiny_llama):
+@pytest.mark.parametrize("kind", ["resample", "counterfactual", "optimal"])
+def test_a_model_is_sent_as_weights_and_settings_and_built_again(tiny_llama, kind):
     rng = np.random.default_rng(0)
-    task = sm.TokenTask(rng.integers(1, 61, (3, 7)), answers=rng.integers(1, 61, (3, 2)))
+    ids, answers, partners = (rng.integers(1, 61, shape) for shape in ((3, 7), (3, 2), (3, 7)))
+    task = sm.TokenTask(ids, answers=answers, partners=partners)
     players = sm.select_players(tiny_llama, "heads")
-    game = sm.TaskGame(tiny_llama, task, players, metric="accuracy", ablation="resample", seed=3)
+    constants = None
+    if kind == "optimal":
+        constants = sm.fit_constants(sm.TaskGame(tiny_llama, task, players), steps=2)
+    options = {"ablation": kind, "seed": 3, "constants": constants}
+    game = sm.TaskGame(tiny_llama, task, players, metric="accuracy", **options)
     masks = sm.designs.uniform(12, 6, seed=0).masks
     before = game.scores(masks)  # makes caches, which do not travel
     again = cloudpickle.loads(pack_game(game))()
