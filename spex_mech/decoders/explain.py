@@ -11,6 +11,7 @@ import numpy as np
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import AnyGame, Game
 from spex_mech.core.seeds import check_seed
+from spex_mech.core.short_repr import short_repr
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign, biased, leverage, stratified
@@ -46,6 +47,7 @@ class Round:
     r2: float
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """A decoded game, and what it cost.

@@ -31,6 +31,7 @@ from spex_mech.core.interactions import interactions
 from spex_mech.core.masks import check_masks
 from spex_mech.core.players import Player, PlayerSet
 from spex_mech.core.seeds import check_seed
+from spex_mech.core.short_repr import short_repr
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.executors import Executor
 from spex_mech.pruning.circuit_parts import Edge, KnockOut, Node
@@ -44,6 +45,7 @@ from spex_mech.pruning.circuit_tests import (
 from spex_mech.pruning.prune import Pruned
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Circuit:
     """A kept set, tested; every number is measured by ablations, with an interval over questions.

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.short_repr import short_repr
 
 Split = Literal["search", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("search", "validation", "test")
@@ -174,6 +175,7 @@ class ChoiceTask:
         return f"ChoiceTask({self.name!r}, {sizes})"
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class TokenTask:
     """Sequences of token ids, for models without a tokenizer.
