@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import typer
+from spex_mech.cli.tables import say, say_table
 
 if TYPE_CHECKING:
     from spex_mech.pruning.prune import Pruned
@@ -22,52 +23,106 @@ def print_decoded(decoded: Decoded, top: int = 8, *, message: bool = True) -> No
         message: print the decoder's message.
     """
     if message and (text := decoded.spectrum.info.get("message")):
-        typer.echo(f"decoder: {text}")
+        say(f"decoder: {text}")
     if decoded.held_out is not None:
         r2, asked = decoded.held_out.r2, decoded.held_out.answers
         few = "" if asked is None else f", {asked} questions each, corrected for the noise of that"
-        typer.echo(
+        say(
             f"faithfulness: R² {r2.mean:.3f} [{r2.low:.3f}, {r2.high:.3f}] on {r2.n} held-out masks{few}"
         )
     values = decoded.interactions
     joint = values.joint(top)
     if not joint:
-        typer.echo(f"no interaction of two or more players ({values.index})")
+        say(f"no interaction of two or more players ({values.index})")
         return
     std = values.std
-    typer.echo(f"strongest interactions ({values.index}, value ± standard deviation):")
-    for members, value in joint:
-        spread = "" if std is None else f" ± {std[members]:.4f}"
-        typer.echo(f"  {value:+.4f}{spread}  {decoded.players.label(members)}")
+    spread = "" if std is None else ", value and standard deviation"
+    say(f"strongest interactions ({values.index}{spread}; + worth more together, - partly alike):")
+    rows = [
+        [
+            f"{value:+.4f}",
+            *([] if std is None else [f"{std[members]:.4f}"]),
+            decoded.players.label(members),
+        ]
+        for members, value in joint
+    ]
+    header = ["value", *([] if std is None else ["std"]), "players"]
+    say_table(header, rows, "r" * (len(header) - 1) + "l")
+
+
+def decoded_json(decoded: Decoded, top: int, written: Path) -> dict[str, Any]:
+    """What `print_decoded` prints, for JSON.
+
+    Args:
+        decoded: the decoded store.
+        top: most interactions.
+        written: the folder that has the whole result.
+    """
+    values, held = decoded.interactions, decoded.held_out
+    std = values.std
+    return {
+        "message": decoded.spectrum.info.get("message"),
+        "held_out": None
+        if held is None
+        else {"r2": held.r2.mean, "low": held.r2.low, "high": held.r2.high, "masks": held.r2.n},
+        "index": values.index,
+        "order": values.order,
+        "interactions": [
+            {
+                "players": [decoded.players.names[i] for i in members],
+                "value": value,
+                "std": None if std is None else std[members],
+            }
+            for members, value in values.joint(top)
+        ],
+        "folder": str(written),
+    }
 
 
 def print_kept(kept: list[Pruned], metric: str) -> None:
     """Print every kept set's size, method, ablations and value on the search questions."""
-    for row in kept:
-        value = "not ablated"
-        if row.measured is not None:
-            value = f"{metric} {row.measured:.4f} on search questions"
-        if row.cost is not None:
-            value += f", {row.cost:.4f} less than the best set of any form"
-        typer.echo(f"{row.keep:>6}  {row.method:<18}{row.ablations:>6} ablations  {value}")
+    say(f"kept sets, {metric} on search questions:")
+    costs = any(row.cost is not None for row in kept)
+    header = [
+        "kept",
+        "method",
+        "ablations",
+        metric,
+        *(["less than any form's best"] if costs else []),
+    ]
+    rows = [
+        [
+            str(row.keep),
+            row.method,
+            str(row.ablations),
+            "not ablated" if row.measured is None else f"{row.measured:.4f}",
+            *([] if not costs else ["" if row.cost is None else f"{row.cost:.4f}"]),
+        ]
+        for row in kept
+    ]
+    say_table(header, rows, "rlrrr"[: len(header)])
 
 
 def print_scores(scores: ScoreTable) -> None:
-    """Print the scores of the full model and of every kept set on test questions."""
+    """Print the scores of the full model and of every kept set on test questions, a table a metric."""
     for name, full in scores.full.items():
-        typer.echo(
-            f"test {name} of the full model: {full.mean:.3f} [{full.low:.3f}, {full.high:.3f}] "
-            f"({full.n} questions)"
+        say(
+            f"test {name} on {full.n} questions, and ours minus each baseline "
+            "[95 % intervals; those of differences are paired]:"
         )
-    typer.echo("kept models, with ours minus the baseline in brackets (95 % paired interval):")
-    for point in scores.points:
-        line = f"{point.kept.keep:>6}  {point.kept.method:<18}"
-        for name, estimate in point.metrics.items():
-            gain = f"({point.gains[name]})" if point.gains else ""
-            line += f"{name} {estimate.mean:6.3f} {gain:<27}"
-        typer.echo(line.rstrip())
+        whole = ["all", "full model", f"{full.mean:.3f} [{full.low:.3f}, {full.high:.3f}]", ""]
+        rows = [
+            [
+                str(point.kept.keep),
+                point.kept.method,
+                "{mean:.3f} [{low:.3f}, {high:.3f}]".format(**vars(point.metrics[name])),
+                str(point.gains[name]) if point.gains else "",
+            ]
+            for point in scores.points
+        ]
+        say_table(["kept", "method", name, "ours minus this"], [whole, *rows], "rlrr")
     if scores.looks > 1:
-        typer.echo(
+        say(
             f"the test questions have now been scored for {scores.looks} choices of kept sets; the "
             "intervals do not allow for choosing among them"
         )
@@ -80,11 +135,14 @@ def print_size_choice(folder: RunFolder) -> None:
     from spex_mech.run.records import size_from_json
 
     choice = folder.read("size.json", size_from_json)
-    typer.echo(f"loss on {choice['full']['n']} validation questions, in {choice['metric']}:")
-    for row in choice["sizes"]:
-        loss = row["full minus this"]
-        verdict = "passes" if row["passed"] else "is not taken"
-        typer.echo(
-            f"{row['keep']:>6}  {loss['mean']:+.3f} [{loss['low']:+.3f}, {loss['high']:+.3f}]  {verdict}"
-        )
-    typer.echo(f"size chosen: {choice['keep']}")
+    say(f"loss on {choice['full']['n']} validation questions, in {choice['metric']}:")
+    rows = [
+        [
+            str(row["keep"]),
+            "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**row["full minus this"]),
+            "passes" if row["passed"] else "is not taken",
+        ]
+        for row in choice["sizes"]
+    ]
+    say_table(["kept", "loss [95 %]", "verdict"], rows, "rrl")
+    say(f"size chosen: {choice['keep']}")

@@ -97,8 +97,10 @@ class Circuit:
         lines = [
             f"circuit of {len(self.nodes)} of {self.players.n} players; {self.metric} on "
             f"{self.full.n} questions (95 % intervals)",
-            f"  model {self.full}, circuit alone {self.alone}, all but the circuit {self.rest}, "
-            f"nothing {self.empty}",
+            f"  the whole model      {self.full}",
+            f"  the circuit alone    {self.alone}",
+            f"  all but the circuit  {self.rest}",
+            f"  nothing              {self.empty}",
             f"  faithfulness {_ratio(self.faithfulness)}, of all but the circuit "
             f"{_ratio(self.complement)}",
         ]
