@@ -16,7 +16,7 @@
                           circuit-<questions> the store of its ablations
     seconds.json          wall-clock time of each step
     pruned                the exported checkpoint
-    report.html figures   the report
+    report.html figures   the report; interactions.csv its table of effects and interactions
 
 Files are written whole or not at all.
 """
