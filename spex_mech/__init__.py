@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from spex_mech.ablation.constant_fit import fit_constants as fit_constants
     from spex_mech.ablation.constants import Constants as Constants
     from spex_mech.ablation.game import TaskGame as TaskGame
+    from spex_mech.core.errors import InputError as InputError
     from spex_mech.core.faithfulness import faithfulness as faithfulness
     from spex_mech.core.interactions import Interactions as Interactions
     from spex_mech.core.interactions import interactions as interactions
@@ -150,12 +151,16 @@ _PACKAGES = ("designs", "features", "training_data")
 __all__ = ["designs", "features", "training_data", *sorted(_HOME)]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _PACKAGES:
-        return import_module(f"spex_mech.{name}")
-    if name not in _HOME:
-        raise AttributeError(f"module 'spex_mech' has no attribute {name!r}")
-    return getattr(import_module(f"spex_mech.{_HOME[name]}"), name)
+if (
+    not TYPE_CHECKING
+):  # a type checker knows the imports above, and then sees a name that is not there
+
+    def __getattr__(name: str) -> Any:
+        if name in _PACKAGES:
+            return import_module(f"spex_mech.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module 'spex_mech' has no attribute {name!r}")
+        return getattr(import_module(f"spex_mech.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,6 @@ import hypothesis
 import pytest
 import torch
 import transformers
-from markupsafe import Markup
 
 import spex_mech as sm
 from spex_mech.models.fingerprint import weights_fingerprint
@@ -122,4 +121,4 @@ def tiny_llama(request: pytest.FixtureRequest) -> Iterator[sm.Model]:
 def undrawn(monkeypatch) -> None:
     """Reports are written without the pictures themselves, for tests of the words and files."""
     monkeypatch.setattr("spex_mech.report.page._png", lambda figure: b"undrawn")
-    monkeypatch.setattr("spex_mech.report.page._svg", lambda figure, name: Markup("<svg></svg>"))
+    monkeypatch.setattr("spex_mech.report.page._svg_text", lambda figure: "<svg></svg>")

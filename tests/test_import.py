@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import spex_mech as sm
 
@@ -76,3 +80,20 @@ print([m for m in {[m for m in HEAVY if m != "sklearn" and m != "pandas"]} if m 
 def test_names_that_the_documents_use_are_public():
     for name in ("LocalExecutor", "RayExecutor", "write_report"):
         assert name in sm.__all__ and callable(getattr(sm, name))
+
+
+@pytest.mark.parametrize("module", [sm, sm.training_data])
+def test_a_type_checker_knows_every_name_that_is_loaded_when_used(module):
+    (block,) = (
+        node
+        for node in ast.parse(Path(module.__file__).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    known = {name.asname for node in block.body for name in node.names}
+    assert known == set(module.__all__)
+
+
+def test_the_module_is_the_command_line():
+    line = [sys.executable, "-m", "spex_mech", "players", "embedded", "kv:0"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert done.stdout == "4 players: L0KV0 L0KV1 L0KV2 L0KV3\n"

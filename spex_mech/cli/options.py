@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from spex_mech.cli.completion import complete_run
 from spex_mech.core.errors import InputError
 from spex_mech.core.quoting import quoted
 from spex_mech.core.seeds import MOST_SEED
@@ -47,23 +49,28 @@ SpecFile = Annotated[
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a key of the spec, as in design.budget=500."
-    ),
-]
-AblationName = Annotated[
-    str | None,
-    typer.Option(
-        "--ablation",
-        help="What removed parts become: zero, mean, resample, counterfactual or optimal.",
+        "--set", metavar="KEY=VALUE", help="Change any key of the spec, as in design.seed=1."
     ),
 ]
 Positions = Annotated[
     str | None, typer.Option(help="Of a store: only these questions, as in '0-29,40'.")
 ]
 RunPath = Annotated[
-    Path, typer.Argument(help="The folder that spex-mech evaluate or run wrote.", show_default=True)
+    Path,
+    typer.Argument(
+        help="The folder that spex-mech evaluate or run wrote.",
+        show_default=True,
+        autocompletion=complete_run,
+    ),
 ]
-OutFolder = Annotated[Path, typer.Option(help="Folder to write to.")]
+OutFolder = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder to write to; by default runs/demo, runs/SPEC or runs/MODEL-TASK.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs, and nothing else.")]
 KeptSizes = Annotated[
     list[float] | None,
     typer.Option(
@@ -146,15 +153,20 @@ class ExecutorCommand(TyperCommand):
     """A command with the options of `executor_of` besides its own; ``context.obj`` is the executor."""
 
     def __init__(self, *args: Any, params: list[Any] | None = None, **kwargs: Any) -> None:
-        options = typer.Typer(add_completion=False)
-        options.command()(executor_of)
-        self._shared = typer.main.get_command(options).params
+        self._shared = parameters_of(executor_of)
         super().__init__(*args, params=[*(params or []), *self._shared], **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command with its own options, after making the executor of the shared ones."""
         ctx.obj = executor_of(**{str(p.name): ctx.params.pop(p.name) for p in self._shared})
         return super().invoke(ctx)
+
+
+def parameters_of(function: Callable[..., Any]) -> list[Any]:
+    """The arguments and options that Typer reads off a function, for commands that share them."""
+    alone = typer.Typer(add_completion=False)
+    alone.command()(function)
+    return typer.main.get_command(alone).params
 
 
 def as_settings(settings: list[str] | None, **options: Any) -> list[str]:
@@ -166,6 +178,11 @@ def as_settings(settings: list[str] | None, **options: Any) -> list[str]:
     """
     short = [f"{k.replace('__', '.')}={_toml(v)}" for k, v in options.items() if v is not None]
     return [*(settings or []), *short]
+
+
+def whole(number: float | None) -> int | float | None:
+    """16.0 as 16; shares stay as they are."""
+    return int(number) if number is not None and number.is_integer() and number >= 1 else number
 
 
 def _toml(value: Any) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from spex_mech.cli.tables import say, say_table
 from spex_mech.core.units import bytes_text, seconds_text
 
 if TYPE_CHECKING:
@@ -29,23 +29,60 @@ def print_decoded(decoded: Decoded, top: int = 8, *, message: bool = True) -> No
         message: print the decoder's message.
     """
     if message and (text := decoded.spectrum.info.get("message")):
-        typer.echo(f"decoder: {text}")
+        say(f"decoder: {text}")
     if decoded.held_out is not None:
         r2, asked = decoded.held_out.r2, decoded.held_out.answers
         few = "" if asked is None else f", {asked} questions each, corrected for the noise of that"
-        typer.echo(
+        say(
             f"faithfulness: R² {r2.mean:.3f} [{r2.low:.3f}, {r2.high:.3f}] on {r2.n} held-out masks{few}"
         )
     values = decoded.interactions
     joint = values.joint(top)
     if not joint:
-        typer.echo(f"no interaction of two or more players ({values.index})")
+        say(f"no interaction of two or more players ({values.index})")
         return
     std = values.std
-    typer.echo(f"strongest interactions ({values.index}, value ± standard deviation):")
-    for members, value in joint:
-        spread = "" if std is None else f" ± {std[members]:.4f}"
-        typer.echo(f"  {value:+.4f}{spread}  {decoded.players.label(members)}")
+    spread = "" if std is None else ", value and standard deviation"
+    say(f"strongest interactions ({values.index}{spread}; + worth more together, - partly alike):")
+    rows = [
+        [
+            f"{value:+.4f}",
+            *([] if std is None else [f"{std[members]:.4f}"]),
+            decoded.players.label(members),
+        ]
+        for members, value in joint
+    ]
+    header = ["value", *([] if std is None else ["std"]), "players"]
+    say_table(header, rows, "r" * (len(header) - 1) + "l")
+
+
+def decoded_json(decoded: Decoded, top: int, written: Path) -> dict[str, Any]:
+    """What `print_decoded` prints, for JSON.
+
+    Args:
+        decoded: the decoded store.
+        top: most interactions.
+        written: the folder that has the whole result.
+    """
+    values, held = decoded.interactions, decoded.held_out
+    std = values.std
+    return {
+        "message": decoded.spectrum.info.get("message"),
+        "held_out": None
+        if held is None
+        else {"r2": held.r2.mean, "low": held.r2.low, "high": held.r2.high, "masks": held.r2.n},
+        "index": values.index,
+        "order": values.order,
+        "interactions": [
+            {
+                "players": [decoded.players.names[i] for i in members],
+                "value": value,
+                "std": None if std is None else std[members],
+            }
+            for members, value in values.joint(top)
+        ],
+        "folder": str(written),
+    }
 
 
 def print_rounds(folder: RunFolder) -> None:
@@ -53,36 +90,53 @@ def print_rounds(folder: RunFolder) -> None:
     from spex_mech.run.rounds import ROUNDS, rounds_from_json
 
     if folder.has(ROUNDS):
-        typer.echo(folder.read(ROUNDS, rounds_from_json).message)
+        say(folder.read(ROUNDS, rounds_from_json).message or "")
 
 
 def print_kept(kept: list[Pruned], metric: str) -> None:
     """Print every kept set's size, method, ablations and value on the search questions."""
-    for row in kept:
-        value = "not ablated"
-        if row.measured is not None:
-            value = f"{metric} {row.measured:.4f} on search questions"
-        if row.cost is not None:
-            value += f", {row.cost:.4f} less than the best set of any form"
-        typer.echo(f"{row.keep:>6}  {row.method:<18}{row.ablations:>6} ablations  {value}")
+    say(f"kept sets, {metric} on search questions:")
+    costs = any(row.cost is not None for row in kept)
+    header = [
+        "kept",
+        "method",
+        "ablations",
+        metric,
+        *(["less than any form's best"] if costs else []),
+    ]
+    rows = [
+        [
+            str(row.keep),
+            row.method,
+            str(row.ablations),
+            "not ablated" if row.measured is None else f"{row.measured:.4f}",
+            *([] if not costs else ["" if row.cost is None else f"{row.cost:.4f}"]),
+        ]
+        for row in kept
+    ]
+    say_table(header, rows, "rlrrr"[: len(header)])
 
 
 def print_scores(scores: ScoreTable) -> None:
-    """Print the scores of the full model and of every kept set on test questions."""
+    """Print the scores of the full model and of every kept set on test questions, a table a metric."""
     for name, full in scores.full.items():
-        typer.echo(
-            f"test {name} of the full model: {full.mean:.3f} [{full.low:.3f}, {full.high:.3f}] "
-            f"({full.n} questions)"
+        say(
+            f"test {name} on {full.n} questions, and ours minus each baseline "
+            "[95 % intervals; those of differences are paired]:"
         )
-    typer.echo("kept models, with ours minus the baseline in brackets (95 % paired interval):")
-    for point in scores.points:
-        line = f"{point.kept.keep:>6}  {point.kept.method:<18}"
-        for name, estimate in point.metrics.items():
-            gain = f"({point.gains[name]})" if point.gains else ""
-            line += f"{name} {estimate.mean:6.3f} {gain:<27}"
-        typer.echo(line.rstrip())
+        whole = ["all", "full model", f"{full.mean:.3f} [{full.low:.3f}, {full.high:.3f}]", ""]
+        rows = [
+            [
+                str(point.kept.keep),
+                point.kept.method,
+                "{mean:.3f} [{low:.3f}, {high:.3f}]".format(**vars(point.metrics[name])),
+                str(point.gains[name]) if point.gains else "",
+            ]
+            for point in scores.points
+        ]
+        say_table(["kept", "method", name, "ours minus this"], [whole, *rows], "rlrr")
     if scores.looks > 1:
-        typer.echo(
+        say(
             f"the test questions have now been scored for {scores.looks} choices of kept sets; the "
             "intervals do not allow for choosing among them"
         )
@@ -95,38 +149,50 @@ def print_size_choice(folder: RunFolder) -> None:
     from spex_mech.run.records import size_from_json
 
     choice = folder.read("size.json", size_from_json)
-    typer.echo(f"loss on {choice['full']['n']} validation questions, in {choice['metric']}:")
-    for row in choice["sizes"]:
-        loss = row["full minus this"]
-        verdict = "passes" if row["passed"] else "is not taken"
-        typer.echo(
-            f"{row['keep']:>6}  {loss['mean']:+.3f} [{loss['low']:+.3f}, {loss['high']:+.3f}]  {verdict}"
-        )
-    typer.echo(f"size chosen: {choice['keep']}")
+    say(f"loss on {choice['full']['n']} validation questions, in {choice['metric']}:")
+    rows = [
+        [
+            str(row["keep"]),
+            "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**row["full minus this"]),
+            "passes" if row["passed"] else "is not taken",
+        ]
+        for row in choice["sizes"]
+    ]
+    say_table(["kept", "loss [95 %]", "verdict"], rows, "rrl")
+    say(f"size chosen: {choice['keep']}")
 
 
 def print_plan(setup: Setup, phases: Sequence[Phase]) -> None:
-    """Print what a run will cost: a line for every phase, and the memory that it takes."""
+    """Print what a run will cost: a line for every phase, the rounds of its design, and its memory."""
     from spex_mech.run.memory import forecast_memory
-    from spex_mech.run.plan import planned_choice
+    from spex_mech.run.plan import first_round, planned_choice
 
     if (choice := planned_choice(setup)) is not None:
-        typer.echo(f"{choice.message}\n")
-    typer.echo(f"{'phase':<18}{'stored':>10}{'masks':>10}{'answers':>12}{'tokens':>16}{'time':>12}")
-    for phase in phases:
-        typer.echo(
-            f"{phase.name:<18}{bytes_text(phase.size):>10}{phase.masks:>10,}{phase.rows:>12,}"
-            f"{phase.tokens:>16,}{seconds_text(phase.seconds):>12}"
+        say(f"{choice.message}\n")
+    rows = [
+        [
+            phase.name,
+            bytes_text(phase.size),
+            f"{phase.masks:,}",
+            f"{phase.rows:,}",
+            f"{phase.tokens:,}",
+            seconds_text(phase.seconds),
+        ]
+        for phase in phases
+    ]
+    sums = [f"{sum(getattr(p, key) for p in phases):,}" for key in ("masks", "rows", "tokens")]
+    size = bytes_text(sum(p.size for p in phases))
+    rows.append(["total", size, *sums, seconds_text(sum(p.seconds for p in phases))])
+    say_table(["phase", "stored", "masks", "answers", "tokens", "time"], rows, "lrrrrr")
+    if (first := first_round(setup, phases)) is not None:
+        say(
+            f"the design is evaluated in rounds, and decoded after each: the first has {first.masks:,} masks "
+            f"({first.rows:,} answers, {seconds_text(first.seconds)}); the table has the largest, which is "
+            f"reached where R² on the masks held out stays below {setup.spec.design.target_r2}"
         )
-    total = seconds_text(sum(p.seconds for p in phases))
-    typer.echo(
-        f"{'total':<18}{bytes_text(sum(p.size for p in phases)):>10}"
-        f"{sum(p.masks for p in phases):>10,}{sum(p.rows for p in phases):>12,}"
-        f"{sum(p.tokens for p in phases):>16,}{total:>12}"
-    )
-    typer.echo(forecast_memory(setup).message)
+    say(forecast_memory(setup).message)
     if setup.form is not None:
-        typer.echo(
+        say(
             f"only sets that the form {setup.form} holds are searched; what that costs against the best set "
             "of any form is reported for each size after pruning"
         )
@@ -136,19 +202,17 @@ def print_comparisons(comparisons: Sequence[TaskComparison]) -> None:
     """Print every task before and after pruning; nothing where none was compared."""
     from spex_mech.exporting.comparison import comparison_rows
 
-    if comparisons:
-        typer.echo(f"{'':<24}{'before':>8}{'after':>9}   change [95 % paired interval]")
     for comparison in comparisons:
-        typer.echo(comparison.title)
-        for name, before, after, change in comparison_rows(comparison):
-            typer.echo(f"  {name:<22}{before:>8}{after:>9}   {change}")
+        say(comparison.title)
+        header = ["measure", "before", "after", "change [95 % paired interval]"]
+        say_table(header, [list(row) for row in comparison_rows(comparison)], "lrrl")
 
 
 def print_form(form: str, refused: Mapping[str, str]) -> None:
     """Print the form of a checkpoint, and a line for every form that was tried before it."""
-    typer.echo(f"form: {form}")
+    say(f"form: {form}")
     for name, reason in refused.items():
-        typer.echo(f"  not {name}: {reason}")
+        say(f"not {name}: {reason}", indent="  ")
 
 
 def print_form_to_write(setup: Setup, kept: Pruned) -> None:
@@ -159,7 +223,7 @@ def print_form_to_write(setup: Setup, kept: Pruned) -> None:
     try:
         print_form(*form_to_write(setup, kept))
     except InputError as error:
-        typer.echo(f"no export of {kept.keep} players yet: {error}")
+        say(f"no export of {kept.keep} players yet: {error}")
 
 
 def print_exported(exported: Exported) -> None:
@@ -170,19 +234,18 @@ def print_exported(exported: Exported) -> None:
     before, after = exported.before, exported.after
     if before is not None and after is not None:
         rows = [
-            ("parameters", f"{before.parameters:,}", f"{after.parameters:,}"),
-            ("weights", bytes_text(before.weight_bytes), bytes_text(after.weight_bytes)),
-            (
+            ["parameters", f"{before.parameters:,}", f"{after.parameters:,}", ""],
+            ["weights", bytes_text(before.weight_bytes), bytes_text(after.weight_bytes), ""],
+            [
                 "cache a token",
                 bytes_text(before.kv_bytes_per_token),
                 bytes_text(after.kv_bytes_per_token),
-            ),
+                "",
+            ],
         ]
         speeds = speedup(before, after, seed=0)
         for name, ratio in zip(("prefill", "decode"), speeds, strict=True):
-            old, new = (getattr(side, f"{name}_speed") for side in (before, after))
-            times = f"{new:,.0f}   {ratio.mean:.2f} times [{ratio.low:.2f}, {ratio.high:.2f}]"
-            rows.append((f"{name}, tokens a second", f"{old:,.0f}", times))
-        typer.echo(f"{'measured':<26}{'before':>14}   after")
-        for name, old, new in rows:
-            typer.echo(f"  {name:<24}{old:>14}   {new}")
+            old, new = (f"{getattr(side, f'{name}_speed'):,.0f}" for side in (before, after))
+            times = f"{ratio.mean:.2f} times [{ratio.low:.2f}, {ratio.high:.2f}]"
+            rows.append([f"{name}, tokens a second", old, new, times])
+        say_table(["measured", "before", "after", "speed [95 %]"], rows, "lrrl")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spex_mech.cli.options import AblationName, OutFolder, Settings, SpecFile, as_settings
+from spex_mech.cli.completion import complete_run
+from spex_mech.cli.options import AsJson, OutFolder
 from spex_mech.cli.printing import (
     print_comparisons,
     print_decoded,
@@ -17,101 +18,146 @@ from spex_mech.cli.printing import (
     print_scores,
     print_size_choice,
 )
+from spex_mech.cli.tables import say, say_json, say_table
 from spex_mech.core.units import bytes_text, seconds_text
 
+if TYPE_CHECKING:
+    from spex_mech.evaluation.store.status import StoreStatus
 
-def run(
-    context: typer.Context,
-    spec: SpecFile = None,
-    settings: Settings = None,
-    ablation: AblationName = None,
-    out: OutFolder = Path("runs/demo"),
-) -> None:
+
+def run(context: typer.Context, out: OutFolder = None) -> None:
     """Ablate, decode, prune, export and write a report; an interrupted run goes on."""
     from spex_mech.report import write_report
     from spex_mech.run import steps
     from spex_mech.run.setup import prepare
-    from spex_mech.run.spec import read_spec
 
-    setup = prepare(read_spec(spec, as_settings(settings, game__ablation=ablation)), pruning=True)
-    typer.echo(
+    setup = prepare(context.meta["spec"], pruning=True)
+    say(
         f"{setup.model!r}\n{setup.game!r}\n{setup.spec.design.kind} masks, as many answers as "
         f"{'at most ' if setup.spec.design.in_rounds else ''}{len(setup.design)} masks have"
     )
-    result = steps.run(setup, out, executor=context.obj, finished_with=["report.html"])
+    folder = out or context.meta["folder"]
+    result = steps.run(setup, folder, executor=context.obj, finished_with=["report.html"])
     print_rounds(result.folder)
     print_decoded(result.decoded)
     print_size_choice(result.folder)
     print_scores(result.scores)
     if result.circuit:
-        typer.echo(str(result.circuit))
+        say(str(result.circuit))
     print_comparisons(result.comparisons)
     if result.exported:
         print_exported(result.exported)
-        typer.echo(f"pruned model: {result.exported.folder}")
+        typer.echo(f"pruned model: {result.exported.folder} (its README.md says how to load it)")
     typer.echo(f"report: {write_report(result.folder)}")
+    typer.echo(f"next: spex-mech open {result.folder.path}")
 
 
 def plan(
-    spec: SpecFile = None,
-    settings: Settings = None,
-    ablation: AblationName = None,
+    context: typer.Context,
     workers: Annotated[
         int, typer.Option(min=1, help="Also estimate the time with so many workers.")
     ] = 4,
+    as_json: AsJson = False,
 ) -> None:
     """Print masks, answers, tokens, bytes and estimated time of a run, and what its questions can show."""
     from spex_mech.run import plan as planning
+    from spex_mech.run.memory import forecast_memory
     from spex_mech.run.setup import prepare
-    from spex_mech.run.spec import read_spec
 
-    setup = prepare(read_spec(spec, as_settings(settings, game__ablation=ablation)), pruning=True)
-    typer.echo(f"{setup.model!r}\n{setup.game!r}\n")
+    setup = prepare(context.meta["spec"], pruning=True)
     phases = planning.plan(setup)
-    print_plan(setup, phases)
-    total = seconds_text(sum(p.seconds for p in phases))
-    if (first := planning.first_round(setup, phases)) is not None:
-        design = setup.spec.design
-        typer.echo(
-            f"the design is evaluated in rounds, and decoded after each: the first has {first.masks:,} masks "
-            f"({first.rows:,} answers, {seconds_text(first.seconds)}); the table has the largest, which is "
-            f"reached where R² on the masks held out stays below {design.target_r2}"
+    expected = planning.expected(setup)
+    total = sum(p.seconds for p in phases)
+    shared = sum(p.seconds_with(workers) for p in phases)
+    if as_json:
+        choice, first = planning.planned_choice(setup), planning.first_round(setup, phases)
+        say_json(
+            {
+                "spec": setup.spec.model_dump(),
+                "message": None if choice is None else choice.message,
+                "phases": [vars(phase) for phase in phases],
+                "first_round": None if first is None else vars(first),
+                "memory": vars(forecast_memory(setup)),
+                "form": setup.form,
+                "seconds": total,
+                "workers": {"count": workers, "seconds": shared},
+                "noise": {split: vars(noise) for split, noise in expected.items()},
+            }
         )
-    shared = seconds_text(sum(p.seconds_with(workers) for p in phases))
-    typer.echo(f"with 1 worker: {total}; with {workers} workers like this one: {shared}")
-    typer.echo("differences in accuracy that the questions can show; no accuracy was measured:")
-    for split, noise in planning.expected(setup).items():
-        typer.echo(
-            f"{split + ' questions':<18}{noise.questions}: {noise.differences}, assuming that "
-            f"{noise.accuracy:.0%} of the answers are right, the worst case"
+        return
+    say(f"{setup.model!r}\n{setup.game!r}\n")
+    print_plan(setup, phases)
+    say(
+        f"with 1 worker: {seconds_text(total)}; with {workers} workers like this one: {seconds_text(shared)}"
+    )
+    say("differences in accuracy that the questions can show; no accuracy was measured:")
+    for split, noise in expected.items():
+        say(
+            f"{split} questions, {noise.questions}: {noise.differences}, assuming that "
+            f"{noise.accuracy:.0%} of the answers are right, the worst case",
+            indent="  ",
         )
 
 
 def status(
-    folder: Annotated[Path, typer.Argument(help="A run's folder, or one store of it.")] = Path(
-        "runs/demo"
-    ),
+    folder: Annotated[
+        Path,
+        typer.Argument(help="A run's folder, or one store of it.", autocompletion=complete_run),
+    ] = Path("runs/demo"),
     verify: Annotated[
         bool, typer.Option(help="Read every shard and compare its checksum; a second per GB.")
     ] = True,
+    as_json: AsJson = False,
 ) -> None:
     """Print how far a run is and whether what it has stored is intact, without disturbing it."""
-    from spex_mech.evaluation.store.reading import damage_text
     from spex_mech.evaluation.store.status import run_status
 
-    for store in run_status(folder, verify=verify):
-        rate = "" if store.rate is None else f", {store.rate:.3g} masks/s"
-        left = "" if not store.seconds_left else f", about {seconds_text(store.seconds_left)} left"
-        last = "" if store.last is None else f", last shard {seconds_text(store.last)} ago"
-        typer.echo(
-            f"{store.folder}: {store.writer}\n"
-            f"  {store.stored:,} masks stored in {store.shards} shards ({bytes_text(store.size)})\n"
-            f"  {store.done:,} of {store.wanted:,} masks of the last evaluation "
-            f"({store.executor}){rate}{left}{last}"
-        )
-        if store.noise_floor is not None:
-            typer.echo(f"  scores differ by up to {store.noise_floor:.2g} with the batch")
-        if store.damaged:
-            typer.echo(f"  {damage_text(store.folder, store.damaged, store.stored)}")
-        for name in store.lost:
-            typer.echo(f"  was damaged or missing earlier: {name}")
+    stores = run_status(folder, verify=verify)
+    if as_json:
+        say_json([vars(store) | {"folder": str(store.folder)} for store in stores])
+        return
+    say_table(
+        [
+            "store",
+            "done",
+            "stored",
+            "size",
+            "masks/s",
+            "left",
+            "last",
+            "by",
+            "state",
+        ],
+        [_store_row(store) for store in stores],
+        "lrrrrrrll",
+    )
+    for store in stores:
+        for line in _store_notes(store):
+            say(line)
+
+
+def _store_row(store: StoreStatus) -> list[str]:
+    return [
+        store.folder.name,
+        f"{store.done:,} of {store.wanted:,}",
+        f"{store.stored:,} in {store.shards} shard{'' if store.shards == 1 else 's'}",
+        bytes_text(store.size),
+        "" if store.rate is None else f"{store.rate:.3g}",
+        seconds_text(store.seconds_left) if store.seconds_left else "",
+        "" if store.last is None else f"{seconds_text(store.last)} ago",
+        store.executor,
+        store.writer,
+    ]
+
+
+def _store_notes(store: StoreStatus) -> list[str]:
+    """What a store's row has no place for."""
+    from spex_mech.evaluation.store.reading import damage_text
+
+    name, notes = store.folder.name, []
+    if store.noise_floor is not None:
+        notes.append(f"{name}: scores differ by up to {store.noise_floor:.2g} with the batch")
+    if store.damaged:
+        notes.append(damage_text(store.folder, store.damaged, store.stored))
+    notes += [f"{name}: was damaged or missing earlier: {shard}" for shard in store.lost]
+    return notes

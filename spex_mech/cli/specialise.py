@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spex_mech.cli.options import OutFolder, Settings, as_settings
+from spex_mech.cli.options import Settings, as_settings
 from spex_mech.cli.printing import (
     print_comparisons,
     print_decoded,
@@ -16,6 +16,7 @@ from spex_mech.cli.printing import (
     print_plan,
     print_size_choice,
 )
+from spex_mech.cli.tables import say
 from spex_mech.core.errors import InputError
 from spex_mech.core.quoting import quoted
 
@@ -26,7 +27,7 @@ def specialise(
         str, typer.Argument(help="'embedded', 'smollm2', a folder, a GGUF file or a hub id.")
     ],
     task: Annotated[str, typer.Option(help="The task's card, as spex-mech tasks lists them.")],
-    out: OutFolder = Path("runs/specialised"),
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("runs/specialised"),
     keep: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,7 +68,7 @@ def specialise(
         settings=as_settings(settings, asking__data=None if data is None else str(data)),
     )
     setup = prepare_specialise(spec, out, finished_with=[REPORT])
-    typer.echo(f"{setup.model!r}\n{setup.game!r}\n")
+    say(f"{setup.model!r}\n{setup.game!r}\n")
     print_plan(setup, planning.plan(setup))
     if plan:
         return
@@ -78,8 +79,9 @@ def specialise(
     print_comparisons(result.comparisons)
     if result.exported:
         print_exported(result.exported)
-        typer.echo(f"pruned model: {result.exported.folder}")
+        typer.echo(f"pruned model: {result.exported.folder} (its README.md says how to load it)")
     typer.echo(f"report: {write_report(result.folder)}")
+    typer.echo(f"next: spex-mech open {out}")
 
 
 def _sizes(keep: list[str] | None) -> str | list[int | float]:

@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spex_mech.cli.completion import complete_method, complete_metric, complete_run
 from spex_mech.cli.options import (
-    AblationName,
+    AsJson,
     KeptSize,
     KeptSizes,
     OutFolder,
     Positions,
     RunPath,
     Settings,
-    SpecFile,
     as_settings,
     finite,
     seed_option,
+    whole,
 )
 from spex_mech.cli.printing import (
+    decoded_json,
     print_decoded,
     print_exported,
     print_form_to_write,
@@ -29,6 +31,7 @@ from spex_mech.cli.printing import (
     print_scores,
     print_size_choice,
 )
+from spex_mech.cli.tables import say, say_json
 from spex_mech.core.errors import InputError, OutputExistsError
 
 if TYPE_CHECKING:
@@ -36,27 +39,20 @@ if TYPE_CHECKING:
     from spex_mech.run.folder import RunFolder
 
 
-def evaluate(
-    context: typer.Context,
-    spec: SpecFile = None,
-    settings: Settings = None,
-    ablation: AblationName = None,
-    out: OutFolder = Path("runs/demo"),
-) -> None:
+def evaluate(context: typer.Context, out: OutFolder = None) -> None:
     """Ablate: evaluate the design and the held-out masks; run again to go on."""
     from spex_mech.run import steps
     from spex_mech.run.folder import claim
     from spex_mech.run.setup import prepare
-    from spex_mech.run.spec import read_spec
 
-    setup = prepare(read_spec(spec, as_settings(settings, game__ablation=ablation)))
-    folder = claim(out, setup.spec)
-    typer.echo(f"{setup.model!r}\n{setup.game!r}")
+    setup = prepare(context.meta["spec"])
+    folder = claim(out or context.meta["folder"], setup.spec)
+    say(f"{setup.model!r}\n{setup.game!r}")
     searched, checked = steps.evaluate_step(setup, folder, executor=context.obj)
     for name, run in (("masks", searched), ("check", checked)):
         if run is not None:
             asked = "" if run.answers is None else f" with {len(run.answers)} answers"
-            typer.echo(
+            say(
                 f"{folder.path / name}: {len(run.design)} {run.design.kind} masks{asked}, {run.evaluated} "
                 f"evaluated now; values from {run.values.min():.4g} to {run.values.max():.4g}"
             )
@@ -66,11 +62,18 @@ def evaluate(
 
 def decode(
     folder: Annotated[
-        Path, typer.Argument(help="A run's folder, or any store, such as RUN/masks.")
+        Path,
+        typer.Argument(
+            help="A run's folder, or any store, such as RUN/masks.", autocompletion=complete_run
+        ),
     ] = Path("runs/demo"),
     settings: Settings = None,
     method: Annotated[
-        str | None, typer.Option(help="auto, stack, walsh_gp, proxyspex, spex, lasso or exact.")
+        str | None,
+        typer.Option(
+            help="auto, stack, walsh_gp, proxyspex, spex, lasso or exact.",
+            autocompletion=complete_method,
+        ),
     ] = None,
     seed: Annotated[int | None, seed_option("the decoder")] = None,
     metric: Annotated[
@@ -89,6 +92,7 @@ def decode(
         Path | None, typer.Option(help="Folder for the results; by default FOLDER itself.")
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Interactions to print.")] = 8,
+    as_json: AsJson = False,
 ) -> None:
     """Find the spectrum of evaluated masks and its interactions, one option per setting; needs no model."""
     from spex_mech.run.decode import save_decoded
@@ -115,6 +119,9 @@ def decode(
     if target.has("spec.json"):
         save_spec(target)
     save_decoded(decoded, target)
+    if as_json:
+        say_json(decoded_json(decoded, top, target.path))
+        return
     print_decoded(decoded, top)
     typer.echo(f"written: {target.path / 'spectrum.json'}, {target.path / 'interactions.json'}")
 
@@ -160,7 +167,7 @@ def prune(
     limits = {
         "per_layer": per_layer,
         "kv_groups": kv_groups,
-        "parameters": _whole(parameters),
+        "parameters": whole(parameters),
         "servable": servable,
     }
     changes = as_settings(
@@ -219,7 +226,7 @@ def export(
     _check_kept(run, keep)
     exported = export_step(prepare(run.spec), run, keep, out=out)
     print_exported(exported)
-    typer.echo(f"written: {exported.folder}")
+    typer.echo(f"written: {exported.folder} (its README.md says how to load it)")
 
 
 def circuit(
@@ -257,7 +264,7 @@ def circuit(
     _check_kept(run, keep)
     tested = circuit_step(prepare(run.spec), run, keep, executor=context.obj)
     save_spec(run)
-    typer.echo(str(tested))
+    say(str(tested))
     typer.echo(f"written: {run.path / 'circuit.json'}, {run.path / 'circuit.graphml'}")
 
 
@@ -265,7 +272,10 @@ def report(
     folder: RunPath = Path("runs/demo"),
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="Metric of the test tables; by default those that were scored."),
+        typer.Option(
+            help="Metric of the test tables; by default those that were scored.",
+            autocompletion=complete_metric,
+        ),
     ] = None,
 ) -> None:
     """Write the report of a run, finished or not, from what it has stored; needs no model."""
@@ -318,7 +328,7 @@ def _pruning_folder(
     from spex_mech.run.folder import changed, open_folder
 
     before = open_folder(folder)
-    sizes = None if keep is None else [_whole(k) for k in keep]
+    sizes = None if keep is None else [whole(k) for k in keep]
     changes = as_settings(changes, prune__keep=sizes)
     if choose:
         changes.append("prune.export='auto'")
@@ -333,11 +343,6 @@ def _check_kept(run: RunFolder, keep: int | None) -> None:
     from spex_mech.run.setup import outline
 
     kept_of(run, outline(run.spec).players, keep)
-
-
-def _whole(number: float | None) -> int | float | None:
-    """16.0 as 16; shares stay as they are."""
-    return int(number) if number is not None and number.is_integer() and number >= 1 else number
 
 
 def _baselines(names: list[str] | None, limited: bool) -> list[str] | None:

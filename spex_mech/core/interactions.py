@@ -26,6 +26,7 @@ from spex_mech.core.index_sets import MOST_SETS, strongest
 from spex_mech.core.index_values import Indexed, IndexedPosterior
 from spex_mech.core.index_weights import SINGLES, WEIGHTS, WITH_EMPTY
 from spex_mech.core.packed import pack_supports, players_of
+from spex_mech.core.short_repr import short_repr
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.supersets import ROUNDING, superset_sums
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _TERMS = ("whole", "readout")
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Interactions:
     """Values of an interaction index, by set of players.

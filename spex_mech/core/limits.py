@@ -11,10 +11,12 @@ from jaxtyping import Bool, Float64
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import check_masks
 from spex_mech.core.players import HasShape, PlayerSet, units
+from spex_mech.core.short_repr import short_repr
 
 _ROUNDING = 1e-9
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Limit:
     """At most ``most`` of something: sum_i weights_i x_i + sum_g weight_g max_{i in g} x_i <= most.

@@ -81,6 +81,11 @@ class PlayerSet:
             twice = sorted({p.name for p in self.players if self.names.count(p.name) > 1})
             raise InputError(f"players {twice} appear more than once; name each player once")
 
+    def __repr__(self) -> str:
+        names = self.names if self.n <= 4 else [*self.names[:3], "...", self.names[-1]]
+        shown = " ".join(name if len(name) <= 24 else name[:23] + "…" for name in names)
+        return f"PlayerSet({self.n} players: {' '.join(shown.split())})"
+
     @classmethod
     def from_names(cls, names: Iterable[str]) -> PlayerSet:
         """Players of any system, known by their names only."""

@@ -24,6 +24,7 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.index_functional import IndexFunctional
 from spex_mech.core.masks import check_masks, unpack
 from spex_mech.core.packed import combine, degrees, pack_supports, word_count
+from spex_mech.core.short_repr import short_repr
 from spex_mech.core.term_sums import TermSums
 
 _CHUNK = 1 << 16
@@ -87,6 +88,7 @@ class IndexCorrection(Protocol):
         ...
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     """A function f(x) = sum_S F(S) (-1)^{|S ∩ x|} with few terms; call it on masks to evaluate it.

@@ -13,6 +13,7 @@ from jaxtyping import Int64
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import AnyGame, Game
 from spex_mech.core.seeds import check_seed
+from spex_mech.core.short_repr import short_repr
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.rounds import Round, decode_rounds, rounds_message
 from spex_mech.designs import MaskDesign, biased, leverage, stratified, uniform
@@ -32,6 +33,7 @@ _SHAPLEY, _BANZHAF = ("Shapley", "SII", "STII", "FSII"), ("Banzhaf", "BII", "FBI
 _MANY = 63  # players from which no budget reaches all masks
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """A decoded game, and what it cost.

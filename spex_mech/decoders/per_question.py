@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from spex_mech.core.short_repr import short_repr
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.gp.posterior import WalshPosterior
 from spex_mech.decoders.gp.questions import effects
@@ -16,6 +17,7 @@ _MOST_GROUPS = 6
 _CLEAR = 0.25  # mean silhouette from which questions are said to fall into groups
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class QuestionEffects:
     """What each part is worth to each question.

@@ -13,10 +13,12 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.masks import check_masks
 from spex_mech.core.quoting import quoted
 from spex_mech.core.seeds import check_seed
+from spex_mech.core.short_repr import short_repr
 
 _MOST_CELLS = 1 << 30
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class MaskDesign:
     """Masks chosen before anything is evaluated; ``len(design)`` is their cost in evaluations.

@@ -9,10 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
 from spex_mech.core.answers import Answers
+from spex_mech.core.short_repr import short_repr
 from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.store.shards import Rows
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Run:
     """An evaluated design.

@@ -25,6 +25,7 @@ from spex_mech.evaluation.store.store import RunStore
 from spex_mech.evaluation.tables import Table
 
 _PROBE = 8
+_BAR = "{desc}: {percentage:3.0f} % |{bar}| {n_fmt} of {total_fmt} masks, {rate_noinv_fmt}, {remaining} left"
 
 
 def fill_table(
@@ -83,7 +84,8 @@ def fill_table(
             session = session_of(design, executor.describe(), wanted, spec, counts)
             kept.begin({**session, "noise_floor": noise})
         hidden = None if progress is None else not progress
-        with tqdm(total=wanted, desc=label, unit="mask", leave=False, disable=hidden) as bar:
+        bar_options = {"unit": " masks", "leave": False, "bar_format": _BAR, "disable": hidden}
+        with tqdm(total=wanted, desc=label, **bar_options) as bar:
             take = partial(_take, kept=kept, table=table, bar=bar)
             for _, alike in groupby([*extra, *batches], questions_each):
                 _evaluate_all(game, executor, list(alike), take)

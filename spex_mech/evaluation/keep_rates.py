@@ -10,6 +10,7 @@ from jaxtyping import Int64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import AnyGame, AskedGame, Game
+from spex_mech.core.short_repr import short_repr
 from spex_mech.designs import MaskDesign
 from spex_mech.designs.pilot import keep_range, pilot, piloted
 from spex_mech.evaluation.evaluate import evaluate
@@ -27,6 +28,7 @@ from spex_mech.evaluation.questions import (
 from spex_mech.evaluation.rounds import in_rounds
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class KeepRates:
     """Keep rates at which a game's values move, and the design that uses them.

@@ -15,11 +15,13 @@ from jaxtyping import Bool
 from spex_mech.core.errors import InputError
 from spex_mech.core.estimates import Estimate
 from spex_mech.core.players import PlayerSet
+from spex_mech.core.short_repr import short_repr
 from spex_mech.exporting.comparison import TaskComparison, comparison_rows
 from spex_mech.exporting.footprint import Footprint, speedup
 from spex_mech.models.model import Model
 
 
+@short_repr
 @dataclass(frozen=True)
 class Card:
     """What the maker of a pruned model has to say about it, as plain data.

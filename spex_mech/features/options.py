@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spex_mech.core.short_repr import short_repr
 from spex_mech.features.spans import Span
 
 Level = str | Sequence[Span | Sequence[int]] | None
@@ -74,6 +75,7 @@ class Generated:
     max_new_tokens: int = 16
 
 
+@short_repr
 @dataclass(frozen=True)
 class Regions:
     """How an image is cut into parts, and what stands in the place of missing ones.

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from spex_mech.core.short_repr import short_repr
 
+
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Shown:
     """An input with the effects of its parts and their interactions.

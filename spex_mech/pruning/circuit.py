@@ -32,6 +32,7 @@ from spex_mech.core.interactions import interactions
 from spex_mech.core.masks import check_masks
 from spex_mech.core.players import Player, PlayerSet
 from spex_mech.core.seeds import check_seed
+from spex_mech.core.short_repr import short_repr
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.executors import Executor
 from spex_mech.evaluation.questions import ALL
@@ -48,6 +49,7 @@ from spex_mech.pruning.prune import Pruned, check_spectrum
 from spex_mech.pruning.under import UnderAblation
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Circuit:
     """A kept set, tested; every number is measured by ablations, with an interval over questions.
@@ -102,8 +104,10 @@ class Circuit:
         lines = [
             f"circuit of {len(self.nodes)} of {self.players.n} players; {self.metric} on "
             f"{self.full.n} questions (95 % intervals)",
-            f"  model {self.full}, circuit alone {self.alone}, all but the circuit {self.rest}, "
-            f"nothing {self.empty}",
+            f"  the whole model      {self.full}",
+            f"  the circuit alone    {self.alone}",
+            f"  all but the circuit  {self.rest}",
+            f"  nothing              {self.empty}",
             f"  faithfulness {_ratio(self.faithfulness)}, of all but the circuit "
             f"{_ratio(self.complement)}",
         ]

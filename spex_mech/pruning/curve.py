@@ -11,6 +11,7 @@ from jaxtyping import Bool
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.seeds import check_seed
+from spex_mech.core.short_repr import short_repr
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.questions import ALL
 from spex_mech.pruning.allowed import Limits, allowed_sets
@@ -35,6 +36,7 @@ _UP = 0.3  # share for a second visit to the curve's sizes, from small to large
 _TRY, _PATIENCE = 8, 2  # ablations of one try of a size, and tries in a row that may fail
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class PruningCurve:
     """Kept sets of several sizes from one search.

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
 from spex_mech.core.seeds import check_seed
+from spex_mech.core.short_repr import short_repr
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.evaluate import check_same_game
 from spex_mech.evaluation.games import as_game
@@ -33,6 +34,7 @@ _PER_LEVEL, _PER_RACED_LEVEL = 4, 1  # fewest ablations for each such size
 _EQUAL = 1e-9  # values that differ by less are the same
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Pruned:
     """A kept set that a method has chosen.

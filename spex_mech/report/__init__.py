@@ -1,8 +1,9 @@
 """The page and the figures of a run, from what its folder holds; needs no model and no torch.
 
-In: a run's folder. Out: ``report.html``, one page with everything inside it, and ``figures/*.png``.
-`write_report` (page) writes both; `contents` gathers what the folder has, the package `plots` draws. All
-text from models and data is escaped.
+In: a run's folder. Out: ``report.html``, one page with everything inside it, its figures as PNG and SVG,
+and ``interactions.csv`` (downloads). `write_report` (page) writes them; `contents` gathers what the folder
+has, `answer` says it in words, `words` explains the words, and the package `plots` draws. All text from
+models and data is escaped.
 
     >>> from spex_mech.report import plots
     >>> from spex_mech.core.spectrum import Spectrum

@@ -17,9 +17,12 @@ from matplotlib.figure import Figure
 from spex_mech.core import palette
 from spex_mech.core.units import bytes_text
 from spex_mech.features.view import view_of
+from spex_mech.report.answer import answer
 from spex_mech.report.contents import Contents, read_contents
 from spex_mech.report.depth import depth_of
+from spex_mech.report.downloads import TABLE, files_of, interactions_csv
 from spex_mech.report.figures import figures_of
+from spex_mech.report.words import glossary, method_words, noun
 from spex_mech.run.folder import RunFolder, open_folder, prepare_folder, write_file
 from spex_mech.run.spec import RunSpec
 
@@ -27,7 +30,9 @@ _TOP = 15
 
 
 def write_report(folder: RunFolder | str | Path, *, metrics: Sequence[str] | None = None) -> Path:
-    """Write ``report.html`` and ``figures/*.png`` into a run's folder, from what is stored there.
+    """Write ``report.html``, ``figures/*.png`` and ``*.svg``, and ``interactions.csv`` into a run's folder.
+
+    All of it is made from what is stored there.
 
     Needs no model and no torch. The report of an unfinished run shows the steps that were taken.
 
@@ -46,8 +51,15 @@ def write_report(folder: RunFolder | str | Path, *, metrics: Sequence[str] | Non
     prepare_folder(run_folder.path)
     contents = read_contents(run_folder, metrics)
     figures = figures_of(contents)
+    drawn = {}
     for name, figure in figures.items():
         write_file(run_folder.path / "figures" / f"{name}.png", _png(figure))
+        drawn[name] = _svg_text(figure)
+        write_file(run_folder.path / "figures" / f"{name}.svg", drawn[name])
+    if (table := interactions_csv(contents)) is None:
+        run_folder.remove(TABLE)
+    else:
+        write_file(run_folder.path / TABLE, table)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("spex_mech.report", "."),
         autoescape=True,
@@ -57,7 +69,7 @@ def write_report(folder: RunFolder | str | Path, *, metrics: Sequence[str] | Non
     )
     environment.filters.update(interval=_interval, signed=_signed, bytes=bytes_text)
     page = environment.get_template("page.html.j2").render(
-        figures={name: _svg(figure, name) for name, figure in figures.items()},
+        figures={name: _svg(text, name) for name, text in drawn.items()},
         **_variables(contents),
     )
     path = run_folder.path / "report.html"
@@ -71,6 +83,7 @@ def _variables(contents: Contents) -> dict[str, Any]:
     joint = [] if contents.interactions is None else contents.interactions.joint(_TOP)
     std = None if contents.interactions is None else contents.interactions.std
     metric = contents.facts.get("metric") or spec.game.metric or "value"
+    measured = explained.value if explained else metric
     return {
         "palette": palette,
         "version": version("spex-mech"),
@@ -78,7 +91,12 @@ def _variables(contents: Contents) -> dict[str, Any]:
         "spec": spec,
         "view": _view(contents),
         "depth": depth_of(contents),
-        "metric": explained.value if explained else metric,
+        "metric": measured,
+        "called": noun(players),
+        "answers": answer(contents, measured),
+        "words": glossary(contents, measured),
+        "methods": method_words(contents),
+        "files": files_of(contents),
         "top": [(players.label(s), v, None if std is None else std[s]) for s, v in joint],
         "kept_names": [
             (
@@ -167,12 +185,16 @@ def _png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _svg(figure: Figure, name: str) -> Markup:
-    """The figure as inline SVG; Matplotlib escapes the text in it. Ids are made the figure's own."""
+def _svg_text(figure: Figure) -> str:
+    """The figure as SVG; Matplotlib escapes the text in it."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
+    return buffer.getvalue()
+
+
+def _svg(text: str, name: str) -> Markup:
+    """The SVG of a figure to stand inside the page. Ids are made the figure's own."""
     text = text[text.index("<svg") :]
     for mark in (' id="', 'href="#', "url(#"):
         text = text.replace(mark, f"{mark}{name}-")
-    return Markup(text)
+    return Markup(text.replace("<svg", '<svg role="img"', 1))

@@ -14,6 +14,7 @@ from spex_mech.core.faithfulness import answers_r2, r2_interval
 from spex_mech.core.interactions import Interactions, interactions
 from spex_mech.core.players import PlayerSet
 from spex_mech.core.quoting import quoted
+from spex_mech.core.short_repr import short_repr
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
 from spex_mech.decoders.per_question import question_effects
@@ -37,6 +38,7 @@ from spex_mech.run.spec import DecodeSpec, InteractionsSpec
 _MOST_DIGITS = 7  # of a question's position; a longer range would take gigabytes
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Decoded:
     """A decoded store.

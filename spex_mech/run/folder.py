@@ -22,7 +22,7 @@
     seconds.json          wall-clock time of each step
     pruned                the exported checkpoint
     export.json           its form, why it has no other, and what it costs, where that was measured
-    report.html figures   the report
+    report.html figures   the report; interactions.csv its table of effects and interactions
 
 Files are written whole or not at all.
 """
@@ -242,17 +242,17 @@ def taken(path: str | Path, spec: RunSpec, *, last: Sequence[str] = ()) -> RunFo
     if not (folder / "spec.json").is_file():
         raise OutputExistsError(f"{path} exists; choose a new folder (it holds no run)")
     existing = open_folder(path)
-    if last and all((folder / name).exists() for name in last):
-        raise OutputExistsError(
-            f"{path} exists; choose a new folder (its run is finished: spex-mech report {path} shows it, "
-            "and the other commands go on from it)"
-        )
     differing = _differing(existing.spec.model_dump(), spec.model_dump())
     differing = [key for key in differing if key != "design.first"]
     if differing:
         raise OutputExistsError(
             f"{path} exists; choose a new folder (its run has another {', '.join(differing)}; only the "
             "same spec continues a run)"
+        )
+    if last and all((folder / name).exists() for name in last):
+        raise OutputExistsError(
+            f"{path} exists; choose a new folder (its run is finished: spex-mech report {path} shows it, "
+            "and the other commands go on from it)"
         )
     return existing
 

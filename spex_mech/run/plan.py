@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -125,7 +126,7 @@ def planned_choice(setup: Setup) -> QuestionChoice | None:
     return choice.spread(len(setup.design) * len(setup.game.question_ids))
 
 
-def first_round(setup: Setup, phases: list[Phase]) -> Phase | None:
+def first_round(setup: Setup, phases: Sequence[Phase]) -> Phase | None:
     """The first round of a design in rounds, of which ``design`` among the phases has all; else None."""
     if not setup.spec.design.in_rounds:
         return None

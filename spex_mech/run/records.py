@@ -13,6 +13,7 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.estimates import Estimate
 from spex_mech.core.interactions import Interactions
 from spex_mech.core.players import PlayerSet
+from spex_mech.core.short_repr import short_repr
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.per_question import QuestionEffects
 from spex_mech.pruning.prune import Pruned
@@ -22,6 +23,7 @@ _MOST_PARTS = 40  # whose effects on single questions are kept
 _TOLD = ("method", "message", "r2_cv", "readout_loss")
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class HeldOut:
     """How well the surrogate explains masks that it was not fitted to.
@@ -40,6 +42,7 @@ class HeldOut:
     answers: int | None = None
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class ScoredSet:
     """A kept set on test questions.
@@ -59,6 +62,7 @@ class ScoredSet:
     p: float | None
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class ScoreTable:
     """All kept sets on test questions.

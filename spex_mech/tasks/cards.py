@@ -10,10 +10,12 @@ from spex_mech.core.quoting import quoted
 from spex_mech.tasks.building import Asking, build
 from spex_mech.tasks.card_files import read_card
 from spex_mech.tasks.generated import partner_rules
+from spex_mech.tasks.own_tables import table_card
 from spex_mech.tasks.partners import RULES
 from spex_mech.tasks.sources import SOURCES
 from spex_mech.tasks.sources.source import TaskCard, TaskRequest
 from spex_mech.tasks.synthetic import SyntheticGame, plant
+from spex_mech.tasks.tables import ENDINGS
 from spex_mech.tasks.task import ChoiceTask
 
 _PACKAGE = Path(__file__).parents[1]
@@ -34,9 +36,9 @@ def load_task(
     """Load a task by the name of its card, such as ``"mmlu/high_school_us_history"``.
 
     Args:
-        name: a name that `task_names` lists, or the path of a card of your own, with or without
-            ``.toml`` (``"my/tasks/history"``). A card with groups is loaded whole (``"mmlu"``), by
-            group (``"mmlu/stem"``) or by subject.
+        name: a name that `task_names` lists; the path of a card of your own, with or without
+            ``.toml`` (``"my/tasks/history"``); or a table of questions, see `table_card`. A card with
+            groups is loaded whole (``"mmlu"``), by group (``"mmlu/stem"``) or by subject.
         data: folder with the dataset's files, or the file of a card with ``data``; default the hub at
             the card's revision, or the card's own file.
         shots: worked examples before each question, the first of the card's ``shots_from`` part in
@@ -57,7 +59,7 @@ def load_task(
             are named), more shots than the card has, or an option that this card does not have.
         MissingFileError: a card or data that is not there, or no network; says what to put where.
     """
-    card, member = _find(str(name))
+    card, member = _find(str(name), form)
     source = next(source for source in SOURCES if source.name == card.kind)
     if source.pools is None:
         raise InputError(
@@ -152,9 +154,11 @@ def task_names(folder: str | Path | None = None) -> list[str]:
     ]
 
 
-def _find(name: str) -> tuple[TaskCard, str]:
+def _find(name: str, form: str | None = None) -> tuple[TaskCard, str]:
     """The card of a name, and the group or subject asked for."""
     path = Path(name)
+    if path.suffix in ENDINGS:
+        return table_card(path, form), ""
     if path.suffix == ".toml":
         return _read(path, path.stem), ""
     with_ending = path.parent / f"{path.name}.toml"

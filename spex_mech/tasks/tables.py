@@ -115,3 +115,5 @@ _READERS: dict[str, Callable[[Path, Sequence[str] | None], Iterator[TableRow]]] 
     ".jsonl": _json_lines,
     ".parquet": _parquet,
 }
+ENDINGS = tuple(_READERS)
+"""Endings of the files that `read_table` reads."""

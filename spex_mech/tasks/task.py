@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.short_repr import short_repr
 from spex_mech.tasks.token_ids import integers, partner_ids, tokens_of
 
 Split = Literal["search", "validation", "test"]
@@ -216,6 +217,7 @@ def _paired(example: Example, texts: Sequence[str] | None) -> Example:
     )
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class TokenTask:
     """Sequences of token ids, for models without a tokenizer.

@@ -109,10 +109,12 @@ _HOME = {
 __all__ = sorted(_HOME)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'spex_mech.training_data' has no attribute {name!r}")
-    return getattr(import_module(f"spex_mech.training_data.{_HOME[name]}"), name)
+if not TYPE_CHECKING:  # a type checker knows the imports above
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'spex_mech.training_data' has no attribute {name!r}")
+        return getattr(import_module(f"spex_mech.training_data.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from spex_mech.core.errors import InputError
 from spex_mech.core.interactions import interactions
 from spex_mech.core.players import PlayerSet
+from spex_mech.core.short_repr import short_repr
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decode
 from spex_mech.training_data.trainings import Trainings
@@ -36,6 +37,7 @@ class Joint:
     effects: tuple[float, ...]
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Attributions:
     """What training examples do to test points, alone and together.

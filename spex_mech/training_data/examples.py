@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.short_repr import short_repr
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Examples:
     """Labelled examples, to train on or to be tested on.

@@ -13,9 +13,11 @@ from jaxtyping import Bool, Int64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
+from spex_mech.core.short_repr import short_repr
 from spex_mech.training_data.examples import Examples
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Coalitions:
     """Which player owns each training example.

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from jaxtyping import Bool, Float32
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.short_repr import short_repr
 from spex_mech.training_data.examples import Examples
 
 FLOOR = 1e-6  # the least probability of a class: scores must be finite
@@ -96,6 +97,7 @@ class TrainFunction:
         return out
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class SklearnTrainer:
     """A scikit-learn classifier, fitted anew on every subset.

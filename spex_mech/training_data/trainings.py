@@ -14,11 +14,13 @@ from jaxtyping import Bool, Float64
 
 from spex_mech.core.errors import InputError, MissingFileError
 from spex_mech.core.players import PlayerSet
+from spex_mech.core.short_repr import short_repr
 from spex_mech.designs import MaskDesign
 
 TableSource = str | Path | npt.ArrayLike
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class SeedNoise:
     """The part of the values that seeds decide.
@@ -38,6 +40,7 @@ class SeedNoise:
     ceiling: Float64[np.ndarray, " t"]
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Trainings:
     """Retrained models: which subset each had, and its value at every test point.

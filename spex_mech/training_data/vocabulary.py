@@ -12,10 +12,12 @@ import numpy as np
 from jaxtyping import Int64
 
 from spex_mech.core.errors import InputError
+from spex_mech.core.short_repr import short_repr
 
 PAD, UNKNOWN = 0, 1
 
 
+@short_repr
 @dataclass(frozen=True)
 class Vocabulary:
     """Words that have a token id: 0 is padding, 1 a word that is not known, then these.

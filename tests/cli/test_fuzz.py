@@ -33,7 +33,12 @@ OPTIONS = {  # of commands that fail before they would load a model
         "texts": ["--executor", "--devices", "--set"],
         "always": ["none.toml"],
     },
-    "plan": {"numbers": ["--workers"], "texts": ["--set"], "always": ["none.toml"]},
+    "plan": {
+        "numbers": ["--workers", "--budget", "--examples", "--keep"],
+        "texts": ["--set", "--players", "--metric", "--ablation", "--export"],
+        "always": [],
+    },
+    "plan embedded": {"numbers": [], "texts": ["--players"], "always": []},
     "decode": {
         "numbers": ["--seed", "--order", "--top"],
         "texts": ["--method", "--metric", "--questions", "--index", "--set"],

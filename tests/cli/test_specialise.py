@@ -130,7 +130,8 @@ def test_it_goes_on_where_it_stopped_and_refuses_a_finished_folder(printed, comm
 
 def test_a_dense_export_of_the_same_run_needs_no_other_options(printed, command, ask, tmp_path):
     said = ask("export", command[1], "--mode", "dense", "--out", tmp_path / "dense")
-    assert said.splitlines() == ["form: dense", f"written: {tmp_path / 'dense'}"]
+    written = f"written: {tmp_path / 'dense'} (its README.md says how to load it)"
+    assert said.splitlines() == ["form: dense", written]
     small, dense = (sm.load_model(str(x)) for x in (command[1] / "pruned", tmp_path / "dense"))
     ids = torch.arange(1, 9)[None]
     torch.testing.assert_close(small.hf(ids).logits, dense.hf(ids).logits, atol=1e-4, rtol=0)

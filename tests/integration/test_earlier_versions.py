@@ -285,7 +285,7 @@ def test_commands_go_on_from_a_run(copy, ask):
     before = shards(folder)
     code, printed, said = ask("status", folder)
     assert code == 0, said
-    assert "64 masks stored in 5 shards" in printed
+    assert "64 in 5 shards" in printed
     code, printed, said = ask("report", folder)
     assert code == 0, said
     page = Path(printed.split("report: ")[1].strip()).read_text(encoding="utf-8")

@@ -44,7 +44,7 @@ def top_interactions(interactions: Interactions, players: PlayerSet, *, k: int =
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_xlabel(
         f"{interactions.index} (order ≤ {interactions.order}); blue: synergy, red: redundancy"
-        + ("" if std is None else "; whiskers: ± one standard deviation"),
+        + ("" if std is None else "\nwhiskers: ± one standard deviation"),
         size=9,
     )
     plain(axes)
