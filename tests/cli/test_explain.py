@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -39,3 +40,12 @@ def test_explaining_stops_at_its_target_and_others_go_on_from_there(ask, tmp_pat
     np.testing.assert_allclose(stored(design.masks), truth(design.masks))
     page = Path(ask("report", out).split("report: ")[1].strip()).read_text()
     assert "on 16 masks held out" in page and "Strongest interactions" in page
+
+
+def test_plan_says_how_far_rounds_may_go(ask, settings):
+    rounds = ("--set", "design.budget=auto", "--set", "design.max_budget=60")
+    printed = ask("plan", *settings, *rounds)
+    assert "the first has 192 masks (231 answers" in printed
+    assert "stays below 0.9" in printed
+    assert re.search(r"^design .* 400 +480 ", printed, re.MULTILINE)  # all that may be spent
+    assert "rounds" not in ask("plan", *settings)
