@@ -94,7 +94,9 @@ def spec_of(
 
     file, model, task = split_words(words or [])
     given = [setting.partition("=")[0].strip() for setting in settings or ()]
-    sizes = None if keep is None else [whole(k) for k in keep]
+    sizes = (
+        [whole(k) for k in keep] if keep else None
+    )  # an option that is not given is an empty list
     if sizes is None and file is None and (model or players) and "prune.keep" not in given:
         sizes = [0.5]  # the demo's sizes are for its 32 heads
     if sizes and export is None and "prune.export" not in given:

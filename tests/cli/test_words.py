@@ -138,3 +138,12 @@ def test_a_run_of_words_is_the_run_of_its_spec(ask, settings, tmp_path, monkeypa
     assert f"next: spex-mech decode {Path('runs/embedded-people')}" in printed
     spec = RunSpec.model_validate_json((folder / "spec.json").read_text())
     assert spec.players == "heads:0-1" and spec.model == "embedded"
+
+
+def test_a_command_line_without_options_is_the_demo(monkeypatch, terminal):
+    seen = []
+    monkeypatch.setattr("spex_mech.run.setup.prepare", lambda spec, **_: seen.append(spec) or 1 / 0)
+    for line in (["plan"], ["run"], ["evaluate"]):
+        with pytest.raises(ZeroDivisionError):
+            terminal(*line)
+    assert seen == [RunSpec()] * 3
