@@ -36,7 +36,7 @@ _EXAMPLES = {
     "report": ("spex-mech report runs/ioi --metric logprob",),
     "explain game": ("spex-mech explain game my.toml --target-r2 0.9 --budget 500",),
     "explain text": (
-        'spex-mech explain text --text "The film was long, but never dull." --level word --target " good"',
+        'spex-mech explain text --model smollm2 --level word --text "Paris lies in" --target " France"',
         "spex-mech explain text --text @review.txt --model FOLDER --out runs/review",
     ),
     "get": ("spex-mech get smollm2",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -14,6 +14,9 @@ from spex_mech.cli.completion import complete_metric, complete_words
 from spex_mech.cli.options import ExecutorCommand, Settings, as_settings, parameters_of, whole
 from spex_mech.core.errors import InputError
 from spex_mech.core.quoting import quoted
+
+if TYPE_CHECKING:
+    from spex_mech.run.spec import RunSpec
 
 _SPECS = (".toml", ".yaml", ".yml")
 _DEMO = "demo"
@@ -43,7 +46,10 @@ def spec_of(
     ] = None,
     examples: Annotated[
         str | None,
-        typer.Option(metavar="QUESTIONS", help="How many search questions to use; 'none' for all."),
+        typer.Option(
+            metavar="QUESTIONS",
+            help="How many search questions to use; 'none' for all. By default 60, or as many as there are.",
+        ),
     ] = None,
     metric: Annotated[
         str | None,
@@ -72,6 +78,14 @@ def spec_of(
             help="The size to write as a model; 'auto': the smallest that loses nothing; 'none'.",
         ),
     ] = None,
+    circuit: Annotated[
+        bool,
+        typer.Option(
+            "--circuit",
+            help="Of a model and task: also test the exported set as a circuit, which removes each of its "
+            "players; spex-mech circuit does it later. A spec and the demo say themselves.",
+        ),
+    ] = False,
     settings: Settings = None,
 ) -> Any:  # a `RunSpec`; Typer evaluates annotations, and that import is slow
     """The spec that words and options describe, one parameter for each; see `SpecCommand`.
@@ -83,7 +97,7 @@ def spec_of(
 
     file, model, task = split_words(words or [])
     given = [setting.partition("=")[0].strip() for setting in settings or ()]
-    sizes = [whole(k) for k in keep] if keep else None
+    sizes = [whole(k) for k in keep] if keep else None  # an option not given is an empty list
     if sizes is None and file is None and (model or players) and "prune.keep" not in given:
         sizes = [0.5]  # the demo's sizes are for its 32 heads
     if sizes and export is None and "prune.export" not in given:
@@ -97,9 +111,25 @@ def spec_of(
         game__ablation=ablation,
         prune__keep=sizes,
     )
+    if file is None and model and not circuit and "circuit.subsets" not in given:
+        typed.append("circuit.subsets=0")
     raw = {"design.budget": budget, "game.examples": examples, "prune.export": export}
     typed += [f"{key}={value}" for key, value in raw.items() if value is not None]
-    return read_spec(file, [*typed, *(settings or [])])
+    spec = read_spec(file, [*typed, *(settings or [])])
+    left_open = file is None and examples is None and "game.examples" not in given
+    if task and left_open and _has_few(spec):
+        spec = read_spec(file, [*typed, "game.examples=none", *(settings or [])])
+    return spec
+
+
+def _has_few(spec: RunSpec) -> bool:
+    """Whether a task's questions lie here and are fewer than a run takes by itself."""
+    from spex_mech.tasks.cards import load_card, load_task
+
+    if load_card(spec.task).kind not in ("file", "generator"):
+        return False
+    task = load_task(spec.task, **spec.asking.model_dump())
+    return sum(x.split == "search" for x in task.examples) < (spec.game.examples or 0)
 
 
 def split_words(words: Sequence[str]) -> tuple[Path | None, str | None, str | None]:

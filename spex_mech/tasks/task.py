@@ -156,7 +156,8 @@ class ChoiceTask:
         kept = [x for x in self.examples if x.split == split]
         if not 1 <= count <= len(kept):
             raise InputError(
-                f"cannot take the first {count} of the {len(kept)} {split} examples of {self.name!r}"
+                f"cannot take the first {count} of the {len(kept)} {split} examples of {self.name!r}; take "
+                "fewer, or all (game.examples=none)"
             )
         dropped = {x.id for x in kept[count:]}
         return replace(self, examples=tuple(x for x in self.examples if x.id not in dropped))

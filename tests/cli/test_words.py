@@ -28,7 +28,7 @@ def test_a_model_and_a_task_with_options():
     )
     settings = ["model=smollm2", "task=circuits/ioi", "players=kv", "design.budget=2000"]
     settings += ["game.examples=12", "game.metric=logprob", "game.ablation=zero", "design.seed=3"]
-    settings += ["prune.keep=[0.8, 0.5]", "prune.export=0.5"]
+    settings += ["prune.keep=[0.8, 0.5]", "prune.export=0.5", "circuit.subsets=0"]
     assert spec == read_spec(None, settings)
 
 
@@ -75,18 +75,25 @@ def test_words_and_options_replace_what_a_spec_says_and_set_replaces_both(tmp_pa
 @pytest.mark.parametrize(
     ("options", "sizes", "exported"),
     [
-        ({"words": ["m", "t"]}, [0.5], 0.5),
+        ({"words": ["m", "games/peak"]}, [0.5], 0.5),
         ({"players": "kv"}, [0.5], 0.5),
         ({"keep": [24.0, 16.0]}, [24, 16], 16),
         ({"keep": [0.5], "export": "none"}, [0.5], None),
         ({"keep": [24.0, 16.0], "export": "auto"}, [24, 16], "auto"),
         ({"keep": [24.0, 16.0], "settings": ["prune.export=24"]}, [24, 16], 24),
-        ({"words": ["m", "t"], "settings": ["prune.keep=[4]", "prune.export=4"]}, [4], 4),
+        ({"words": ["m", "games/peak"], "settings": ["prune.keep=[4]", "prune.export=4"]}, [4], 4),
     ],
 )
 def test_the_last_size_is_exported_unless_something_else_is_said(options, sizes, exported):
     prune = spec_of(**options).prune
     assert prune.keep == sizes and prune.export == exported
+
+
+def test_a_circuit_is_tested_where_it_is_asked_for():
+    assert spec_of().circuit.subsets == RunSpec().circuit.subsets > 0
+    assert spec_of(["m", "games/peak"]).circuit.subsets == 0
+    assert spec_of(["m", "games/peak"], circuit=True).circuit.subsets == RunSpec().circuit.subsets
+    assert spec_of(["m", "games/peak"], settings=["circuit.subsets=2"]).circuit.subsets == 2
 
 
 @pytest.mark.parametrize("budget", ["0", "-3", "many", "1.5", "nan", "[3]"])
@@ -111,7 +118,16 @@ def test_where_a_run_goes(words, folder):
     assert folder_for(words) == Path(folder)
 
 
-@pytest.mark.usefixtures("undrawn")
+def test_a_short_table_is_used_whole(tmp_path):
+    rows = [f"Which is {i}?,one,two,{'AB'[i % 2]}" for i in range(40)]
+    (tmp_path / "short.csv").write_text("\n".join(["question,A,B,answer", *rows]) + "\n")
+    words = ["embedded", str(tmp_path / "short.csv")]
+    assert spec_of(words).game.examples is None
+    assert spec_of(words, examples="7").game.examples == 7
+    assert spec_of(["embedded", "embedded/people"]).game.examples == 60
+    assert spec_of(["embedded", "arc/easy"]).game.examples == 60  # is not fetched to be counted
+
+
 def test_a_run_of_words_is_the_run_of_its_spec(ask, settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     printed = ask(
@@ -122,3 +138,12 @@ def test_a_run_of_words_is_the_run_of_its_spec(ask, settings, tmp_path, monkeypa
     assert f"next: spex-mech decode {Path('runs/embedded-people')}" in printed
     spec = RunSpec.model_validate_json((folder / "spec.json").read_text())
     assert spec.players == "heads:0-1" and spec.model == "embedded"
+
+
+def test_a_command_line_without_options_is_the_demo(monkeypatch, terminal):
+    seen = []
+    monkeypatch.setattr("spex_mech.run.setup.prepare", lambda spec, **_: seen.append(spec) or 1 / 0)
+    for line in (["plan"], ["run"], ["evaluate"]):
+        with pytest.raises(ZeroDivisionError):
+            terminal(*line)
+    assert seen == [RunSpec()] * 3

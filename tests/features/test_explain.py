@@ -126,8 +126,8 @@ def test_a_run_from_the_command_line_and_its_report(tmp_path):
     assert [page.parts[i] for i in range(4)] == re.findall(r"The .*?\.", PASSAGE)
     expected = sm.interactions(exact, "FBII", 2).joint(15)
     assert [tuple(a["parts"]) for a in page.arcs][:2] == [s for s, _ in expected][:2]
-    # everything inline: addresses are within the page or data
-    assert all(a.startswith(("#", "data:")) for a in page.addresses)
+    # everything inline: addresses are within the page, data, or files beside it to be downloaded
+    assert all(a.startswith(("#", "data:")) or (out / a).is_file() for a in page.addresses)
     assert "spex-mech explain text --text" in page.text and "all masks" in page.text
     assert not list(out.glob("*.part"))
     before = (out / "spectrum.json").read_text()
@@ -186,7 +186,8 @@ def test_the_report_shows_the_input_beside_the_usual_sections(copy, word_game):
     ):
         assert heading in page.text
     assert "prune" not in page.text and "The same run again" not in page.text
-    assert page.text.count("</script>") == 1 and all(a[0] == "#" for a in page.addresses)
+    assert page.text.count("</script>") == 1
+    assert all(a[0] == "#" or (copy / a).is_file() for a in page.addresses)
 
 
 @pytest.mark.usefixtures("undrawn")
