@@ -112,5 +112,10 @@ def _under(
     (empty,) = table.of(nothing[None])
     estimates = means_of(np.stack([full, empty, alone, full - alone], 1), seed=seed)
     return UnderAblation(
-        ablated.name, *estimates, ratio_of_means(alone - empty, full - empty, seed=seed)
+        ablation=ablated.name,
+        full=estimates[0],
+        empty=estimates[1],
+        alone=estimates[2],
+        loss=estimates[3],
+        faithfulness=ratio_of_means(alone - empty, full - empty, seed=seed),
     )
