@@ -137,11 +137,14 @@ def seconds_per_answer(game: TaskGame) -> float:
         start, scale = _start(model, first, game.players)
         fit = AblationLoss(model, prompts, game.players, None)
         rng = np.random.default_rng(0)
-        began = 0.0
-        for _ in range(2):  # the first one warms up
-            began = time.monotonic()
+
+        def step() -> None:
             _descend(fit, start, scale, lambda k: rng.random((k, game.players.n)) < 0.5, 1, rng)
-        return (time.monotonic() - began) / (3 * PAIRS)
+
+        step()
+        began = time.monotonic()
+        step()
+    return (time.monotonic() - began) / (3 * PAIRS)
 
 
 def fit_cost(questions: int, steps: int = STEPS, for_set: bool = False) -> int:
