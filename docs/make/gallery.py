@@ -137,8 +137,8 @@ def _links(path: Path, seconds: float) -> str:
     assert address is not None
     colab = f"https://colab.research.google.com/github/{address[1]}/blob/main/docs/gallery/{path.stem}.ipynb"
     return (
-        f"[Open in Colab]({colab}) · [notebook]({path.stem}.ipynb) · [script]({path.name}) · took "
-        f"{seconds:.0f} seconds on one thread of a busy machine"
+        f"[![Open in Colab](../images/colab.svg)]({colab}) · [notebook]({path.stem}.ipynb) · "
+        f"[script]({path.name}) · took {seconds:.0f} seconds on one thread of a busy machine"
     )
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 
 import pytest
-from pages import ROOT, differences
+from pages import ROOT, differences, maker
 
 from spex_mech.core.errors import MissingFileError
 from spex_mech.models.downloads import downloaded
 
-_spec = importlib.util.spec_from_file_location("gallery", ROOT / "docs" / "make" / "gallery.py")
-assert _spec is not None and _spec.loader is not None
-gallery = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(gallery)
+gallery = maker("gallery")
 SCRIPTS = gallery.scripts()
 
 
@@ -50,7 +46,7 @@ def test_page_and_notebook_have_the_cells_of_the_script(path):
 
 def test_the_index_names_every_page():
     index = (ROOT / "docs" / "gallery" / "index.md").read_text(encoding="utf-8")
-    assert SCRIPTS
+    assert len(SCRIPTS) >= 8
     assert [path.stem for path in SCRIPTS if f"({path.stem}.md)" not in index] == []
 
 

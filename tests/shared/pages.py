@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import os
 import re
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -112,6 +114,16 @@ def near(a: str, b: str) -> bool:
         if abs(first - second) > max(0.02, 0.05 * max(abs(first), abs(second))):
             return False
     return True
+
+
+def maker(name: str) -> ModuleType:
+    """A script of docs/make as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "make" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look for the names of annotations
+    spec.loader.exec_module(module)
+    return module
 
 
 def with_output(text: str, name: str) -> str:
