@@ -6,12 +6,19 @@ import json
 
 import pytest
 from pages import ROOT, differences, maker
+from registered import forget_afterwards
 
 from spex_mech.core.errors import MissingFileError
 from spex_mech.models.downloads import downloaded
 
 gallery = maker("gallery")
 SCRIPTS = gallery.scripts()
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch):
+    """What a script registers with Transformers is forgotten afterwards."""
+    forget_afterwards(monkeypatch)
 
 
 def text_of(path):
