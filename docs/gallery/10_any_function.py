@@ -53,5 +53,5 @@ measured = trait(field.masks) + rng.normal(0, 0.5, len(field))
 learned = sm.decode(field, measured, method="proxyspex", seed=0)
 new = sm.designs.biased(120, 500, keep_rate=0.5, seed=2).masks
 print(f"R² on new plants, without the noise: {sm.faithfulness(learned, new, trait(new)):.2f}")
-for genes, value in sm.interactions(learned, "FBII", order=2).top(5):
+for genes, value in sorted(sm.interactions(learned, "FBII", order=2).top(4)):
     print(f"{value:+.2f}  {GENES.label(genes)}")

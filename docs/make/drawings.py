@@ -1,4 +1,4 @@
-"""Draw the figures of the page on concepts: ``python docs/make/drawings.py`` writes docs/images/*.svg.
+"""Draw the figures of the page on concepts: ``python docs/make/drawings.py`` writes its SVGs in docs/images.
 
 Each drawing has a white card behind it, so that it is legible on light and on dark pages.
 """
@@ -128,10 +128,20 @@ def flow() -> str:
     return card(772, 132, "The job in six steps", parts)
 
 
+def colab() -> str:
+    """The badge that opens a page of the gallery as a notebook."""
+    words = text(12, 18, "▶  open in Colab", size=13, color="white", at="start")
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="136" height="26" role="img" '
+        'font-family="system-ui, sans-serif"><title>Open in Colab</title>'
+        f'<rect width="136" height="26" rx="4" fill="{HELPS}"/>{words}</svg>\n'
+    )
+
+
 def main() -> None:
     """Write all drawings."""
     IMAGES.mkdir(exist_ok=True)
-    for drawing in (masks, pair, flow):
+    for drawing in (masks, pair, flow, colab):
         (IMAGES / f"{drawing.__name__}.svg").write_text(drawing(), encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "models.md"
 BETWEEN = re.compile(r"(<!-- families: [^\n]*-->\n).*?(<!-- end -->)", re.DOTALL)
-sys.path[:0] = [str(ROOT / "tests" / "shared"), str(ROOT / "tests" / "integration")]
+sys.path += [str(ROOT / "tests" / "shared"), str(ROOT / "tests" / "integration")]
 
 
 def table() -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+VARIES = re.compile(r"^# varies: .+$", re.MULTILINE)
 GALLERY = ROOT / "docs" / "gallery"
 EXTRAS = re.compile(r"^# extras: (.+)$", re.MULTILINE)
 MODEL = re.compile(r"^# model: (.+)$", re.MULTILINE)
@@ -70,6 +71,11 @@ def needed_model(path: Path) -> str | None:
     """The model that a script needs and that does not come with the package."""
     match = MODEL.search(path.read_text(encoding="utf-8"))
     return match[1] if match else None
+
+
+def varies(path: Path) -> bool:
+    """Whether a script says that its numbers hang on the processor."""
+    return VARIES.search(path.read_text(encoding="utf-8")) is not None
 
 
 def run(path: Path) -> list[Shown]:
@@ -137,8 +143,8 @@ def _links(path: Path, seconds: float) -> str:
     assert address is not None
     colab = f"https://colab.research.google.com/github/{address[1]}/blob/main/docs/gallery/{path.stem}.ipynb"
     return (
-        f"[Open in Colab]({colab}) · [notebook]({path.stem}.ipynb) · [script]({path.name}) · took "
-        f"{seconds:.0f} seconds on one thread of a busy machine"
+        f"[![Open in Colab](../images/colab.svg)]({colab}) · [notebook]({path.stem}.ipynb) · "
+        f"[script]({path.name}) · took {seconds:.0f} seconds on one thread of a busy machine"
     )
 
 

@@ -121,7 +121,7 @@ def exactness() -> dict[str, str]:
         ),
         "spex_exact": "w"
         + said("benchmarks/spex", "Without noise it recovers every spectrum to 1e-14")[1:],
-        "spex_fast": "340 to 1,500 (180 at its best)",
+        "spex_fast": "340 to 1,500",
         "indices": by_budget("benchmarks/indices/results/summary.md", "## SV", methods),
         "indices_all": "the "
         + said("benchmarks/indices", "lowest error at every budget for every index"),

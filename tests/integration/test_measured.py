@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
+import re
 
 import pytest
-from pages import ROOT
+from pages import ROOT, maker
 
-_spec = importlib.util.spec_from_file_location("measured", ROOT / "docs" / "make" / "measured.py")
-assert _spec is not None and _spec.loader is not None
-measured = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(measured)
+measured = maker("measured")
 
 
 def test_the_page_is_what_the_result_files_say():
@@ -26,7 +23,7 @@ def test_numbers_of_the_readme_stand_on_the_page():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     claims = readme[readme.index("## Measured") : readme.index("## Develop")]
     page = measured.PAGE.read_text(encoding="utf-8")
-    numbers = measured.re.findall(r"(?<![\w.])\.?\d+(?:\.\d+)?\b", claims.replace("1e-6", ""))
+    numbers = re.findall(r"(?<![\w.])\.?\d+(?:\.\d+)?\b", claims.replace("1e-6", ""))
     assert len(numbers) > 5
     missing = [x for x in numbers if (f"0{x}" if x.startswith(".") else x) not in page]
     assert missing == []

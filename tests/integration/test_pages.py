@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 
 import pytest
 import typer
-from pages import ROOT, blocks, differences, executed, near, run_page
+from pages import ROOT, blocks, differences, executed, maker, near, run_page
 
 import spex_mech as sm
 from spex_mech.cli import app
@@ -102,11 +101,7 @@ def test_messages_on_the_page_of_errors_are_messages_of_the_package():
 
 
 def test_the_table_of_families_is_that_of_the_tests():
-    sys.path.insert(0, str(DOCS / "make"))
-    try:
-        import families
-    finally:
-        sys.path.pop(0)
+    families = maker("families")
     page = BY_NAME["docs/models.md"]
     assert families.written(page, families.table()) == page
 

@@ -12,24 +12,19 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from registered import forget_afterwards
 from tiny_decoders import tiny_decoder
 
 import spex_mech as sm
 from spex_mech.models.modeling_compact import FAMILIES
 
 IDS = torch.from_numpy(np.random.default_rng(0).integers(3, 61, (2, 7)))
-TABLES = (
-    transformers.CONFIG_MAPPING,
-    transformers.MODEL_MAPPING,
-    transformers.MODEL_FOR_CAUSAL_LM_MAPPING,
-)
 
 
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch):
     """What a test registers is forgotten afterwards."""
-    for table in TABLES:
-        monkeypatch.setattr(table, "_extra_content", dict(table._extra_content))
+    forget_afterwards(monkeypatch)
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3", "gpt2"])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import os
 import re
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -83,11 +85,12 @@ def run_page(text: str, name: str) -> list[str]:
     return printed
 
 
-def differences(expected: str, got: str) -> list[str]:
+def differences(expected: str, got: str, *, numbers: bool = True) -> list[str]:
     """Lines that differ by more than rounding: words must be equal, numbers near each other.
 
     Numbers may differ by a twentieth, or by 0.02 where that is more: processors round differently, and
-    what is fitted follows. Whole numbers without a point must be equal.
+    what is fitted follows. Whole numbers without a point must be equal. Without ``numbers``
+    only words are compared.
     """
     wanted, found = expected.strip().splitlines(), got.strip().splitlines()
     if len(wanted) != len(found):
@@ -95,14 +98,16 @@ def differences(expected: str, got: str) -> list[str]:
     return [
         f"{a!r} is on the page, {b!r} was printed"
         for a, b in zip(wanted, found, strict=True)
-        if not near(a, b)
+        if not near(a, b, numbers=numbers)
     ]
 
 
-def near(a: str, b: str) -> bool:
-    """Whether two lines have equal words and nearly equal numbers."""
+def near(a: str, b: str, *, numbers: bool = True) -> bool:
+    """Whether two lines have equal words and nearly equal numbers (without ``numbers``, any numbers)."""
     if [x.split() for x in _NUMBER.split(a)] != [x.split() for x in _NUMBER.split(b)]:
         return False
+    if not numbers:
+        return True
     for x, y in zip(_NUMBER.findall(a), _NUMBER.findall(b), strict=True):
         if "." not in x and "e" not in x:
             if x.replace(",", "") != y.replace(",", ""):
@@ -112,6 +117,16 @@ def near(a: str, b: str) -> bool:
         if abs(first - second) > max(0.02, 0.05 * max(abs(first), abs(second))):
             return False
     return True
+
+
+def maker(name: str) -> ModuleType:
+    """A script of docs/make as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "make" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look for the names of annotations
+    spec.loader.exec_module(module)
+    return module
 
 
 def with_output(text: str, name: str) -> str:
