@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from needed import needed
 
 Rows = Sequence[dict[str, str]]
@@ -118,6 +119,7 @@ def figure(rows: Rows) -> Figure:
             ]
             axes.plot(grid, level, color=colour, lw=2, label=names[method])
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(0, 1.02)
         axes.set_title(f"{group[0]}, {group[1]} players", size=9, loc="left")
         axes.set_xlabel("masks", size=9)

@@ -57,7 +57,9 @@ def main() -> None:
                 for budget in budgets:
                     if budget <= args.most:
                         measure(args, (kind, name, str(n), method, str(budget)), game, truth)
-    rows = read(args.results) + (before() if args.games else [])
+    rows = read(args.results)
+    if any(r["kind"] == "real" for r in rows):
+        rows += before()
     print(write(rows, args.results.parent))
 
 
