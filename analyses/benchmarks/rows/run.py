@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -23,9 +24,13 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+from needed import needed
+
 import spex_mech as sm
 
-HERE = Path(__file__).parent
 SUBJECTS = ("boxes", "capitals", "kinds", "moves", "order", "people", "travel")
 FIELDS = (
     "model",
@@ -112,19 +117,6 @@ def _size(asked: str, size: int) -> tuple[int, int | str]:
     if asked == "auto":  # 1, and a second one of every fifth mask
         return round(size / 1.2), "auto"
     return size // int(asked), int(asked)
-
-
-def needed(rows: np.ndarray, r2: np.ndarray, level: float) -> float:
-    """Rows at which R² first reaches a level, interpolated in their logarithm; NaN where it does not."""
-    order = np.argsort(rows)
-    rows, r2 = np.log(rows[order]), np.maximum.accumulate(r2[order])
-    if r2[-1] < level:
-        return float("nan")
-    at = int(np.argmax(r2 >= level))
-    if at == 0:
-        return float(np.exp(rows[0]))
-    share = (level - r2[at - 1]) / (r2[at] - r2[at - 1])
-    return float(np.exp(rows[at - 1] + share * (rows[at] - rows[at - 1])))
 
 
 def table(results: list[dict[str, str]]) -> str:
