@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -20,9 +21,13 @@ from spex_mech.core.faithfulness import faithfulness
 from spex_mech.decoders.decode import decode
 from spex_mech.designs import biased
 
-GAMES = {"planted": run.planted, "network": run.network}
-SIZES = ((270, 1000), (1024, 4000))  # players, masks
-SEEDS = {"planted": 10, "network": 0}
+GAMES = {
+    "planted": run.planted,
+    "network": run.network,
+    "sparse": partial(run.planted, sets=3),
+}
+SIZES = ((270, 1000), (300, 3000), (1024, 4000))  # players, masks
+SEEDS = {"planted": 10, "network": 0, "sparse": 10}
 
 
 def main() -> None:
