@@ -24,6 +24,8 @@ _ABLATIONS = {
     "zero": "its output is set to zero",
     "mean": "its output is replaced by its mean over other prompts",
     "resample": "its output is replaced by what it was on another prompt",
+    "counterfactual": "its output is replaced by what it was on a prompt with another answer",
+    "optimal": "its output is replaced by the constant that costs least",
 }
 _INDICES = {
     "FBII": "the faithful Banzhaf interaction index: the coefficients of the sum over single players and "
@@ -47,8 +49,10 @@ _METHODS = {
     "greedy removal": "removes one player after the other, the one that is missed least",
     "knock-out": "ranks players by what is lost without each",
     "taylor": "ranks players by gradient times output, without its sign",
-    "signed taylor": "ranks players by gradient times output",
     "attention entropy": "ranks heads by how sharply they attend",
+    "attribution patching": "ranks players by gradient times the change of output that ablation makes",
+    "integrated gradients": "the same, with gradients along the way to the ablated model",
+    "stratified knock-outs": "ranks players by knock-outs among sets of every size",
     "output norm": "ranks heads by the size of their output",
 }
 
