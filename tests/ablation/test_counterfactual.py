@@ -167,7 +167,7 @@ def test_stores_and_workers(tiny, family, tmp_path):
     """A store takes no values of other partners, and another process gets the same ones."""
     players = sm.select_players(tiny, "heads")
     game = sm.TaskGame(tiny, task(), players, ablation="counterfactual")
-    design = sm.designs.uniform(6, players.n, seed=0)
+    design = sm.designs.uniform(players.n, 6, seed=0)
     run = sm.evaluate(game, design, store=tmp_path / "a")
     again = game.rebuild()()
     assert again.key == game.key

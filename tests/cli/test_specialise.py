@@ -124,7 +124,7 @@ def test_it_goes_on_where_it_stopped_and_refuses_a_finished_folder(printed, comm
         == (printed.split("size chosen")[1].split("measured")[0])
     )
     assert sorted(path.name for path in (copy / "masks" / "shards").iterdir()) == stored
-    with pytest.raises(OutputExistsError, match=r"another prune\.form, prune\.servable"):
+    with pytest.raises(OutputExistsError, match=r"another prune\.servable, prune\.form"):
         ask(*again, "--form", "own")
 
 
