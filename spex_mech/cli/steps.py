@@ -339,8 +339,8 @@ def _pruning_folder(
 
 def _check_kept(run: RunFolder, keep: int | None) -> None:
     """Refuse a run that was not pruned, or not to this size, before the model is loaded."""
+    from spex_mech.run.outline import outline
     from spex_mech.run.prune import kept_of
-    from spex_mech.run.setup import outline
 
     kept_of(run, outline(run.spec).players, keep)
 
