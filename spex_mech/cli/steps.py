@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 def evaluate(context: typer.Context, out: OutFolder = None) -> None:
     """Ablate: evaluate the design and the held-out masks; run again to go on."""
     from spex_mech.run import steps
-    from spex_mech.run.folder import claim
+    from spex_mech.run.opening import claim
     from spex_mech.run.setup import prepare
 
     setup = prepare(context.meta["spec"])
@@ -96,7 +96,7 @@ def decode(
 ) -> None:
     """Find the spectrum of evaluated masks and its interactions, one option per setting; needs no model."""
     from spex_mech.run.decode import save_decoded
-    from spex_mech.run.folder import prepare_folder, save_spec
+    from spex_mech.run.opening import prepare_folder, save_spec
 
     if out is not None and any((out / name).exists() for name in ("spec.json", "spectrum.json")):
         raise OutputExistsError(f"{out} holds a run or a spectrum; choose a new folder")
@@ -160,7 +160,7 @@ def prune(
     """Choose players to keep by spectrum and true ablations, one option per setting, and test the choice."""
     from spex_mech.run import steps
     from spex_mech.run.decode import decode_folder
-    from spex_mech.run.folder import save_spec
+    from spex_mech.run.opening import save_spec
     from spex_mech.run.prune import kept_of
     from spex_mech.run.setup import prepare
 
@@ -214,7 +214,7 @@ def export(
 ) -> None:
     """Write a kept set as a checkpoint with a model card."""
     from spex_mech.run.export import export_step
-    from spex_mech.run.folder import changed, open_folder
+    from spex_mech.run.opening import changed, open_folder
     from spex_mech.run.setup import prepare
 
     if mode == "dense":  # what the run says of its compact export does not count then
@@ -252,7 +252,7 @@ def circuit(
 ) -> None:
     """Test a kept set as a circuit: faithfulness, completeness, and which parts are needed."""
     from spex_mech.run.circuit import circuit_step
-    from spex_mech.run.folder import changed, open_folder, save_spec
+    from spex_mech.run.opening import changed, open_folder, save_spec
     from spex_mech.run.setup import prepare
 
     changes = as_settings(
@@ -280,7 +280,7 @@ def report(
 ) -> None:
     """Write the report of a run, finished or not, from what it has stored; needs no model."""
     from spex_mech.report import write_report
-    from spex_mech.run.folder import open_folder
+    from spex_mech.run.opening import open_folder
 
     typer.echo(f"report: {write_report(open_folder(folder), metrics=metric)}")
 
@@ -308,7 +308,8 @@ def _decode_store(
 def _decode_run(folder: Path, out: Path | None, changes: list[str]) -> tuple[Decoded, RunFolder]:
     """Decode a run's folder with other settings; also the folder for the results."""
     from spex_mech.run.decode import decode_folder
-    from spex_mech.run.folder import RunFolder, changed, open_folder
+    from spex_mech.run.folder import RunFolder
+    from spex_mech.run.opening import changed, open_folder
 
     before = open_folder(folder)
     run = changed(before, changes, ("decode", "interactions", "game.metric"), "decode")
@@ -325,7 +326,7 @@ def _pruning_folder(
     folder: Path, changes: list[str], keep: list[float] | None, choose: bool
 ) -> RunFolder:
     """The run's folder with other settings of pruning; a size that is not among them is not exported."""
-    from spex_mech.run.folder import changed, open_folder
+    from spex_mech.run.opening import changed, open_folder
 
     before = open_folder(folder)
     sizes = None if keep is None else [whole(k) for k in keep]
