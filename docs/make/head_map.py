@@ -17,7 +17,7 @@ from matplotlib.patches import FancyArrowPatch
 from spex_mech.core.interactions import interactions
 from spex_mech.core.palette import FAINT, HELPS, HURTS, INK
 from spex_mech.report.contents import Contents, read_contents
-from spex_mech.run.folder import open_folder
+from spex_mech.run.opening import open_folder
 
 IMAGES = Path(__file__).parents[1] / "images"
 PAGES = {

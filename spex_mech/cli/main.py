@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
-from spex_mech.cli import explain, steps
+from spex_mech.cli import decode, explain, steps
 from spex_mech.cli.examples import NEXT_STEPS, examples_of
 from spex_mech.cli.get import get
 from spex_mech.cli.naming import RunCommand, SpecCommand
@@ -58,7 +58,7 @@ _add(plan, SpecCommand)
 _add(status)
 _add(open_report, name="open")
 _add(steps.evaluate, RunCommand)
-_add(steps.decode)
+_add(decode.decode)
 _add(steps.prune, ExecutorCommand)
 _add(steps.export)
 _add(steps.circuit, ExecutorCommand)

@@ -23,7 +23,8 @@ from spex_mech.report.depth import depth_of
 from spex_mech.report.downloads import TABLE, files_of, interactions_csv
 from spex_mech.report.figures import figures_of
 from spex_mech.report.words import glossary, method_words, noun
-from spex_mech.run.folder import RunFolder, open_folder, prepare_folder, write_file
+from spex_mech.run.folder import RunFolder, write_file
+from spex_mech.run.opening import open_folder, prepare_folder
 from spex_mech.run.spec import RunSpec
 
 _TOP = 15

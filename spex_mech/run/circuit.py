@@ -11,8 +11,9 @@ from spex_mech.pruning.circuit_files import circuit_to_graphml, circuit_to_json
 from spex_mech.run.constants import with_constants
 from spex_mech.run.decode import Decoded, decode_folder
 from spex_mech.run.folder import RunFolder, write_file
+from spex_mech.run.outline import check_circuit
 from spex_mech.run.prune import kept_of
-from spex_mech.run.setup import Setup, check_circuit, circuit_game
+from spex_mech.run.setup import Setup, circuit_game
 from spex_mech.run.under import under_step
 
 

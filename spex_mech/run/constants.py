@@ -13,7 +13,8 @@ from spex_mech.ablation.constants import Constants
 from spex_mech.ablation.game import TaskGame
 from spex_mech.core.errors import InputError
 from spex_mech.run.folder import CONSTANTS, RunFolder
-from spex_mech.run.setup import Outline, Setup
+from spex_mech.run.outline import Outline
+from spex_mech.run.setup import Setup
 
 _USUAL = (0.05, 0.95)  # quantiles of the shares that a design's masks keep
 

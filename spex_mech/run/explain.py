@@ -11,7 +11,8 @@ from spex_mech.decoders.decode import decode
 from spex_mech.decoders.explain import Explanation
 from spex_mech.run.decode import Decoded, decode_folder, save_decoded
 from spex_mech.run.designs import check_rounds, search_design
-from spex_mech.run.folder import RunFolder, claim, open_folder
+from spex_mech.run.folder import RunFolder
+from spex_mech.run.opening import claim, open_folder
 from spex_mech.run.rounds import take_rounds
 from spex_mech.run.spec import RunSpec
 from spex_mech.tasks.cards import load_card, load_game

@@ -23,7 +23,8 @@ from spex_mech.run.decode import Decoded, decode_folder, save_decoded
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.explain import explain_into
 from spex_mech.run.explained_input import INPUT, input_to_json, kind_of
-from spex_mech.run.folder import RunFolder, claim, open_folder, save_spec
+from spex_mech.run.folder import RunFolder
+from spex_mech.run.opening import claim, open_folder, save_spec
 from spex_mech.run.records import HeldOut
 from spex_mech.run.spec import RunSpec, with_settings
 

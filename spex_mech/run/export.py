@@ -16,9 +16,10 @@ from spex_mech.exporting.model_card import Card
 from spex_mech.pruning.prune import Pruned
 from spex_mech.run.comparisons import read_comparisons
 from spex_mech.run.folder import RunFolder
+from spex_mech.run.outline import check_export
 from spex_mech.run.prune import kept_of
 from spex_mech.run.records import interactions_from_json, scores_from_json
-from spex_mech.run.setup import Setup, check_export
+from spex_mech.run.setup import Setup
 
 _CARD_ROWS = 10
 FILE = "export.json"

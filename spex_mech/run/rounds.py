@@ -18,7 +18,8 @@ from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.questions import ALL
 from spex_mech.run.decode import held_out_fit
 from spex_mech.run.designs import AIMS, check_design, check_rounds, is_asked_all
-from spex_mech.run.folder import RunFolder, save_spec
+from spex_mech.run.folder import RunFolder
+from spex_mech.run.opening import save_spec
 from spex_mech.run.pilot import save_choice, save_pilot
 from spex_mech.run.spec import DesignSpec, RunSpec
 

@@ -12,7 +12,7 @@ from spex_mech.core.players import select_players
 from spex_mech.evaluation.executors import Executor
 from spex_mech.exporting.writing import check_room
 from spex_mech.models.outline import read_outline, weight_bytes
-from spex_mech.run.folder import taken
+from spex_mech.run.opening import taken
 from spex_mech.run.setup import Setup, prepare
 from spex_mech.run.spec import RunSpec, read_spec
 from spex_mech.run.spec_values import AUTO

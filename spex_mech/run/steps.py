@@ -31,7 +31,8 @@ from spex_mech.run.constants import with_constants
 from spex_mech.run.decode import Decoded, decode_folder, save_decoded
 from spex_mech.run.designs import check_design, has_pilot, is_asked_all, search_design
 from spex_mech.run.export import Exported, export_step, exported_before
-from spex_mech.run.folder import RunFolder, claim, open_folder
+from spex_mech.run.folder import RunFolder
+from spex_mech.run.opening import claim, open_folder
 from spex_mech.run.pilot import save_choice, save_pilot
 from spex_mech.run.prune import choose_exported, choose_kept_sets, size_to_json
 from spex_mech.run.records import ScoreTable, kept_to_json, scores_to_json

@@ -9,7 +9,7 @@ import pytest
 from spex_mech.core.players import ModelShape
 from spex_mech.models.outline import ModelOutline
 from spex_mech.pruning.compare import LASSO
-from spex_mech.run import setup
+from spex_mech.run import outline
 from spex_mech.run.spec import read_spec
 
 FOLDER = Path(__file__).parents[2] / "analyses" / "real_models"
@@ -20,9 +20,9 @@ SECONDS = 0.04  # of one question of 16 tokens under one mask
 
 @pytest.mark.parametrize("spec", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
 def test_a_spec_fits_its_model_and_its_time(spec, monkeypatch):
-    monkeypatch.setattr(setup, "read_outline", lambda name: ModelOutline(name, SMOLLM2))
-    plan = setup.outline(read_spec(spec))
-    setup.check_sizes(plan)
+    monkeypatch.setattr(outline, "read_outline", lambda name: ModelOutline(name, SMOLLM2))
+    plan = outline.outline(read_spec(spec))
+    outline.check_sizes(plan)
     prune, circuit = plan.spec.prune, plan.spec.circuit
     search, test = (len(plan.task.select(split)) for split in ("search", "test"))
     checked = plan.check is not None and len(plan.check)

@@ -10,7 +10,7 @@ import pytest
 import spex_mech as sm
 from spex_mech.core.errors import InputError
 from spex_mech.evaluation.stored_answers import every_answer
-from spex_mech.run.folder import open_folder
+from spex_mech.run.opening import open_folder
 
 
 def test_another_metric_and_decoder_from_the_store_alone(ask, job, tmp_path):

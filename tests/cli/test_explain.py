@@ -10,7 +10,7 @@ import pytest
 
 import spex_mech as sm
 from spex_mech.run.designs import search_design
-from spex_mech.run.folder import open_folder
+from spex_mech.run.opening import open_folder
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -10,7 +10,7 @@ import transformers
 
 import spex_mech as sm
 from spex_mech.core.errors import InputError
-from spex_mech.run.folder import open_folder
+from spex_mech.run.opening import open_folder
 from spex_mech.run.spec import CircuitSpec
 
 

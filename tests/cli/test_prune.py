@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from spex_mech.core.errors import InputError
-from spex_mech.run.folder import open_folder
+from spex_mech.run.opening import open_folder
 
 
 def test_pruning_again_to_other_sizes_is_counted_as_another_look(ask, copy):

@@ -11,7 +11,7 @@ import torch
 
 import spex_mech as sm
 from spex_mech.core.errors import OutputExistsError
-from spex_mech.run.folder import open_folder
+from spex_mech.run.opening import open_folder
 from spex_mech.run.specialise import prepare_specialise, specialise_spec
 from spex_mech.tasks.prompts import encode
 

@@ -8,7 +8,7 @@ import pytest
 
 from spex_mech.core.errors import DamagedStoreWarning, InputError
 from spex_mech.run.designs import search_design
-from spex_mech.run.folder import open_folder
+from spex_mech.run.opening import open_folder
 
 
 def test_every_step_says_what_it_did(job):

@@ -17,7 +17,8 @@ import cloudpickle
 
 from spex_mech.evaluation.executors import LocalExecutor
 from spex_mech.evaluation.games import as_game
-from spex_mech.run.folder import RunFolder, claim
+from spex_mech.run.folder import RunFolder
+from spex_mech.run.opening import claim
 from spex_mech.run.rounds import ROUNDS, take_rounds
 from spex_mech.run.spec import with_settings
 from tests.shared import quiz

@@ -29,7 +29,7 @@ from spex_mech.run.decode import decode_folder
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.explain_features import explain_features
 from spex_mech.run.explained_input import input_from_json, input_to_json
-from spex_mech.run.folder import open_folder
+from spex_mech.run.opening import open_folder
 
 PASSAGE = (
     "The key is in the basket. The basket is in the kitchen. The ring is in the box. "

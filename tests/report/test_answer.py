@@ -17,7 +17,7 @@ from spex_mech.report.answer import answer
 from spex_mech.report.contents import Contents, read_contents
 from spex_mech.report.downloads import files_of, interactions_csv
 from spex_mech.report.words import glossary, method_words, metric_words, noun
-from spex_mech.run.folder import open_folder
+from spex_mech.run.opening import open_folder
 from spex_mech.tasks.metrics import CHOICE_METRICS
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "run"

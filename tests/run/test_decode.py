@@ -10,7 +10,7 @@ import pytest
 import spex_mech as sm
 from spex_mech.run.decode import decode_folder, decode_store, save_decoded
 from spex_mech.run.designs import check_design, search_design
-from spex_mech.run.folder import claim
+from spex_mech.run.opening import claim
 from spex_mech.run.spec import DecodeSpec, InteractionsSpec, with_settings
 
 

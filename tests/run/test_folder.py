@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import spex_mech as sm
-from spex_mech.run.folder import changed, claim, open_folder, save_spec, write_file
+from spex_mech.run.folder import write_file
+from spex_mech.run.opening import changed, claim, open_folder, save_spec
 from spex_mech.run.records import kept_sets_from_json, size_from_json
 from spex_mech.run.spec import RunSpec, with_settings
 

@@ -11,7 +11,7 @@ import spex_mech as sm
 from spex_mech.evaluation.stored_answers import every_answer, stored_answers
 from spex_mech.run.decode import decode_folder, decode_store, save_decoded
 from spex_mech.run.designs import search_design
-from spex_mech.run.folder import claim, open_folder
+from spex_mech.run.opening import claim, open_folder
 from spex_mech.run.plan import plan, planned_choice
 from spex_mech.run.setup import prepare
 from spex_mech.run.spec import DecodeSpec, read_spec

@@ -12,11 +12,12 @@ from spex_mech.report import write_report
 from spex_mech.run.decode import decode_folder
 from spex_mech.run.designs import search_design
 from spex_mech.run.explain import explain_folder
-from spex_mech.run.folder import claim, open_folder
+from spex_mech.run.opening import claim, open_folder
+from spex_mech.run.outline import outline
 from spex_mech.run.plan import first_round, plan, planned_choice
 from spex_mech.run.prune import _budget
 from spex_mech.run.rounds import ROUNDS, rounds_from_json
-from spex_mech.run.setup import outline, prepare
+from spex_mech.run.setup import prepare
 from spex_mech.run.spec import read_spec
 from spex_mech.run.steps import decode_step, evaluate_step, rounds_step
 

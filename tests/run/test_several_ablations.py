@@ -18,7 +18,7 @@ from spex_mech.pruning.circuit_files import circuit_from_json
 from spex_mech.run import constants as run_constants
 from spex_mech.run import plan as planning
 from spex_mech.run import steps
-from spex_mech.run.folder import claim
+from spex_mech.run.opening import claim
 from spex_mech.run.setup import prepare
 from spex_mech.run.spec import read_spec
 
