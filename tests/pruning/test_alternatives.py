@@ -10,20 +10,7 @@ import pytest
 import spex_mech as sm
 from spex_mech.core.masks import all_masks
 from spex_mech.pruning.alternatives import alternative_circuits
-
-
-class Planted:
-    """A game without questions that counts what it is asked."""
-
-    fingerprint = "planted"
-
-    def __init__(self, n, value):
-        self.players = sm.PlayerSet.from_names(f"p{i}" for i in range(n))
-        self.value, self.asked = value, 0
-
-    def __call__(self, masks):
-        self.asked += len(masks)
-        return np.array([float(self.value(row.astype(float))) for row in masks])
+from tests.shared.planted import Planted
 
 
 def two_ways(x):

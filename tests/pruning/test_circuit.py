@@ -16,21 +16,8 @@ from spex_mech.pruning.circuit import circuit
 from spex_mech.pruning.circuit_files import circuit_from_json, circuit_to_graphml, circuit_to_json
 from spex_mech.pruning.circuit_tests import _decisive_part
 from spex_mech.report import plots
+from tests.shared.planted import Planted
 from tests.shared.quiz import Quiz
-
-
-class Planted:
-    """A game without questions."""
-
-    def __init__(self, n, value):
-        self.players = sm.PlayerSet.from_names(f"p{i}" for i in range(n))
-        self.fingerprint = "planted"
-        self.value = value
-        self.asked = 0
-
-    def __call__(self, masks):
-        self.asked += len(masks)
-        return np.array([float(self.value(row)) for row in masks])
 
 
 class Asked(Planted):

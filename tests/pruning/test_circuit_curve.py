@@ -10,21 +10,7 @@ import spex_mech as sm
 from spex_mech.core.estimates import resampled_means
 from spex_mech.pruning.circuit_curve import SIZES, areas, circuit_curve
 from spex_mech.report import plots
-
-
-class Planted:
-    """A game without questions."""
-
-    fingerprint = "planted"
-
-    def __init__(self, n, value):
-        self.players = sm.PlayerSet.from_names(f"p{i}" for i in range(n))
-        self.value, self.asked = value, 0
-
-    def __call__(self, masks):
-        self.asked += len(masks)
-        return np.array([float(self.value(row)) for row in masks])
-
+from tests.shared.planted import Planted
 
 WEIGHTS = np.array([1.0, 2.0, 3.0, 4.0])
 
