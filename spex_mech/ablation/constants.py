@@ -18,6 +18,7 @@ from safetensors.numpy import save
 from spex_mech.ablation.fills import Ablation, Fill, Filler, Record
 from spex_mech.core.errors import InputError, MissingFileError
 from spex_mech.core.files import write_whole
+from spex_mech.core.short_repr import short_repr
 from spex_mech.tasks.prompts import Prompts
 
 
@@ -40,6 +41,7 @@ class FittedBy:
     rows: int
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Constants:
     """A constant for every part that can be removed.

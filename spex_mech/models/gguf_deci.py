@@ -159,9 +159,10 @@ def _plans(settings: dict[str, Any], tensors: dict[str, Any]) -> list[dict[str, 
 def _config(
     settings: dict[str, Any], tensors: dict[str, Any], plans: list[dict[str, Any]]
 ) -> LlamaConfig:
-    """A plain Llama's config where all layers are alike, else a compact one's."""
+    """A plain Llama's config where all layers are alike and it takes so many heads, else a compact one's."""
     deci, head = _deci(settings), plans[0]["groups"]
     even = bool(head) and all(plan["mlp"] and plan["groups"] == head for plan in plans)
+    even = even and deci["embedding_length"] % sum(head) == 0  # a rule of Transformers' config
     ends = [settings.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")]
     options: dict[str, Any] = {
         "hidden_size": deci["embedding_length"],

@@ -19,6 +19,7 @@ from spex_mech.core.games import QuestionGame, ValueFunction
 from spex_mech.core.masks import mask_keys
 from spex_mech.core.players import PlayerSet
 from spex_mech.core.seeds import check_seed
+from spex_mech.core.short_repr import short_repr
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.pruning.asked_once import AskedOnce
 from spex_mech.pruning.circuit import Circuit, circuit
@@ -27,6 +28,7 @@ from spex_mech.pruning.prune import check_ablations, check_spectrum, prune, size
 _PENALTIES = (1.0, 0.25, 0.0625)  # of a shared player, as parts of what the first circuit is worth
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class AlternativeCircuits:
     """Circuits of one size that all keep most of the value, the first the best that was found.

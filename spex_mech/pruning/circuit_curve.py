@@ -29,6 +29,7 @@ from spex_mech.core.games import ExampleGame, QuestionGame, ValueFunction
 from spex_mech.core.masks import check_masks, unique
 from spex_mech.core.players import PlayerSet
 from spex_mech.core.seeds import check_seed
+from spex_mech.core.short_repr import short_repr
 from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.evaluation.executors import Executor
@@ -42,6 +43,7 @@ _BESIDE = ("margin", "kl")
 _LEVEL, _DRAWS = 0.95, 10_000
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class CircuitCurve:
     """The faithfulness of circuits of growing size, measured by ablations.

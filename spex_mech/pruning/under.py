@@ -17,10 +17,12 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.estimates import Estimate, means_of, ratio_of_means
 from spex_mech.core.games import QuestionGame
 from spex_mech.core.masks import check_masks
+from spex_mech.core.short_repr import short_repr
 from spex_mech.evaluation.executors import Executor
 from spex_mech.pruning.circuit_tests import QuestionValues
 
 
+@short_repr
 @dataclass(frozen=True)
 class AblatedGame:
     """A game of one kind of ablation.

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import spex_mech as sm
+from spex_mech.ablation.constants import Constants, FittedBy
 from spex_mech.core.estimates import Estimate
 from spex_mech.run.decode import Decoded
 from spex_mech.run.records import HeldOut, ScoredSet, ScoreTable
@@ -43,12 +44,20 @@ def _of_a_model(tmp_path) -> list:
     rates = sm.find_keep_rates(game, 12, questions="all", seed=0)
     explanation = sm.explain(game, budget=12, seed=0, method="lasso", store=tmp_path / "store")
     tested = sm.circuit(game, np.arange(8) < 4, explanation.spectrum, subsets=1, seed=0)
+    ablated = sm.AblatedGame("zero", game)
+    several = sm.alternative_circuits(game, explanation.spectrum, keep=4, validate=4, seed=0)
+    sizes = sm.circuit_curve(game, np.arange(8.0))
+    constants = Constants({"a": np.zeros(40)}, FittedBy("hash", "mean", {"mean": 0.5}, 200, 9600))
+    text = sm.features.text(model, "one two\nthree", level="word", target=" A")
+    joint = sm.joint(text, game)
     (limit, *_) = sm.per_layer(heads, 3)
     card = sm.Card("a\ntask " * 50, [("L0H0", 0.5)] * 50)
     stored = sm.open_run(tmp_path / "store")
     tokens = sm.TokenTask(np.ones((40, 5), dtype=int))
     executors = [sm.LocalExecutor(2), sm.RayExecutor()]
-    return [model, heads, game, rates, explanation, tested, limit, card, stored, tokens, *executors]
+    circuits = [tested, ablated, several, sizes, constants, joint]
+    found = [model, heads, game, rates, explanation, limit, card, stored, tokens]
+    return [*found, *circuits, *executors]
 
 
 def _of_features() -> list:
