@@ -75,7 +75,9 @@ def sparse_run(game: sm.TaskGame, rows: int, seed: int) -> Run:
 def rivals(game_of: GameOf, rows: int, seed: int, questions: int) -> dict[str, Ranking]:
     """Every rival that does not decode random masks; one that the rows are too few for is left out."""
     rankings: dict[str, Ranking] = {}
-    n = game_of(1).players.n
+    game = game_of(questions)
+    n = game.players.n
+    least = 2 if game.ablation.name == "resample" else 1  # the values of another question
     gradients: Mapping[str, tuple[Callable[[sm.TaskGame], np.ndarray], int]] = {
         "AtP": (gate_gradients.gate_gradients, gate_gradients.COST),
         "NAP-IG": (
@@ -85,7 +87,7 @@ def rivals(game_of: GameOf, rows: int, seed: int, questions: int) -> dict[str, R
     }
     for name, (function, cost) in gradients.items():
         count = min(rows // cost, questions)
-        if count:
+        if count >= least:
             rankings[name] = Ranking(function(game_of(count)).mean(axis=0), count * cost)
     searches = {
         "knock-out": (METHODS["knock-out"], n),
@@ -94,7 +96,7 @@ def rivals(game_of: GameOf, rows: int, seed: int, questions: int) -> dict[str, R
     }
     for name, (method, masks) in searches.items():
         count = min(rows // masks, questions)
-        if not count:
+        if count < least:
             continue
         budget = rows // count
         meter = Metered(game_of(count), budget)

@@ -10,7 +10,7 @@ import pytest
 import spex_mech as sm
 from spex_mech.core.masks import all_masks
 from spex_mech.pruning.alternatives import alternative_circuits
-from tests.shared.planted import Planted
+from tests.shared.planted_game import Planted
 
 
 def two_ways(x):

@@ -16,7 +16,7 @@ from spex_mech.pruning.circuit import circuit
 from spex_mech.pruning.circuit_files import circuit_from_json, circuit_to_graphml, circuit_to_json
 from spex_mech.pruning.circuit_tests import _decisive_part
 from spex_mech.report import plots
-from tests.shared.planted import Planted
+from tests.shared.planted_game import Planted
 from tests.shared.quiz import Quiz
 
 

@@ -10,7 +10,7 @@ import spex_mech as sm
 from spex_mech.core.estimates import resampled_means
 from spex_mech.pruning.circuit_curve import SIZES, areas, circuit_curve
 from spex_mech.report import plots
-from tests.shared.planted import Planted
+from tests.shared.planted_game import Planted
 
 WEIGHTS = np.array([1.0, 2.0, 3.0, 4.0])
 
