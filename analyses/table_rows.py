@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
+
+from spex_mech.core.estimates import bootstrap_mean
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -24,3 +28,11 @@ def append(path: Path, row: Mapping[str, object]) -> None:
         if not rows:
             writer.writeheader()
         writer.writerow(row)
+
+
+def mean_text(values: Sequence[float]) -> str:
+    """A mean with its bootstrap interval for a cell; of one value that alone, of none nothing."""
+    if len(values) < 2:
+        return f"{float(values[0]):.2f}" if len(values) else ""
+    found = bootstrap_mean(np.asarray(values, dtype=np.float64), seed=0)
+    return f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-
-from spex_mech.core.estimates import bootstrap_mean
+from table_rows import mean_text
 
 Rows = Sequence[dict[str, str]]
 LINES = (("direct", "#1f6f9c", "the game"), ("popular", "#c98a1b", "random sets of popular players"),
@@ -47,11 +46,7 @@ def select(rows: Rows, source: str, terms: str, kind: str | None = None) -> list
 
 def mean(rows: Rows, name: str) -> str:
     """Mean over games, with a bootstrap interval where there are several."""
-    values = np.array([float(r[name]) for r in rows])
-    if len(values) < 2:
-        return f"{values[0]:.2f}" if len(values) else ""
-    found = bootstrap_mean(values, seed=0)
-    return f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    return mean_text([float(r[name]) for r in rows])
 
 
 def table(rows: Rows) -> str:

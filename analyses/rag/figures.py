@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-
-from spex_mech.core.estimates import bootstrap_mean
+from table_rows import mean_text
 
 Rows = Sequence[dict[str, str]]
 
@@ -19,15 +18,6 @@ def write(rows: Rows, folder: Path) -> str:
     (folder / "results.md").write_text(text, encoding="utf-8")
     figure(rows).savefig(folder / "rag.png", dpi=130)
     return text
-
-
-def share(values: Sequence[bool]) -> str:
-    """A share with its bootstrap interval over questions."""
-    x = np.array(values, dtype=float)
-    if len(x) < 2:
-        return f"{x[0]:.2f}" if len(x) else ""
-    found = bootstrap_mean(x, seed=0)
-    return f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
 def table(rows: Rows) -> str:
@@ -42,8 +32,8 @@ def table(rows: Rows) -> str:
         pairs = int(some[0]["pairs"])
         right = sum(float(r["whole"]) > 0 for r in some)
         cells = [f"{len(some)}", f"{right}", f"{pairs:,}", f"{len(known)}"]
-        cells += [share([int(r["rank"]) < k for r in known]) for k in (1, 3)]
-        cells += [f"{1 / pairs:.4f}", share([int(r["singles among two"]) == 2 for r in known])]
+        cells += [mean_text([int(r["rank"]) < k for r in known]) for k in (1, 3)]
+        cells += [f"{1 / pairs:.4f}", mean_text([int(r["singles among two"]) == 2 for r in known])]
         cells.append(f"{np.median([float(r['R2']) for r in known]):.2f}" if known else "")
         text += f"| {key[0]} | {key[1]}s | {key[2]} | " + " | ".join(cells) + " |\n"
     return text

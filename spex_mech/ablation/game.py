@@ -25,7 +25,7 @@ from spex_mech.models.model import Model
 from spex_mech.tasks.metrics import Metric, metric_for
 from spex_mech.tasks.partners import with_partner_tokens
 from spex_mech.tasks.prompts import Prompts, encode
-from spex_mech.tasks.task import Task
+from spex_mech.tasks.task import ChoiceTask, Task
 
 _TOKENS = 2**20
 _MOST_MASKS = 64
@@ -341,7 +341,9 @@ class TaskGame:
             device_map: load the model by its name and spread it over the other process's devices, see
                 ``device_map`` of Hugging Face's ``from_pretrained``.
         """
-        model = self.model
+        model, task = self.model, self.task
+        if isinstance(task, ChoiceTask) and not self.ablation.paired:
+            task = task.without_partners()
         return GameParts(
             game=type(self),
             model=type(model),
@@ -349,7 +351,7 @@ class TaskGame:
             hf=None if device_map else model.hf,
             tokenizer=model.tokenizer,
             dtype=model.dtype,
-            task=self.task,
+            task=task,
             players=self._players,
             settings=self.settings,
             device=device,

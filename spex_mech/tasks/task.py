@@ -174,6 +174,10 @@ class ChoiceTask:
             raise InputError(f"task {self.name!r} has no examples {sorted(unknown)[:3]}")
         return replace(self, examples=tuple(x for x in self.examples if x.id not in dropped))
 
+    def without_partners(self) -> ChoiceTask:
+        """The task without the candidates for partners, which take more room than the questions."""
+        return replace(self, examples=tuple(replace(x, partners=()) for x in self.examples))
+
     def with_partners(
         self, partners: Mapping[str, str | Sequence[str]] | Sequence[str]
     ) -> ChoiceTask:
