@@ -14,78 +14,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float64, Int64, UInt64
 
 from spex_mech.core.errors import InputError
-from spex_mech.core.index_functional import IndexFunctional
 from spex_mech.core.masks import check_masks, unpack
 from spex_mech.core.packed import combine, degrees, pack_supports, word_count
+from spex_mech.core.posterior import IndexCorrection, KnowsQuestions, Posterior
 from spex_mech.core.short_repr import short_repr
 from spex_mech.core.term_sums import TermSums
 
 _CHUNK = 1 << 16
-
-
-@runtime_checkable
-class Posterior(Protocol):
-    """A full model of a game that knows how sure it is."""
-
-    def __call__(self, masks: Bool[np.ndarray, "m n"], /) -> Float64[np.ndarray, " m"]:
-        """Expected values (m,) of masks (m, n)."""
-        ...
-
-    def std(self, masks: Bool[np.ndarray, "m n"], /) -> Float64[np.ndarray, " m"]:
-        """Standard deviations (m,) of what evaluating masks (m, n) would give."""
-        ...
-
-    def deviations(
-        self,
-        words: UInt64[np.ndarray, "k w"],
-        values: Float64[np.ndarray, " k"],
-        weight: Callable[[int, int], float],
-        /,
-    ) -> Float64[np.ndarray, " k"]:
-        """Root mean square of sum_{S ⊇ T} weight(|S|, |T|) F(S) about ``values``, for packed sets T."""
-        ...
-
-
-@runtime_checkable
-class KnowsQuestions(Protocol):
-    """A full model of a game that knows how single questions differ from their mean."""
-
-    def deviation_of(self, question: int, /) -> Spectrum:
-        """The spectrum of one question minus that of the mean over all questions.
-
-        Raises:
-            InputError: a question that there is not, or a model that knows nothing of single questions.
-        """
-        ...
-
-
-@runtime_checkable
-class IndexCorrection(Protocol):
-    """What is known of a game beside a model of it, as `evidence.Evidence` is."""
-
-    def correction(
-        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional, /
-    ) -> Float64[np.ndarray, " k"]:
-        """What to add to the model's interaction index of packed sets (k, w)."""
-        ...
-
-    @property
-    def ends(self) -> Bool[np.ndarray, "e n"]:
-        """The empty and the full mask, as far as they were evaluated."""
-        ...
-
-    def of_unseen_ends(
-        self, words: UInt64[np.ndarray, "k w"], functional: IndexFunctional, /
-    ) -> Float64[np.ndarray, " k"]:
-        """Standard deviation of the index of packed sets (k, w) that comes from ends not evaluated."""
-        ...
 
 
 @short_repr
