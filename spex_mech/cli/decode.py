@@ -90,7 +90,7 @@ def _decode_store(
     """Decode any store; also the folder for the results."""
     from spex_mech.run.decode import decode_store
     from spex_mech.run.folder import RunFolder
-    from spex_mech.run.spec import with_settings
+    from spex_mech.run.spec_file import with_settings
 
     spec = with_settings({}, changes)
     decoded = decode_store(

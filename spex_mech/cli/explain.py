@@ -75,7 +75,7 @@ def game(
     circuit and report continue from it.
     """
     from spex_mech.run.explain import explain_folder
-    from spex_mech.run.spec import read_spec
+    from spex_mech.run.spec_file import read_spec
 
     changes = as_settings(settings, design__budget=budget, decode__method=method)
     if seed is not None:

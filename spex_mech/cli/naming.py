@@ -93,7 +93,7 @@ def spec_of(
     Raises:
         InputError: too many words, a model of one's own without a task, or a setting that no spec has.
     """
-    from spex_mech.run.spec import read_spec
+    from spex_mech.run.spec_file import read_spec
 
     file, model, task = split_words(words or [])
     given = [setting.partition("=")[0].strip() for setting in settings or ()]

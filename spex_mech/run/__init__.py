@@ -8,7 +8,7 @@ loads the model and makes the games; `decode` needs no model; `prune`, `scores`,
 optimal ablation; `explain` works in rounds; `plan` and `memory` say what a run will cost before it starts;
 `specialise` makes the spec of a run that prunes a model for one task.
 
-    >>> from spex_mech.run.spec import read_spec
+    >>> from spex_mech.run.spec_file import read_spec
     >>> spec = read_spec(None, ["design.budget=100"])
     >>> spec.task, spec.design.budget
     ('embedded/people', 100)

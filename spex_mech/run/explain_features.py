@@ -26,7 +26,8 @@ from spex_mech.run.explained_input import INPUT, input_to_json, kind_of
 from spex_mech.run.folder import RunFolder
 from spex_mech.run.opening import claim, open_folder, save_spec
 from spex_mech.run.records import HeldOut
-from spex_mech.run.spec import RunSpec, with_settings
+from spex_mech.run.spec import RunSpec
+from spex_mech.run.spec_file import with_settings
 
 _MASKS_PER_PLAYER = 16
 _FEWEST = 256

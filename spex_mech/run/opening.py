@@ -11,7 +11,8 @@ from spex_mech.core.errors import InputError, MissingFileError, OutputExistsErro
 from spex_mech.core.files import check_folder, real_folder, remove_leftovers
 from spex_mech.evaluation.questions import ALL
 from spex_mech.run.folder import RunFolder, read_json, write_file
-from spex_mech.run.spec import RunSpec, with_settings
+from spex_mech.run.spec import RunSpec
+from spex_mech.run.spec_file import with_settings
 
 
 def claim(path: str | Path, spec: RunSpec, *, last: Sequence[str] = ()) -> RunFolder:

@@ -14,7 +14,8 @@ from spex_mech.exporting.writing import check_room
 from spex_mech.models.outline import read_outline, weight_bytes
 from spex_mech.run.opening import taken
 from spex_mech.run.setup import Setup, prepare
-from spex_mech.run.spec import RunSpec, read_spec
+from spex_mech.run.spec import RunSpec
+from spex_mech.run.spec_file import read_spec
 from spex_mech.run.spec_values import AUTO
 from spex_mech.run.steps import Result, last_files, run
 from spex_mech.tasks.cards import load_task

@@ -10,7 +10,7 @@ from spex_mech.core.players import ModelShape
 from spex_mech.models.outline import ModelOutline
 from spex_mech.pruning.compare import LASSO
 from spex_mech.run import outline
-from spex_mech.run.spec import read_spec
+from spex_mech.run.spec_file import read_spec
 
 FOLDER = Path(__file__).parents[2] / "analyses" / "real_models"
 SMOLLM2 = ModelShape(30, 9, 3)

@@ -37,7 +37,7 @@ def test_stopping_says_what_is_kept(monkeypatch, terminal):
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("spex_mech.run.spec.read_spec", stop)
+    monkeypatch.setattr("spex_mech.run.spec_file.read_spec", stop)
     code, _, err = terminal("evaluate")
     assert code == 130 and "finished ablations are kept" in err
 

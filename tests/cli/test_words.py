@@ -8,7 +8,8 @@ import pytest
 
 from spex_mech.cli.naming import folder_for, spec_of, split_words
 from spex_mech.core.errors import InputError
-from spex_mech.run.spec import RunSpec, read_spec
+from spex_mech.run.spec import RunSpec
+from spex_mech.run.spec_file import read_spec
 
 
 def test_nothing_is_the_demo():

@@ -20,7 +20,7 @@ from spex_mech.evaluation.games import as_game
 from spex_mech.run.folder import RunFolder
 from spex_mech.run.opening import claim
 from spex_mech.run.rounds import ROUNDS, take_rounds
-from spex_mech.run.spec import with_settings
+from spex_mech.run.spec_file import with_settings
 from tests.shared import quiz
 
 # Workers do not have the tests' folder: what is defined here travels with the game.

@@ -17,7 +17,7 @@ from spex_mech.report import write_report
 from spex_mech.run.designs import check_design
 from spex_mech.run.prune import kept_of
 from spex_mech.run.setup import circuit_game, prepare
-from spex_mech.run.spec import read_spec
+from spex_mech.run.spec_file import read_spec
 from spex_mech.run.steps import run
 from spex_mech.tasks.noise import expected_noise
 

@@ -13,7 +13,7 @@ from pages import ROOT, blocks, differences, executed, maker, near, run_page
 
 import spex_mech as sm
 from spex_mech.cli import app
-from spex_mech.run.spec import read_spec
+from spex_mech.run.spec_file import read_spec
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]

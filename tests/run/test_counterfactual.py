@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from spex_mech.cli.main import app
 from spex_mech.evaluation.stored_run import open_run
 from spex_mech.run.setup import prepare
-from spex_mech.run.spec import read_spec
+from spex_mech.run.spec_file import read_spec
 
 SMALL = ["game.examples=6", "design.budget=8", "design.keep_rate=0.6", "design.check=2"]
 

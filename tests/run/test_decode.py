@@ -11,7 +11,8 @@ import spex_mech as sm
 from spex_mech.run.decode import decode_folder, decode_store, save_decoded
 from spex_mech.run.designs import check_design, search_design
 from spex_mech.run.opening import claim
-from spex_mech.run.spec import DecodeSpec, InteractionsSpec, with_settings
+from spex_mech.run.spec import DecodeSpec, InteractionsSpec
+from spex_mech.run.spec_file import with_settings
 
 
 def spec(*settings):

@@ -8,7 +8,8 @@ import spex_mech as sm
 from spex_mech.run.folder import write_file
 from spex_mech.run.opening import changed, claim, open_folder, save_spec
 from spex_mech.run.records import kept_sets_from_json, size_from_json
-from spex_mech.run.spec import RunSpec, with_settings
+from spex_mech.run.spec import RunSpec
+from spex_mech.run.spec_file import with_settings
 
 
 def test_a_folder_is_taken_up_by_the_same_spec_only(tmp_path):

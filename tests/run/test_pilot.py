@@ -12,7 +12,7 @@ from spex_mech.report import write_report
 from spex_mech.run.decode import decode_folder
 from spex_mech.run.opening import claim
 from spex_mech.run.setup import prepare
-from spex_mech.run.spec import read_spec
+from spex_mech.run.spec_file import read_spec
 from spex_mech.run.steps import decode_step, evaluate_step
 
 SETTINGS = [

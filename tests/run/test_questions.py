@@ -14,7 +14,8 @@ from spex_mech.run.designs import search_design
 from spex_mech.run.opening import claim, open_folder
 from spex_mech.run.plan import plan, planned_choice
 from spex_mech.run.setup import prepare
-from spex_mech.run.spec import DecodeSpec, read_spec
+from spex_mech.run.spec import DecodeSpec
+from spex_mech.run.spec_file import read_spec
 from spex_mech.run.steps import evaluate_step
 
 SETTINGS = [

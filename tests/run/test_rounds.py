@@ -18,7 +18,7 @@ from spex_mech.run.plan import first_round, plan, planned_choice
 from spex_mech.run.prune import _budget
 from spex_mech.run.rounds import ROUNDS, rounds_from_json
 from spex_mech.run.setup import prepare
-from spex_mech.run.spec import read_spec
+from spex_mech.run.spec_file import read_spec
 from spex_mech.run.steps import decode_step, evaluate_step, rounds_step
 
 SETTINGS = [

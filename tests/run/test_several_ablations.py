@@ -20,7 +20,7 @@ from spex_mech.run import plan as planning
 from spex_mech.run import steps
 from spex_mech.run.opening import claim
 from spex_mech.run.setup import prepare
-from spex_mech.run.spec import read_spec
+from spex_mech.run.spec_file import read_spec
 
 SETTINGS = [
     *("players=kv", "game.examples=6", "design.budget=12", "design.keep_rate=0.6"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from spex_mech.run.spec import RunSpec, read_spec
+from spex_mech.run.spec import RunSpec
+from spex_mech.run.spec_file import read_spec
 
 
 def test_files_and_settings_agree(tmp_path):

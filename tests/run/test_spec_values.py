@@ -7,7 +7,7 @@ import pytest
 from spex_mech.core.errors import InputError
 from spex_mech.core.seeds import MOST_SEED
 from spex_mech.run.designs import search_design
-from spex_mech.run.spec import read_spec, with_settings
+from spex_mech.run.spec_file import read_spec, with_settings
 
 SEEDS = ["asking.seed", "design.seed", "decode.seed", "prune.seed", "circuit.seed"]
 COUNTS = ["asking.shots", "design.check", "prune.ablations", "prune.per_layer", "circuit.subsets"]
