@@ -188,7 +188,9 @@ def text(
     color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     width = shutil.get_terminal_size().columns if color else 88
     typer.echo(explained.summary(width, color=color, top=top))
-    if out is not None:
+    if out is None:
+        typer.echo("nothing is kept; with --out FOLDER, spex-mech report FOLDER makes a page of it")
+    else:
         typer.echo(f"written: {out}; next: spex-mech report {out}")
 
 

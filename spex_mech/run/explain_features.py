@@ -66,11 +66,7 @@ class FeatureExplanation:
             if isinstance(self.game.subject, Passage)
             else str(view)
         )
-        lines = [repr(self.game), "", body, "", self.found.message]
-        if self.held_out is not None:
-            r2 = self.held_out.r2
-            lines.append(f"R² {r2.mean:.3f} [{r2.low:.3f}, {r2.high:.3f}] on {r2.n} held-out masks")
-        return "\n".join(lines)
+        return "\n".join([repr(self.game), "", body, "", self.found.message])
 
 
 def explain_features(

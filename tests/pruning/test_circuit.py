@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.patches import FancyArrowPatch
 
 import spex_mech as sm
 from spex_mech.core.estimates import paired_difference, ratio_of_means
@@ -225,6 +226,25 @@ def test_the_graph_shows_kept_players_and_their_strongest_edges():
     effects = [abs(n.effect.mean) for n in found.nodes]
     sizes = [float(c.get_sizes()[0]) for c in axes.collections if len(c.get_offsets()) == 1]
     assert np.argsort(sizes).tolist() == np.argsort(effects).tolist()
+
+
+@pytest.mark.parametrize("heads", [2, 12])
+def test_edges_within_a_row_stay_on_the_figure(heads):
+    class Shaped:
+        shape = ModelShape(n_layers=2, n_heads=heads, n_kv_heads=heads)
+
+    pairs = list(combinations(range(heads, 2 * heads), 2))
+    game = Planted(2 * heads, lambda x: sum(x[a] and x[b] for a, b in pairs))
+    game.players = select_players(Shaped(), "heads")
+    spectrum = sm.Spectrum.from_supports(pairs, [1.0] * len(pairs), 2 * heads)
+    found = circuit(game, np.ones(2 * heads, dtype=bool), spectrum, seed=0)
+    figure = plots.circuit_graph(found, edges=100)
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    edges = [p for p in axes.patches if isinstance(p, FancyArrowPatch)]
+    assert len(edges) == len(pairs)
+    tops = [p.get_path().get_extents(p.get_transform()).y1 for p in edges]
+    assert max(tops) < axes.bbox.y1
 
 
 def test_the_tests_figure_has_every_number():

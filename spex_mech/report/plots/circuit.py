@@ -18,6 +18,8 @@ from spex_mech.report.plots.style import column, columns, plain, shown, sign_col
 
 _EDGES = 24
 _LEGEND = 0.8  # inches below the axes
+_RISE = 0.45  # of the distance between rows: how high an edge within a row may rise
+_NARROWEST = 7.8  # inches, of the legend
 _ROWS = 40
 Place = tuple[float, float]
 
@@ -85,7 +87,7 @@ def circuit_graph(circuit: Circuit, *, edges: int = _EDGES) -> Figure:
     )
     axes.set_title(
         f"The {len(circuit.nodes)} kept of {circuit.players.n} players"
-        + (f", and their {len(drawn)} strongest pairs ({circuit.index})" if drawn else ""),
+        + (f", and their {_strongest(len(drawn))} ({circuit.index})" if drawn else ""),
         size=10,
         loc="left",
         color=INK,
@@ -170,7 +172,8 @@ def _grid(circuit: Circuit) -> tuple[Figure, Mapping[str, Place]]:
         for p in circuit.players
     }
     figure = Figure(
-        figsize=(1.6 + 0.9 * len(names), 1.7 + 0.95 * len(layers)), layout="constrained"
+        figsize=(max(_NARROWEST, 1.6 + 0.9 * len(names)), 1.7 + 0.95 * len(layers)),
+        layout="constrained",
     )
     axes = figure.subplots()
     x, y = np.array(list(place.values())).T
@@ -202,8 +205,10 @@ def _circle(circuit: Circuit) -> tuple[Figure, Mapping[str, Place]]:
 
 def _draw(axes: Axes, edge: Edge, place: Mapping[str, Place], top: float) -> None:
     a, b = place[edge.source], place[edge.target]
-    # Edges within a row would run through the nodes between: they bend more the farther they go.
-    bend = min(0.42, 0.16 + 0.05 * abs(a[0] - b[0])) if a[1] == b[1] else 0.12
+    # Edges within a row would run through the nodes between: they bend more the farther they go, as far as
+    # there is room above. An edge rises by half its bend times its length.
+    across = abs(a[0] - b[0])
+    bend = min(0.16 + 0.05 * across, 2 * _RISE / across) if a[1] == b[1] else 0.12
     axes.add_patch(
         FancyArrowPatch(
             a,
@@ -216,6 +221,10 @@ def _draw(axes: Axes, edge: Edge, place: Mapping[str, Place], top: float) -> Non
             zorder=2,
         )
     )
+
+
+def _strongest(pairs: int) -> str:
+    return "only pair" if pairs == 1 else f"{pairs} strongest pairs"
 
 
 def _dot(color: str, filled: bool, label: str) -> Line2D:
