@@ -18,6 +18,7 @@ _EXAMPLES = {
     ),
     "specialise": (
         "spex-mech specialise smollm2 --task circuits/ioi --plan",
+        "spex-mech specialise smollm2 --task questions.csv --players kv --budget 60 --keep 0.9",
         "spex-mech specialise smollm2 --task circuits/ioi --form gguf --out runs/small",
     ),
     "plan": ("spex-mech plan smollm2 circuits/ioi --budget 200 --examples 12 --keep 0.6",),

@@ -111,8 +111,11 @@ def spec_of(
         game__ablation=ablation,
         prune__keep=sizes,
     )
-    if file is None and model and not circuit and "circuit.subsets" not in given:
-        typed.append("circuit.subsets=0")
+    if file is None and model:  # what costs much and was not asked for is left out
+        if not circuit and "circuit.subsets" not in given:
+            typed.append("circuit.subsets=0")
+        if "prune.baselines" not in given:
+            typed.append("prune.baselines=['lasso ranking']")
     raw = {"design.budget": budget, "game.examples": examples, "prune.export": export}
     typed += [f"{key}={value}" for key, value in raw.items() if value is not None]
     spec = read_spec(file, [*typed, *(settings or [])])

@@ -26,8 +26,20 @@ def specialise(
     model: Annotated[
         str, typer.Argument(help="'embedded', 'smollm2', a folder, a GGUF file or a hub id.")
     ],
-    task: Annotated[str, typer.Option(help="The task's card, as spex-mech tasks lists them.")],
+    task: Annotated[
+        str,
+        typer.Option(
+            help="A task (see spex-mech tasks), a card, or a table of questions: .csv, .jsonl, .parquet."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("runs/specialised"),
+    players: Annotated[
+        str | None, typer.Option(help="What may be removed, as in run; by default 'heads'.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="MASKS", help="Masks to spend, as if each were asked all questions."),
+    ] = None,
     keep: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,13 +71,18 @@ def specialise(
     from spex_mech.run.specialise import REPORT, prepare_specialise, specialise_spec
     from spex_mech.run.steps import run
 
+    budgets = [] if budget is None else [f"design.budget={budget}"]
     spec = specialise_spec(
         model,
         task,
         keep=_sizes(keep),
         form=form,
         others=[] if other == ["none"] else other,
-        settings=as_settings(settings, asking__data=None if data is None else str(data)),
+        settings=as_settings(
+            [*(settings or []), *budgets],
+            players=players,
+            asking__data=None if data is None else str(data),
+        ),
     )
     setup = prepare_specialise(spec, out, finished_with=[REPORT])
     say(f"{setup.model!r}\n{setup.game!r}\n")

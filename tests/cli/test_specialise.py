@@ -28,8 +28,10 @@ SMALL = {
 def command(settings, tmp_path_factory):
     """The command on few questions, and its folder."""
     data = next(x for x in settings if x.startswith("asking.data="))
-    values = [f"{key}={value}" for key, value in SMALL.items()]
+    rest = {k: v for k, v in SMALL.items() if k not in ("players", "design.budget")}
+    values = [f"{key}={value}" for key, value in rest.items()]
     options = [part for value in (data, *values) for part in ("--set", value)]
+    options += ["--players", SMALL["players"], "--budget", SMALL["design.budget"]]
     out = tmp_path_factory.mktemp("specialised") / "run"
     sizes = ("--keep", "0.75", "--keep", "8")
     task = ("--task", "embedded/people", "--other", "embedded/kinds")
@@ -139,7 +141,7 @@ def test_a_dense_export_of_the_same_run_needs_no_other_options(printed, command,
 
 def test_the_plan_alone_leaves_no_folder(command, ask, tmp_path):
     words = [*command[0][:-1], str(tmp_path / "none"), "--plan", "--form", "family"]
-    said = ask(*words, "--set", "players=heads")
+    said = ask(*words, "--players", "heads")
     assert "only sets that the form family holds are searched" in said and "total" in said
     assert not (tmp_path / "none").exists()
 

@@ -30,6 +30,7 @@ def test_a_model_and_a_task_with_options():
     settings = ["model=smollm2", "task=circuits/ioi", "players=kv", "design.budget=2000"]
     settings += ["game.examples=12", "game.metric=logprob", "game.ablation=zero", "design.seed=3"]
     settings += ["prune.keep=[0.8, 0.5]", "prune.export=0.5", "circuit.subsets=0"]
+    settings += ["prune.baselines=['lasso ranking']"]
     assert spec == read_spec(None, settings)
 
 
@@ -95,6 +96,13 @@ def test_a_circuit_is_tested_where_it_is_asked_for():
     assert spec_of(["m", "games/peak"]).circuit.subsets == 0
     assert spec_of(["m", "games/peak"], circuit=True).circuit.subsets == RunSpec().circuit.subsets
     assert spec_of(["m", "games/peak"], settings=["circuit.subsets=2"]).circuit.subsets == 2
+
+
+def test_the_baseline_that_costs_no_ablation_is_the_only_one_without_a_spec():
+    assert spec_of().prune.baselines == RunSpec().prune.baselines
+    assert spec_of(["m", "games/peak"]).prune.baselines == ["lasso ranking"]
+    asked = "prune.baselines=['best of random']"
+    assert spec_of(["m", "games/peak"], settings=[asked]).prune.baselines == ["best of random"]
 
 
 @pytest.mark.parametrize("budget", ["0", "-3", "many", "1.5", "nan", "[3]"])
