@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -114,6 +115,16 @@ def means_of(
         Estimate(float(mean), float(low), float(high), e, level)
         for mean, low, high in zip(values.mean(axis=0), *ends, strict=True)
     ]
+
+
+def means_of_rows(rows: Sequence[Float64[np.ndarray, " q"]], *, seed: int) -> list[Estimate]:
+    """The mean of each row, of any length; rows of equally many questions are resampled together."""
+    out: dict[int, Estimate] = {}
+    for count in {len(row) for row in rows}:
+        alike = [i for i, row in enumerate(rows) if len(row) == count]
+        found = means_of(np.stack([rows[i] for i in alike], 1), seed=seed)
+        out.update(zip(alike, found, strict=True))
+    return [out[i] for i in range(len(rows))]
 
 
 def ratio_of_means(

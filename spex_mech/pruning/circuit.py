@@ -16,17 +16,16 @@ C is the kept set.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool
 
 from spex_mech.core.errors import InputError
-from spex_mech.core.estimates import Estimate, means_of, ratio_of_means
+from spex_mech.core.estimates import Estimate, means_of, means_of_rows, ratio_of_means
 from spex_mech.core.games import QuestionGame, ValueFunction
 from spex_mech.core.interactions import interactions
 from spex_mech.core.masks import check_masks
@@ -37,7 +36,8 @@ from spex_mech.core.spectrum import Spectrum
 from spex_mech.evaluation.executors import Executor
 from spex_mech.evaluation.questions import ALL
 from spex_mech.pruning.asked_values import asked_values
-from spex_mech.pruning.circuit_parts import Edge, KnockOut, Node
+from spex_mech.pruning.circuit_knock_outs import knocked_out, raced_knock_outs
+from spex_mech.pruning.circuit_parts import Edge, KnockOut, Node, names_in
 from spex_mech.pruning.circuit_tests import (
     LEVEL,
     MinimalityTests,
@@ -160,7 +160,8 @@ def circuit(
             the circuit is in K with probability one half. Of a small circuit, all parts are taken.
         questions: ``all``, or ``auto``: the circuit without each of its players answers a few questions
             first, and is asked more until the player is shown to be needed (see `circuit_race`); whoever is
-            not has answered all. The circuit itself and the random parts K are always asked all.
+            not has answered all. Circuit and model without a random part K are asked until they are shown to
+            differ (see `circuit_knock_outs`). The circuit itself is always asked all.
         seed: seed of the parts, the order of questions and the bootstrap.
         store: folder to keep the evaluations in, see `evaluate`.
         executor: see `evaluate`.
@@ -187,11 +188,17 @@ def circuit(
     asked = asked_values(
         game, questions, store=store, executor=executor, progress=progress, label="circuit"
     )
-    whole_masks = [ends, mask & ~parts, ~parts, *([without] if asked is None else [])]
+    whole_masks = [ends] if asked is not None else [ends, mask & ~parts, ~parts, without]
     table.evaluate(np.concatenate(whole_masks))
     full, empty, alone, rest = table.of(ends)
     whole = means_of(np.stack([full, empty, alone, rest, full - alone], 1), seed=seed)
-    knock_outs, incompleteness = _knock_outs(table, mask, parts, players, seed)
+    if asked is None:
+        circuit_values, model_values = table.of(mask & ~parts), table.of(~parts)
+        knock_outs, incompleteness = knocked_out(
+            circuit_values, model_values, parts, players, seed=seed
+        )
+    else:
+        knock_outs, incompleteness = raced_knock_outs(asked, mask, parts, players, seed=seed)
     tests = minimality_tests(table, mask, without, spectrum, seed, rng, asked)
     rows = 0 if asked is None else -(-asked.memory.rows // asked.questions)
     return Circuit(
@@ -214,53 +221,21 @@ def circuit(
     )
 
 
-def _knock_outs(
-    table: QuestionValues,
-    mask: Bool[np.ndarray, " n"],
-    parts: Bool[np.ndarray, "k n"],
-    players: PlayerSet,
-    seed: int,
-) -> tuple[tuple[KnockOut, ...], Estimate | None]:
-    """Remove every part from circuit and model, and give the mean absolute difference."""
-    if not len(parts):
-        return (), None
-    circuit, model = table.of(mask & ~parts), table.of(~parts)
-    gaps = circuit - model
-    signs = np.where(gaps.mean(axis=1) < 0, -1.0, 1.0)
-    k = len(parts)
-    estimates = means_of(np.stack([*circuit, *model, *gaps], 1), seed=seed)
-    knock_outs = tuple(
-        KnockOut(_names(part, players), estimates[i], estimates[k + i], estimates[2 * k + i])
-        for i, part in enumerate(parts)
-    )
-    return knock_outs, means_of((signs @ gaps / k)[:, None], seed=seed)[0]
-
-
 def _nodes(
     tests: MinimalityTests, inside: np.ndarray, players: PlayerSet, seed: int
 ) -> tuple[Node, ...]:
-    estimates = _means([*tests.effects, *tests.scores], seed)
+    estimates = means_of_rows([*tests.effects, *tests.scores], seed=seed)
     return tuple(
         Node(
             player=int(player),
             name=players.names[player],
             effect=estimates[i],
-            knocked=_names(tests.knocked[i], players),
+            knocked=names_in(tests.knocked[i], players),
             score=estimates[len(inside) + i],
             p=float(tests.p[i]),
         )
         for i, player in enumerate(inside)
     )
-
-
-def _means(rows: Sequence[Float64[np.ndarray, " q"]], seed: int) -> list[Estimate]:
-    """The mean of each row; those of equally many questions are resampled together."""
-    out: dict[int, Estimate] = {}
-    for count in {len(row) for row in rows}:
-        alike = [i for i, row in enumerate(rows) if len(row) == count]
-        found = means_of(np.stack([rows[i] for i in alike], 1), seed=seed)
-        out.update(zip(alike, found, strict=True))
-    return [out[i] for i in range(len(rows))]
 
 
 def _edges(
@@ -293,10 +268,6 @@ def _kept_mask(kept: Any, players: PlayerSet) -> Bool[np.ndarray, " n"]:
 
 def _metric(game: ValueFunction | QuestionGame) -> str:
     return (game.metric_name if isinstance(game, QuestionGame) else None) or "value"
-
-
-def _names(mask: Bool[np.ndarray, " n"], players: PlayerSet) -> tuple[str, ...]:
-    return tuple(players.names[i] for i in np.flatnonzero(mask))
 
 
 def _ratio(estimate: Estimate | None) -> str:

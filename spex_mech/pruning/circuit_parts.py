@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Bool
+
 from spex_mech.core.estimates import Estimate
+from spex_mech.core.players import PlayerSet
 from spex_mech.pruning.circuit_tests import LEVEL
 
 
@@ -63,3 +67,8 @@ class KnockOut:
     circuit: Estimate
     model: Estimate
     difference: Estimate
+
+
+def names_in(mask: Bool[np.ndarray, " n"], players: PlayerSet) -> tuple[str, ...]:
+    """The names of the players of a mask, in order."""
+    return tuple(players.names[i] for i in np.flatnonzero(mask))

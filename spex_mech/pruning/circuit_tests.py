@@ -20,7 +20,7 @@ from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.evaluation.executors import Executor
 from spex_mech.evaluation.wrappers import per_question
 from spex_mech.pruning.asked_values import AskedValues
-from spex_mech.pruning.circuit_race import raced_effects
+from spex_mech.pruning.circuit_race import raced_gaps
 
 LEVEL = 0.05
 _PARTS = 256  # parts K compared on the spectrum for each player
@@ -126,7 +126,11 @@ def minimality_tests(
         effects = [*(whole - table.of(without))]
         p[:c] = sign_tests(np.stack(effects, 1), seed=seed, tests=tests)
     else:
-        effects, p[:c] = raced_effects(asked, whole, without, seed=seed, tests=tests, level=LEVEL)
+
+        def without_each(rows: np.ndarray, questions: np.ndarray) -> Float64[np.ndarray, "a q"]:
+            return whole[questions] - asked(without[rows], questions)
+
+        effects, _, p[:c] = raced_gaps(without_each, c, asked, seed=seed, tests=tests, level=LEVEL)
     knocked = np.zeros((c, len(mask)), dtype=bool)
     scores = [*effects]
     unsure = np.flatnonzero(p[:c] >= LEVEL)
