@@ -9,10 +9,11 @@ coalitions are all there.
 Masks of a size that were drawn alike also say something about those that were not drawn: the mean of their
 residuals, weighted by omega, times the number of coalitions of the size is an unbiased estimate of the sum
 over all of them (maximum sample reuse: Wang and Jia 2023, arXiv 2205.15466; Witter, Liu and Musco 2025, arXiv
-2506.11849). It is multiplied by 1 - 1.5 variance / square, both summed over the sets of a size, or left out
-where that is negative. (James and Stein's factor has 1 for 1.5, and loses more where the residuals are only
-noise.) STII and FSII keep to the known values, because different factors for single players and pairs would
-change the sum of all.
+2506.11849). It is multiplied by 1 - chance / square, or left out where that is negative: the square of the
+estimates, summed over the sets of a size, is compared with what residuals of random sign give, which say
+nothing about the others. Chance is a square that these exceed once in a hundred times, so that residuals of
+pure noise are hardly ever reused. STII and FSII keep to the known values, because different factors for
+single players and pairs would change the sum of all.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from spex_mech.core.index_functional import IndexFunctional
 from spex_mech.core.index_values import sets_by_size
 
 _ENTRIES = 1 << 22
-_CAUTION = 1.5
+_FLIPS, _CHANCE = 200, 0.99  # draws of random signs, and the quantile of their squares
 _SUMS = ("STII", "FSII")  # indices whose values of all sizes together have a known sum
 
 
@@ -79,23 +80,31 @@ class Evidence:
         out = np.empty(len(words))
         for rows, sets in sets_by_size(words):
             known, others = np.zeros(len(sets)), np.zeros(len(sets))
-            variance = 0.0
-            for seen, estimate, spread in self._by_size(sets, functional, centred=reused):
-                known += seen * estimate
-                others += (1.0 - seen) * estimate
-                variance += (1.0 - seen) ** 3 * float(spread.sum())
+            squares = np.zeros(_FLIPS)
+            step = max(1, _ENTRIES // int(np.bincount(self.masks.sum(axis=1)).max()))
+            for start in range(0, len(sets), step):
+                part = slice(start, start + step)
+                rng = np.random.default_rng(0)  # the signs of a mask are those of all sets
+                flipped = np.zeros((_FLIPS, len(sets[part])))
+                for share, terms in self._by_size(sets[part], functional, centred=reused):
+                    mean = terms.mean(axis=0)
+                    known[part] += share * mean
+                    if reused and share < 1.0:
+                        others[part] += (1.0 - share) * mean
+                        flipped += (1.0 - share) ** 1.5 * _of_random_signs(terms, rng)
+                squares += (flipped**2).sum(axis=1)
             square = float(others @ others)
-            factor = 1.0 - _CAUTION * variance / square if reused and square > 0 else 0.0
+            factor = 1.0 - float(np.quantile(squares, _CHANCE)) / square if square > 0 else 0.0
             out[rows] = known + max(factor, 0.0) * others
         return out
 
     def _by_size(
         self, sets: Int64[np.ndarray, "k t"], functional: IndexFunctional, *, centred: bool
-    ) -> Iterator[tuple[float, Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]]:
-        """Each size of coalitions: the share that was evaluated, the estimated sum over all, its variance.
+    ) -> Iterator[tuple[float, Float64[np.ndarray, "r k"]]]:
+        """Each size of coalitions: the share that was evaluated, and what each mask says of the sum over all.
 
-        The variance is that of masks drawn with replacement. ``centred`` residuals are counted from their
-        mean, whose part of the sum is known; the share times the sum of others is that over the masks alone.
+        The mean over the masks (r, k) estimates that sum, and the share times it is the sum over the masks
+        alone. ``centred`` residuals are counted from their mean, whose part of the sum is known.
         """
         n, size = self.masks.shape[1], sets.shape[1]
         weights, logs = size_weights(n, size, functional)
@@ -107,18 +116,22 @@ class Evidence:
             mean = float(residuals.mean()) if centred else 0.0
             scaled = weights[s] * np.exp(_log_binomial(n, s) - logs[s])
             columns = self.masks[rows].astype(np.int8)
-            estimate, spread = np.empty(len(sets)), np.empty(len(sets))
-            step = max(1, _ENTRIES // len(rows))
-            for start in range(0, len(sets), step):
-                part = slice(start, start + step)
-                present = np.zeros((len(rows), len(sets[part])), dtype=np.int8)
-                for players in sets[part].T:
-                    present += columns[:, players]
-                terms = scaled[present] * (residuals - mean)[:, None]
-                estimate[part] = terms.mean(axis=0)
-                spread[part] = terms.var(axis=0, ddof=1) if len(rows) > 1 else terms[0] ** 2
-            estimate += mean * float(choices @ weights[s])
-            yield min(len(rows) / comb(n, s), 1.0), estimate, spread / len(rows)
+            present = np.zeros((len(rows), len(sets)), dtype=np.int8)
+            for players in sets.T:
+                present += columns[:, players]
+            terms = scaled[present] * (residuals - mean)[:, None]
+            if centred:
+                terms += (float(choices @ weights[s]) * residuals)[:, None]
+            yield min(len(rows) / comb(n, s), 1.0), terms
+
+
+def _of_random_signs(
+    terms: Float64[np.ndarray, "r k"], rng: np.random.Generator
+) -> Float64[np.ndarray, "f k"]:
+    """Means of the masks' terms under random signs: they vary as the mean of pure noise does."""
+    masks = len(terms)
+    signs = rng.integers(2, size=(_FLIPS, masks)) * 2.0 - 1.0
+    return signs @ terms / np.sqrt(masks * max(masks - 1, 1))
 
 
 def ends_of(masks: Bool[np.ndarray, "m n"]) -> Bool[np.ndarray, " m"]:

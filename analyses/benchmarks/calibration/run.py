@@ -10,6 +10,8 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -27,8 +29,20 @@ from spex_mech.designs import MaskDesign, leverage, uniform
 
 HERE = Path(__file__).parent
 LEVELS = (0.5, 0.8, 0.95)
-INDICES = (("Banzhaf", 1), ("Shapley", 1), ("FBII", 2), ("SII", 2))
-SIZED = (("Shapley", 1), ("SII", 2), ("STII", 2), ("FSII", 2))
+INDICES = (
+    ("Banzhaf", 1),
+    ("Shapley", 1),
+    ("FBII", 2),
+    ("SII", 2),
+    ("STII", 2),
+    ("FSII", 2),
+)
+DESIGNS = {"uniform": uniform, "ends": partial(uniform, ends=True), "leverage": leverage}
+LABELS = {
+    "uniform": "",
+    "ends": ", uniform masks and the two ends",
+    "leverage": ", masks of all sizes",
+}
 ROUNDING = 1e-9
 MASKS = 2000  # masks not sampled, of each game
 Found = tuple[str, np.ndarray]
@@ -39,8 +53,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--games", type=Path, required=True, help="folder of <game>.npz files")
     parser.add_argument("--budgets", type=int, nargs="+", default=[100, 200, 500, 1000, 2000])
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--methods", nargs="+", default=["walsh_gp", "stack"])
+    parser.add_argument("--designs", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
     parser.add_argument("--out", type=Path, default=HERE / "results.md")
     args = parser.parse_args()
     paths = sorted(args.games.glob("*.npz"))
@@ -51,27 +66,39 @@ def main() -> None:
         with np.load(path) as file:
             table, n = file["values"].astype(float), int(file["n"])
         for budget in args.budgets:
-            for seed in range(args.seeds):
-                for method in args.methods:
-                    for name, z in deviations(table, n, budget, seed, method):
-                        row = [float(np.mean(np.abs(z) < _bound(p))) for p in LEVELS]
-                        cells[method, name, budget].append(row)
+            for seed, method, kind in product(args.seeds, args.methods, args.designs):
+                design = DESIGNS[kind](n, budget, seed=seed)
+                for name, z in deviations(table, design, LABELS[kind], seed, method):
+                    row = [float(np.mean(np.abs(z) < _bound(p))) for p in LEVELS]
+                    cells[method, name, budget].append(row)
         print(f"{path.stem}: done", flush=True)
-    text = _tables(cells, args.methods, args.budgets, len(paths), args.seeds)
+    text = _tables(cells, args.methods, args.budgets, len(paths), len(args.seeds))
     args.out.write_text(text, encoding="utf-8")
     print(text)
 
 
-def deviations(table: np.ndarray, n: int, budget: int, seed: int, method: str) -> Iterator[Found]:
-    """Errors in units of their stated standard deviation, by what is estimated."""
+def deviations(
+    table: np.ndarray, design: MaskDesign, label: str, seed: int, method: str
+) -> Iterator[Found]:
+    """Errors in units of their stated standard deviation, by what is estimated from which masks."""
     truth = exact_spectrum(table)
-    design = uniform(n, budget, seed=seed)
-    spectrum = _decode(table, design, method, seed)
+    spectrum = decode(design, table[_rows(design)], method=method, seed=seed)
+    if not label:
+        yield from of_model(table, truth, spectrum, _rows(design), seed)
+    for index, order in INDICES:
+        found = interactions(spectrum, index, order)
+        z = _of(found, interactions(truth, index, order).values)
+        yield f"{index} of order {order}{label}", z
+
+
+def of_model(
+    table: np.ndarray, truth: Spectrum, spectrum: Spectrum, rows: np.ndarray, seed: int
+) -> Iterator[Found]:
+    """The same of values of masks that were not sampled, and of coefficients."""
     sampled = np.zeros(len(table), dtype=bool)
-    sampled[_rows(design)] = True
-    rest = np.flatnonzero(~sampled)
-    rest = np.random.default_rng(seed).permutation(rest)[:MASKS]
-    masks = all_masks(n)[rest]
+    sampled[rows] = True
+    rest = np.random.default_rng(seed).permutation(np.flatnonzero(~sampled))[:MASKS]
+    masks = all_masks(spectrum.n)[rest]
     yield (
         "values of masks not sampled",
         _ratio(table[rest] - spectrum(masks), spectrum.predict_std(masks)),
@@ -81,23 +108,6 @@ def deviations(table: np.ndarray, n: int, budget: int, seed: int, method: str) -
     yield "all coefficients read out", z
     largest = np.argsort(-np.abs(spectrum.coefficients))[:21]
     yield "the 20 largest coefficients", z[largest]
-    for index, order in INDICES:
-        found = interactions(spectrum, index, order)
-        yield f"{index} of order {order}", _of(found, interactions(truth, index, order).values)
-    ended = _decode(table, uniform(n, budget, ends=True, seed=seed), method, seed)
-    sized = _decode(table, leverage(n, budget, seed=seed), method, seed)
-    for spectrum, indices, label in (
-        (ended, INDICES, "uniform masks and the two ends"),
-        (sized, SIZED, "masks of all sizes"),
-    ):
-        for index, order in indices:
-            found = interactions(spectrum, index, order)
-            z = _of(found, interactions(truth, index, order).values)
-            yield f"{index} of order {order}, {label}", z
-
-
-def _decode(table: np.ndarray, design: MaskDesign, method: str, seed: int) -> Spectrum:
-    return decode(design, table[_rows(design)], method=method, seed=seed)
 
 
 def _rows(design: MaskDesign) -> np.ndarray:

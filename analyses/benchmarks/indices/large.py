@@ -87,9 +87,9 @@ def main() -> None:
         writer = csv.DictWriter(file, FIELDS)
         if not rows:
             writer.writeheader()
-        for problem in problems(args.games, args.players):
-            for budget in BUDGETS[problem.n]:
-                for seed in args.seeds:
+        for seed in args.seeds:
+            for problem in problems(args.games, args.players, seed):
+                for budget in BUDGETS[problem.n]:
                     if args.side == "ours":
                         found = ours(problem, budget, seed, args.methods, done)
                     else:
@@ -101,10 +101,10 @@ def main() -> None:
     return None
 
 
-def problems(games: list[str], players: list[int]) -> Iterator[Problem]:
-    """Planted games with known terms, and the heads of the embedded model with a long reference."""
+def problems(games: list[str], players: list[int], seed: int) -> Iterator[Problem]:
+    """Planted games of a seed with known terms, and the heads of the embedded model with a long reference."""
     for n in players if "planted" in games else []:
-        terms = planted(n, PLANTED_SEED)
+        terms = planted(n, PLANTED_SEED + seed)
         shapley = interactions(terms, "Shapley", 1, terms="readout").values
         pairs = interactions(terms, "SII", 2, terms="readout").values
         yield Problem(

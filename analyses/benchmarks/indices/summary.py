@@ -15,6 +15,7 @@ import scores
 
 HERE = Path(__file__).parent
 OURS = "spex_mech"
+BEST = ("RegressionMSR", "ProxySHAP", "ProxySHAP adjusted")  # shown for each seed
 FLOOR = 1e-9  # errors below this count as this, in geometric means
 
 
@@ -27,7 +28,8 @@ def main() -> None:
     for name in ("ours.csv", "peers.csv"):
         with (args.results / name).open() as file:
             rows += list(csv.DictReader(file))
-    text = tables(rows)
+    ours = {_problem(row) for row in rows if row["method"] == OURS}
+    text = tables([row for row in rows if _problem(row) in ours])
     (args.results / "summary.md").write_text(text)
     print(text)
 
@@ -40,7 +42,7 @@ def tables(rows: list[dict[str, str]]) -> str:
         numbers = [float(row[name]) for name in ("error", "spearman", "top5", "seconds")]
         cells[row["task"], row["method"], int(row["budget"])].append(numbers)
     budgets = sorted({key[2] for key in cells})
-    text = f"{len(seen['game'])} games, {len(seen['seed'])} seeds.\n"
+    text = f"{len(seen['game'])} games; seeds {', '.join(sorted(seen['seed']))}.\n"
     for task in scores.TASKS:
         methods = list(dict.fromkeys(key[1] for key in cells if key[0] == task))
         text += f"\n## {task}\n\n| error / variance | " + " | ".join(map(str, budgets))
@@ -53,18 +55,23 @@ def tables(rows: list[dict[str, str]]) -> str:
                 for k in (1, 2, 3)
             ]
             text += f"| {method} | " + " | ".join([*errors, *others]) + " |\n"
-    return text + advantages(rows, budgets)
+    text += "\n## Error over that of spex_mech\n\n" + advantages(rows, budgets)
+    for seed in sorted(seen["seed"]):
+        of_seed = [row for row in rows if row["seed"] == seed]
+        text += f"\n## Error over that of spex_mech, seed {seed}\n\n"
+        text += advantages(of_seed, budgets, BEST)
+    return text
 
 
-def advantages(rows: list[dict[str, str]], budgets: list[int]) -> str:
+def advantages(
+    rows: list[dict[str, str]], budgets: list[int], methods: tuple[str, ...] = ()
+) -> str:
     """Each method's error over ours on the same problems: geometric means with intervals over games."""
     errors: dict[tuple[str, str, int], dict[tuple[str, str], float]] = defaultdict(dict)
     for row in rows:
         key = row["task"], row["method"], int(row["budget"])
         errors[key][row["game"], row["seed"]] = max(float(row["error"]), FLOOR)
-    text = "\n## Error over that of spex_mech\n\n| index | method | " + " | ".join(
-        map(str, budgets)
-    )
+    text = "| index | method | " + " | ".join(map(str, budgets))
     text += " |\n|---|---|" + "---|" * len(budgets) + "\n"
     for task, method in dict.fromkeys(key[:2] for key in errors):
         cells = []
@@ -74,7 +81,7 @@ def advantages(rows: list[dict[str, str]], budgets: list[int]) -> str:
             for problem in ours.keys() & theirs.keys():
                 logs[problem[0]].append(np.log(theirs[problem] / ours[problem]))
             cells.append(_interval([float(np.mean(logs[game])) for game in sorted(logs)]))
-        if method != OURS:
+        if method != OURS and (not methods or method in methods):
             text += f"| {task} | {method} | " + " | ".join(cells) + " |\n"
     return text
 
@@ -88,6 +95,10 @@ def _interval(logs: list[float]) -> str:
     low, high = np.exp(np.quantile(values[draws].mean(axis=1), [0.025, 0.975]))
     mean, below = np.exp(values.mean()), int((values < 0).sum())
     return f"{mean:.1f} [{low:.1f}, {high:.1f}] ({below})"
+
+
+def _problem(row: dict[str, str]) -> tuple[str, str, str]:
+    return row["game"], row["budget"], row["seed"]
 
 
 def _geometric(errors: np.ndarray) -> str:
