@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from spex_mech import designs as designs
     from spex_mech import features as features
     from spex_mech import training_data as training_data
+    from spex_mech.ablation.attention import attention_patterns as attention_patterns
     from spex_mech.ablation.constant_fit import fit_constants as fit_constants
     from spex_mech.ablation.constants import Constants as Constants
     from spex_mech.ablation.game import TaskGame as TaskGame
+    from spex_mech.core.attention import AttentionPattern as AttentionPattern
     from spex_mech.core.errors import InputError as InputError
     from spex_mech.core.faithfulness import faithfulness as faithfulness
     from spex_mech.core.interactions import Interactions as Interactions
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
 _HOME = {
     "AblatedGame": "pruning.under",
     "AlternativeCircuits": "pruning.alternatives",
+    "AttentionPattern": "core.attention",
     "Card": "exporting.model_card",
     "Circuit": "pruning.circuit",
     "CircuitCurve": "pruning.circuit_curve",
@@ -103,6 +106,7 @@ _HOME = {
     "TokenTask": "tasks.task",
     "accuracy_noise": "tasks.noise",
     "alternative_circuits": "pruning.alternatives",
+    "attention_patterns": "ablation.attention",
     "calibrate": "tasks.calibration",
     "choose_size": "pruning.size",
     "circuit": "pruning.circuit",

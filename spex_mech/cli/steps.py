@@ -179,6 +179,7 @@ def circuit(
     seed: Annotated[int | None, seed_option("knock-outs and intervals")] = None,
 ) -> None:
     """Test a kept set as a circuit: faithfulness, completeness, and which parts are needed."""
+    from spex_mech.report import write_circuit_page
     from spex_mech.run.circuit import circuit_step
     from spex_mech.run.opening import changed, open_folder, save_spec
     from spex_mech.run.setup import prepare
@@ -193,7 +194,8 @@ def circuit(
     tested = circuit_step(prepare(run.spec), run, keep, executor=context.obj)
     save_spec(run)
     say(str(tested))
-    typer.echo(f"written: {run.path / 'circuit.json'}, {run.path / 'circuit.graphml'}")
+    page = write_circuit_page(run)
+    typer.echo(f"written: {page}, {run.path / 'circuit.json'}, {run.path / 'circuit.graphml'}")
 
 
 def report(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spex_mech.core.attention import AttentionPattern, pattern_from_json
 from spex_mech.core.errors import InputError
 from spex_mech.core.interactions import Interactions
 from spex_mech.core.players import PlayerSet
@@ -18,11 +19,13 @@ from spex_mech.evaluation.store.status import StoreStatus, run_status
 from spex_mech.evaluation.stored_run import StoredRun, open_run
 from spex_mech.exporting.comparison import TaskComparison
 from spex_mech.pruning.circuit import Circuit
+from spex_mech.pruning.circuit_curve import CircuitCurve
 from spex_mech.pruning.circuit_files import circuit_from_json
+from spex_mech.pruning.curve_files import curve_from_json
 from spex_mech.pruning.prune import Pruned
 from spex_mech.run.comparisons import read_comparisons
 from spex_mech.run.explained_input import INPUT, ExplainedInput, input_from_json
-from spex_mech.run.folder import RunFolder
+from spex_mech.run.folder import ATTENTION, CURVES, RunFolder
 from spex_mech.run.pilot import PilotRecord, pilot_from_json
 from spex_mech.run.records import (
     HeldOut,
@@ -74,6 +77,8 @@ class Contents:
         scores: the kept sets' scores on the test questions.
         comparisons: tasks before and after pruning to the exported set.
         circuit: one kept set as a circuit.
+        curves: method to the faithfulness of its kept sets, on the circuit's questions.
+        attention: what the circuit's strongest heads attend to, for each of a few questions.
         exported: folder of the checkpoint.
         seconds: wall-clock seconds per step.
         missing: steps that have not been taken, and the command for each.
@@ -100,6 +105,8 @@ class Contents:
     scores: ScoreTable | None
     comparisons: list[TaskComparison]
     circuit: Circuit | None
+    curves: dict[str, CircuitCurve]
+    attention: list[AttentionPattern]
     exported: Path | None
     seconds: dict[str, float]
     missing: list[tuple[str, str]]
@@ -150,10 +157,16 @@ def read_contents(folder: RunFolder, metrics: Sequence[str] | None = None) -> Co
         scores=scores,
         comparisons=read_comparisons(folder, players),
         circuit=read("circuit.json", circuit_from_json),
+        curves=read(CURVES, _curves) or {},
+        attention=read(ATTENTION, lambda rows, _: [pattern_from_json(row) for row in rows]) or [],
         exported=(folder.path / "pruned") if (folder.path / "pruned").is_dir() else None,
         seconds=folder.seconds(),
         missing=_missing(folder, explained),
     )
+
+
+def _curves(content: Any, players: PlayerSet) -> dict[str, CircuitCurve]:
+    return {str(method): curve_from_json(row, players) for method, row in content.items()}
 
 
 def _missing(folder: RunFolder, explained: ExplainedInput | None) -> list[tuple[str, str]]:

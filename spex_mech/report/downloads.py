@@ -20,6 +20,8 @@ _FILES = (
     ("results.json", "their scores on test questions"),
     ("circuit.json", "the circuit"),
     ("circuit.graphml", "the circuit for graph programs"),
+    ("circuit-curves.json", "how faithful the kept sets of all methods are"),
+    ("attention.json", "what the circuit's heads attend to"),
     ("spec.json", "all settings"),
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet read a cell as a formula

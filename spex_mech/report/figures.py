@@ -10,6 +10,8 @@ from spex_mech.report import plots
 from spex_mech.report.contents import Contents
 from spex_mech.report.depth import depth_of
 
+_PANELS = 8  # heads whose whole patterns are drawn
+
 
 def figures_of(contents: Contents) -> dict[str, Figure]:
     """Name to figure, of all figures that these contents allow."""
@@ -48,7 +50,22 @@ def figures_of(contents: Contents) -> dict[str, Figure]:
                 label=metric,
                 chance=contents.scores.chance if metric.startswith("accuracy") else None,
             )
-    if contents.circuit is not None:
-        figures["circuit"] = plots.circuit_graph(contents.circuit)
-        figures["circuit_tests"] = plots.circuit_tests(contents.circuit)
+    return figures | circuit_figures(contents)
+
+
+def circuit_figures(contents: Contents) -> dict[str, Figure]:
+    """The figures of the circuit: graph, tests, curves, and what its heads attend to."""
+    if contents.circuit is None:
+        return {}
+    figures = {
+        "circuit": plots.circuit_graph(contents.circuit),
+        "circuit_tests": plots.circuit_tests(contents.circuit),
+    }
+    if any(curve.faithfulness for curve in contents.curves.values()):
+        figures["circuit_curves"] = plots.faithfulness_curves(contents.curves)
+    if contents.attention:
+        figures["attention_last"] = plots.attention_rows([p.last for p in contents.attention])
+        first = contents.attention[0]
+        if first.weights.shape[1] == len(first.tokens):
+            figures["attention"] = plots.attention_map(first.of(first.heads[:_PANELS]))
     return figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,17 +21,21 @@ from spex_mech.report.answer import answer
 from spex_mech.report.contents import Contents, read_contents
 from spex_mech.report.depth import depth_of
 from spex_mech.report.downloads import TABLE, files_of, interactions_csv
-from spex_mech.report.figures import figures_of
+from spex_mech.report.figures import circuit_figures, figures_of
+from spex_mech.report.relations import attended, relations
 from spex_mech.report.words import glossary, method_words, noun
 from spex_mech.run.folder import RunFolder, write_file
 from spex_mech.run.opening import open_folder, prepare_folder
 from spex_mech.run.spec import RunSpec
 
 _TOP = 15
+CIRCUIT = "circuit.html"
 
 
 def write_report(folder: RunFolder | str | Path, *, metrics: Sequence[str] | None = None) -> Path:
     """Write ``report.html``, ``figures/*.png`` and ``*.svg``, and ``interactions.csv`` into a run's folder.
+
+    Where a circuit was tested, it is on a page of its own, too: ``circuit.html``.
 
     All of it is made from what is stored there.
 
@@ -52,15 +56,52 @@ def write_report(folder: RunFolder | str | Path, *, metrics: Sequence[str] | Non
     prepare_folder(run_folder.path)
     contents = read_contents(run_folder, metrics)
     figures = figures_of(contents)
-    drawn = {}
-    for name, figure in figures.items():
-        write_file(run_folder.path / "figures" / f"{name}.png", _png(figure))
-        drawn[name] = _svg_text(figure)
-        write_file(run_folder.path / "figures" / f"{name}.svg", drawn[name])
+    drawn = _draw(run_folder, figures)
     if (table := interactions_csv(contents)) is None:
         run_folder.remove(TABLE)
     else:
         write_file(run_folder.path / TABLE, table)
+    if contents.circuit is None:
+        run_folder.remove(CIRCUIT)
+    else:
+        _write(run_folder, CIRCUIT, contents, drawn)
+    return _write(run_folder, "report.html", contents, drawn)
+
+
+def write_circuit_page(folder: RunFolder | str | Path) -> Path:
+    """Write ``circuit.html``: a tested circuit's graph, what its heads attend to, and its curves.
+
+    It holds what the report has about the circuit, on a page of its own. Needs no model and no torch.
+
+    Args:
+        folder: the run's folder.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        MissingFileError: the folder holds no run, or no circuit has been tested.
+        InputError: a file that cannot be read or written.
+    """
+    run_folder = folder if isinstance(folder, RunFolder) else open_folder(folder)
+    prepare_folder(run_folder.path)
+    run_folder.load("circuit.json")
+    contents = read_contents(run_folder)
+    return _write(run_folder, CIRCUIT, contents, _draw(run_folder, circuit_figures(contents)))
+
+
+def _draw(folder: RunFolder, figures: Mapping[str, Figure]) -> dict[str, str]:
+    """Write figures as PNG and SVG; name to SVG."""
+    drawn = {}
+    for name, figure in figures.items():
+        write_file(folder.path / "figures" / f"{name}.png", _png(figure))
+        drawn[name] = _svg_text(figure)
+        write_file(folder.path / "figures" / f"{name}.svg", drawn[name])
+    return drawn
+
+
+def _write(folder: RunFolder, name: str, contents: Contents, drawn: Mapping[str, str]) -> Path:
+    """Fill the template of a page and write it."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("spex_mech.report", "."),
         autoescape=True,
@@ -69,11 +110,12 @@ def write_report(folder: RunFolder | str | Path, *, metrics: Sequence[str] | Non
         lstrip_blocks=True,
     )
     environment.filters.update(interval=_interval, signed=_signed, bytes=bytes_text)
-    page = environment.get_template("page.html.j2").render(
-        figures={name: _svg(text, name) for name, text in drawn.items()},
+    template = "circuit.html.j2" if name == CIRCUIT else "page.html.j2"
+    page = environment.get_template(template).render(
+        figures={figure: _svg(text, figure) for figure, text in drawn.items()},
         **_variables(contents),
     )
-    path = run_folder.path / "report.html"
+    path = folder.path / name
     write_file(path, page)
     return path
 
@@ -98,6 +140,8 @@ def _variables(contents: Contents) -> dict[str, Any]:
         "words": glossary(contents, measured),
         "methods": method_words(contents),
         "files": files_of(contents),
+        "relations": relations(contents),
+        "attended": attended(contents),
         "top": [(players.label(s), v, None if std is None else std[s]) for s, v in joint],
         "kept_names": [
             (

@@ -8,6 +8,7 @@ from spex_mech.evaluation.executors import Executor
 from spex_mech.evaluation.questions import ALL, AUTO
 from spex_mech.pruning.circuit import Circuit, circuit
 from spex_mech.pruning.circuit_files import circuit_to_graphml, circuit_to_json
+from spex_mech.run.circuit_views import attention_step, curves_step
 from spex_mech.run.constants import with_constants
 from spex_mech.run.decode import Decoded, decode_folder
 from spex_mech.run.folder import RunFolder, write_file
@@ -27,6 +28,9 @@ def circuit_step(
     progress: bool | None = None,
 ) -> Circuit:
     """Test our kept set of one size as a circuit; write ``circuit.json`` and ``circuit.graphml``.
+
+    What its heads attend to goes into ``attention.json``, and how faithful the kept sets of all methods and
+    sizes are into ``circuit-curves.json``.
 
     Args:
         setup: what was run.
@@ -69,6 +73,8 @@ def circuit_step(
                 progress=progress,
             )
             tested = replace(tested, under=under)
+        curves_step(folder, game, executor=executor, progress=progress)
+        attention_step(folder, game, tested)
     folder.save("circuit.json", circuit_to_json(tested))
     write_file(folder.path / "circuit.graphml", circuit_to_graphml(tested))
     return tested

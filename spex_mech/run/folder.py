@@ -19,10 +19,13 @@
     circuit.json          one kept set as a circuit; circuit.graphml the same for graph programs;
                           circuit-<questions> the store of its ablations, circuit-<questions>-<ablation> of
                           its comparison under several kinds of ablation
+    circuit-curves.json   the faithfulness of all methods' kept sets on the circuit's questions
+    attention.json        what the circuit's strongest heads attend to in two of these questions
     seconds.json          wall-clock time of each step
     pruned                the exported checkpoint
     export.json           its form, why it has no other, and what it costs, where that was measured
-    report.html figures   the report; interactions.csv its table of effects and interactions
+    report.html figures   the report; interactions.csv its table of effects and interactions;
+                          circuit.html the circuit on a page of its own
 
 Files are written whole or not at all.
 """
@@ -48,6 +51,7 @@ from spex_mech.run.designs import has_pilot
 from spex_mech.run.spec import RunSpec
 
 CONSTANTS = "constants.safetensors"
+CURVES, ATTENTION = "circuit-curves.json", "attention.json"
 
 _T = TypeVar("_T")
 _COMMANDS = {  # that write a file
@@ -62,6 +66,8 @@ _COMMANDS = {  # that write a file
     "size.json": "prune",
     "results.json": "prune",
     "circuit.json": "circuit",
+    CURVES: "circuit",
+    ATTENTION: "circuit",
     "input.json": "explain --out",
 }
 

@@ -95,6 +95,7 @@ def plan(setup: Setup) -> list[Phase]:
     if spec.circuit.subsets:
         size = max(sizes) if spec.prune.export == "auto" else _exported(setup)
         most = 4 + 2 * spec.circuit.subsets + 3 * size  # if every player needs a second test
+        most += methods * len(sizes)
         counts.append(("circuit", circuit_game(setup), most + 3 * len(spec.circuit.ablations)))
     games = len({id(game) for _, game, masks in [("", search, 1), *counts] if masks})
     phases = [Phase("preparation", 0, 0, 0, games * preparation, 0, 1), *fits]

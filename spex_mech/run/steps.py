@@ -31,7 +31,7 @@ from spex_mech.run.constants import with_constants
 from spex_mech.run.decode import Decoded, decode_folder, save_decoded
 from spex_mech.run.designs import check_design, has_pilot, is_asked_all, search_design
 from spex_mech.run.export import Exported, export_step, exported_before
-from spex_mech.run.folder import RunFolder
+from spex_mech.run.folder import ATTENTION, CURVES, RunFolder
 from spex_mech.run.opening import claim, open_folder
 from spex_mech.run.pilot import save_choice, save_pilot
 from spex_mech.run.prune import choose_exported, choose_kept_sets, size_to_json
@@ -225,7 +225,7 @@ def prune_step(
     with folder.timed("prune"):
         kept = choose_kept_sets(setup, folder, decoded, progress=progress)
         folder.save("kept.json", [kept_to_json(k, setup.players) for k in kept])
-        folder.remove("size.json", "circuit.json", "circuit.graphml", COMPARISON)
+        folder.remove("size.json", "circuit.json", "circuit.graphml", CURVES, ATTENTION, COMPARISON)
         if setup.spec.prune.export == "auto":
             races = decoded.run.answers is not None
             size = choose_exported(setup, folder, kept, races=races)

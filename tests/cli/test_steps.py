@@ -37,6 +37,7 @@ def test_steps_leave_what_a_whole_run_leaves(ask, job, tmp_path, settings):
     ask("run", *settings, "--out", tmp_path / "run")
     names = {p.name for p in folder.iterdir()}
     assert {p.name for p in (tmp_path / "run").iterdir()} == names
+    assert {"circuit.html", "attention.json", "circuit-curves.json"} <= names
     for name in ("spectrum.json", "interactions.json", "check.json", "kept.json", "results.json"):
         assert (folder / name).read_text() == (tmp_path / "run" / name).read_text()
     weights = "pruned/model.safetensors"

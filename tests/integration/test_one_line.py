@@ -47,6 +47,7 @@ def _of_a_model(tmp_path) -> list:
     ablated = sm.AblatedGame("zero", game)
     several = sm.alternative_circuits(game, explanation.spectrum, keep=4, validate=4, seed=0)
     sizes = sm.circuit_curve(game, np.arange(8.0))
+    (pattern,) = sm.attention_patterns(game, questions=1)
     constants = Constants({"a": np.zeros(40)}, FittedBy("hash", "mean", {"mean": 0.5}, 200, 9600))
     text = sm.features.text(model, "one two\nthree", level="word", target=" A")
     joint = sm.joint(text, game)
@@ -55,7 +56,7 @@ def _of_a_model(tmp_path) -> list:
     stored = sm.open_run(tmp_path / "store")
     tokens = sm.TokenTask(np.ones((40, 5), dtype=int))
     executors = [sm.LocalExecutor(2), sm.RayExecutor()]
-    circuits = [tested, ablated, several, sizes, constants, joint]
+    circuits = [tested, ablated, several, sizes, pattern, constants, joint]
     found = [model, heads, game, rates, explanation, limit, card, stored, tokens]
     return [*found, *circuits, *executors]
 

@@ -1,5 +1,6 @@
 """Figures. Every function returns a `matplotlib.figure.Figure`; nothing touches pyplot's global state."""
 
+from spex_mech.report.plots.attention import attention_map, attention_rows
 from spex_mech.report.plots.bars import fidelity, top_interactions
 from spex_mech.report.plots.circuit import circuit_graph, circuit_tests
 from spex_mech.report.plots.cross import cross_map
@@ -10,6 +11,8 @@ from spex_mech.report.plots.maps import head_map, interaction_matrix
 from spex_mech.report.plots.questions import question_map
 
 __all__ = [
+    "attention_map",
+    "attention_rows",
     "circuit_graph",
     "circuit_tests",
     "cross_map",

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.estimates import Estimate
 from spex_mech.core.palette import INK, LINES
 from spex_mech.pruning.circuit_curve import CircuitCurve
 from spex_mech.report.plots.style import plain, shown
+
+_NARROW = 0.05  # smallest share of an axis too short for powers of ten
 
 
 def faithfulness_curves(curves: Mapping[str, CircuitCurve]) -> Figure:
@@ -42,6 +45,12 @@ def faithfulness_curves(curves: Mapping[str, CircuitCurve]) -> Figure:
         x = np.array(curve.sizes)
         _line(axes, x, curve.faithfulness, color, shown(method), 10 - order)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(_percent)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if min(size for curve in curves.values() for size in curve.sizes) > _NARROW:
+        sizes = sorted({size for curve in curves.values() for size in curve.sizes})
+        axes.set_xticks(sizes, [_percent(size) for size in sizes])
+        axes.tick_params(axis="x", which="minor", length=0)
     axes.set_xlabel("share of parts kept", size=9)
     axes.set_ylabel(f"faithfulness by {metrics[0]} (95 % interval)", size=9)
     axes.legend(frameon=False, fontsize=8)
@@ -49,6 +58,10 @@ def faithfulness_curves(curves: Mapping[str, CircuitCurve]) -> Figure:
     plain(axes)
     _areas(areas, curves)
     return figure
+
+
+def _percent(share: float, place: int = 0) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _line(
