@@ -12,7 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from spex_mech.core.errors import InputError
 from spex_mech.exporting.cuts import LayerCut, is_even
-from spex_mech.models.modeling_compact import FAMILIES
+from spex_mech.models.modeling_compact import FAMILIES, norms_all_heads
 
 # Projections that change: which dimension runs over which heads.
 _OVER = {
@@ -30,6 +30,11 @@ _OVER = {
     "attn.c_attn.weight": (1, "fused"),
     "attn.c_attn.bias": (0, "fused"),
     "attn.c_proj.weight": (0, "query"),
+}
+# Where one norm is over all heads: all rows stay, those of kept heads first.
+_REORDERED = {
+    **{f"q_{part}": (0, "queries first") for part in ("proj.weight", "proj.bias", "norm.weight")},
+    **{f"k_{part}": (0, "keys first") for part in ("proj.weight", "proj.bias", "norm.weight")},
 }
 
 
@@ -68,6 +73,8 @@ def width_fault(hf: Any, cut: LayerCut) -> str | None:
     n_heads, name = len(cut.heads), type(hf).__name__
     if n_heads == hf.config.num_attention_heads:
         return None
+    if heads_are_normed_together(hf):
+        return f"the norms of a {name} are over all {hf.config.num_attention_heads} heads of a layer together"
     if not _explicit_width(hf):
         return (
             f"the config of a {name} has no head width of its own, so every layer needs all "
@@ -98,6 +105,11 @@ def check_cuttable(hf: Any) -> None:
 def has_output_bias(hf: Any) -> bool:
     """Whether attention adds a bias to what its heads write."""
     return _projections(_attention(_layers(hf)[0]))[-1].bias is not None
+
+
+def heads_are_normed_together(hf: Any) -> bool:
+    """Whether one norm is over all heads of a layer, so that each head needs the queries of all."""
+    return norms_all_heads(_attention(_layers(hf)[0]))
 
 
 def _obstacle(hf: Any) -> str | None:
@@ -181,7 +193,8 @@ def _cut(name: str, state: dict[str, torch.Tensor], kept: list[LayerCut], hf: An
     cut = kept[int(path[at])]
     path[at] = str(cut.layer)
     tensor = state[".".join(path)]
-    for ending, (dim, kind) in _OVER.items():
+    joint = heads_are_normed_together(hf)
+    for ending, (dim, kind) in (_OVER | _REORDERED if joint else _OVER).items():
         if name.endswith(f".{ending}"):
             width = _head_width(hf) * (3 if kind == "triple" else 1)
             return _select(tensor, dim, _heads(kind, cut, hf), width)
@@ -195,6 +208,14 @@ def _heads(kind: str, cut: LayerCut, hf: Any) -> list[int]:
     if kind == "stacked":  # the same, with fewer keys and values
         n, n_kv = hf.config.num_attention_heads, hf.config.num_key_value_heads
         return [*cut.heads, *(start + kv for start in (n, n + n_kv) for kv in cut.kv_heads)]
+    if kind == "queries first":
+        return [
+            *cut.heads,
+            *(h for h in range(hf.config.num_attention_heads) if h not in cut.heads),
+        ]
+    if kind == "keys first":
+        every, kept = range(hf.config.num_key_value_heads), cut.kv_heads
+        return [*kept, *(kv for kv in every if kv not in kept)]
     return list(cut.kv_heads if kind == "kv" else cut.heads)
 
 

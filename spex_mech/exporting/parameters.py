@@ -12,7 +12,11 @@ from jaxtyping import Float64
 from spex_mech.core.errors import InputError
 from spex_mech.core.limits import Limit
 from spex_mech.core.players import PlayerSet, units
-from spex_mech.exporting.compact import check_cuttable, has_output_bias
+from spex_mech.exporting.compact import (
+    check_cuttable,
+    has_output_bias,
+    heads_are_normed_together,
+)
 from spex_mech.models.model import Model
 
 # A part of a layer: the units (layer, head; head -1 is the MLP) of which any one keeps it.
@@ -20,7 +24,7 @@ _Part = tuple[tuple[int, int], ...]
 _BIAS = -2  # in place of a head: what stays until the whole layer goes
 _OF_HEADS = ("q_proj", "c_attn", "query_key_value")
 _OUTPUT = ("o_proj", "c_proj", "dense")
-_MLP_NORMS = {  # by whether the MLP has a norm before it that is its own
+_MLP_NORMS = {  # by whether the MLP has a norm behind it
     False: ("ln_2", "post_attention_layernorm"),
     True: ("pre_feedforward_layernorm", "post_feedforward_layernorm"),
 }
@@ -31,7 +35,8 @@ def parameter_limit(model: Model, players: PlayerSet, most: int | float) -> Limi
 
     A head takes its slices of the query and the output projection, with their biases; a key/value head
     is shared by its query heads and goes with the last of them, and so do the norms around attention
-    (and on queries and keys) with the last head of a layer. An MLP takes its norms along. The bias of an
+    (and on queries and keys) with the last head of a layer; where one norm is over all heads together, so do
+    the query and the key projection. An MLP takes its norms along. The bias of an
     output projection stays until its layer is removed whole, as the ablation defines it. This is what
     `export` with ``mode="compact"`` cuts away. Parts that no player owns, or that something outside of
     the players keeps alive, always stay and are not counted.
@@ -89,25 +94,34 @@ def _counts(
 def _parts(model: Model) -> Iterator[tuple[_Part, int]]:
     """Every part of every layer with its number of parameters."""
     names = {name for name, _ in model.hf.named_parameters()}
-    # With a norm before the MLP of its own, the one "after attention" is part of attention.
-    own_norm = any("pre_feedforward_layernorm" in name for name in names)
+    # Where the MLP has a norm behind it, the one "after attention" is part of attention.
+    own_norm = any("post_feedforward_layernorm" in name for name in names)
     biased = has_output_bias(model.hf)
+    together = ("q_proj", "k_proj") if heads_are_normed_together(model.hf) else ()
     for name, weight in model.hf.named_parameters():
         path = name.split(".")
         at = next((i for i, part in enumerate(path) if part.isdigit()), None)
         if at is not None:
             tail = ".".join(path[at + 1 :])
-            yield from _of_tensor(tail, int(path[at]), weight, model, own_norm, biased)
+            yield from _of_tensor(tail, int(path[at]), weight, model, own_norm, biased, together)
 
 
 def _of_tensor(
-    tail: str, layer: int, weight: Any, model: Model, own_norm: bool, biased: bool
+    tail: str,
+    layer: int,
+    weight: Any,
+    model: Model,
+    own_norm: bool,
+    biased: bool,
+    together: tuple[str, ...],
 ) -> Iterator[tuple[_Part, int]]:
     shape, size = model.shape, weight.numel()
     heads = tuple((layer, h) for h in range(shape.n_heads))
     kind = tail.removesuffix(".weight").removesuffix(".bias").split(".")[-1]
     if tail.startswith("mlp.") or kind in _MLP_NORMS[own_norm]:
         yield ((layer, -1),), size
+    elif kind in together:
+        yield heads, size
     elif kind in _OF_HEADS or (kind in _OUTPUT and weight.ndim == 2):
         yield from (((head,), size // shape.n_heads) for head in heads)
     elif kind == "qkv_proj":

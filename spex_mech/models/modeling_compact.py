@@ -10,6 +10,9 @@ and then cut down to ``config.compact_layers``, one entry for every layer that i
 one key/value head); empty where the attention is gone. ``bias``: whether a layer without heads still
 adds the bias of its output projection. ``mlp``: whether the layer has its MLP. Everything else
 (embeddings, rotary angles, caches, generation) is the stock model's own code.
+
+OLMo 2 and 3 norm the queries of all heads together, and the keys. There the projections and norms of both
+stay whole, with the rows of the heads that are left first; see `FirstOfNorm`.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ class Compact:
             _cut_attention(layer, plan["groups"], plan["bias"], place)
             if not plan["mlp"]:
                 layer.mlp = NoMLP()
-                _drop(layer, _norms(layer)[1])
+                _drop(layer, [name for names in _norms(layer)[1] for name in names])
 
 
 class NoMLP(nn.Module):
@@ -66,6 +69,20 @@ class NoAttention(nn.Module):
         """The bias, or zero."""
         part = getattr(self, self.projection, None)
         return (hidden_states.new_zeros(()) if part is None else part.bias), None
+
+
+class FirstOfNorm(nn.Module):
+    """OLMo's norm of all heads together, of which the first entries are used: those of the heads left."""
+
+    def __init__(self, norm: Any, entries: int) -> None:
+        super().__init__()
+        self.weight, self.eps, self.entries = norm.weight, norm.variance_epsilon, entries
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Norm (batch, tokens, all heads), give (batch, tokens, heads that are left)."""
+        wide = hidden_states.float()
+        normed = nn.functional.rms_norm(wide, wide.shape[-1:], eps=self.eps)
+        return (self.weight * normed)[..., : self.entries].to(hidden_states.dtype)
 
 
 class SpreadCache:
@@ -122,8 +139,8 @@ def _cut_attention(layer: Any, groups: list[int], bias: bool, place: int | None)
     projection = next(x for x in ("c_proj", "dense", "o_proj") if hasattr(attention, x))
     out = getattr(attention, projection)
     setattr(layer, name, NoAttention(projection, len(out.bias) if bias else None))
-    before, *after = _norms(layer)[0]
-    _drop(layer, [before] if bias else [before, *after])
+    before, after = _norms(layer)[0]
+    _drop(layer, before if bias else [*before, *after])
 
 
 def _narrow(attention: Any, groups: list[int]) -> None:
@@ -145,6 +162,10 @@ def _narrow(attention: Any, groups: list[int]) -> None:
         rows = (heads + 2 * len(groups)) * width
         attention.qkv_proj = _resized(attention.qkv_proj, rows=rows)
         attention.config = HeadsConfig(attention.config, heads)
+    elif norms_all_heads(attention):
+        attention.q_norm = FirstOfNorm(attention.q_norm, heads * width)
+        attention.k_norm = FirstOfNorm(attention.k_norm, len(groups) * width)
+        attention.v_proj = _resized(attention.v_proj, rows=len(groups) * width)
     else:
         attention.q_proj = _resized(attention.q_proj, rows=heads * width)
         attention.k_proj = _resized(attention.k_proj, rows=len(groups) * width)
@@ -157,6 +178,12 @@ def _narrow(attention: Any, groups: list[int]) -> None:
     if not even:
         attention.groups = groups
         attention.register_forward_pre_hook(_spread_cache, with_kwargs=True)
+
+
+def norms_all_heads(attention: Any) -> bool:
+    """Whether one norm is over the queries of all heads together (OLMo 2 and 3)."""
+    norm = getattr(getattr(attention, "q_norm", None), "weight", None)
+    return norm is not None and len(norm) == attention.q_proj.out_features != attention.head_dim
 
 
 def _resized(
@@ -173,16 +200,15 @@ def _spread_cache(attention: Any, args: tuple, kwargs: dict) -> tuple[tuple, dic
     return args, {**kwargs, "past_key_values": cache}
 
 
-def _norms(layer: Any) -> tuple[list[str], list[str]]:
+def _norms(layer: Any) -> tuple[tuple[list[str], list[str]], tuple[list[str], list[str]]]:
     """Names of the norms before and after attention, and before and after the MLP."""
     if hasattr(layer, "ln_1"):  # GPT-2
-        return ["ln_1"], ["ln_2"]
-    if hasattr(layer, "pre_feedforward_layernorm"):  # Gemma 2 and 3
-        return (
-            ["input_layernorm", "post_attention_layernorm"],
-            ["pre_feedforward_layernorm", "post_feedforward_layernorm"],
-        )
-    return ["input_layernorm"], ["post_attention_layernorm"]
+        return (["ln_1"], []), (["ln_2"], [])
+    if hasattr(layer, "post_feedforward_layernorm"):  # Gemma 2 and 3, OLMo 2 and 3
+        before = ["input_layernorm"], ["pre_feedforward_layernorm"]  # which OLMo has not
+        first, second = ([x for x in names if hasattr(layer, x)] for names in before)
+        return (first, ["post_attention_layernorm"]), (second, ["post_feedforward_layernorm"])
+    return (["input_layernorm"], []), (["post_attention_layernorm"], [])
 
 
 def _drop(layer: Any, names: list[str]) -> None:
@@ -226,6 +252,8 @@ FAMILIES: dict[type, Any] = {
         transformers.GraniteForCausalLM,
         transformers.LlamaForCausalLM,
         transformers.MistralForCausalLM,
+        transformers.Olmo2ForCausalLM,
+        transformers.Olmo3ForCausalLM,
         transformers.Phi3ForCausalLM,
         transformers.Qwen2ForCausalLM,
         transformers.Qwen3ForCausalLM,

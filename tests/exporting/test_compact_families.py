@@ -41,6 +41,8 @@ CONFIGS = {
     "granite": lambda: transformers.GraniteConfig(
         **SMALL, embedding_multiplier=3.0, residual_multiplier=0.4, logits_scaling=0.5
     ),
+    "olmo2": lambda: transformers.Olmo2Config(**SMALL, attention_bias=True),
+    "olmo3": lambda: transformers.Olmo3Config(**SMALL, **WINDOWS),
     "phi3": lambda: transformers.Phi3Config(**SMALL, sliding_window=4),
     "pythia": lambda: transformers.GPTNeoXConfig(**ALL_HEADS),
     "pythia in series": lambda: transformers.GPTNeoXConfig(
@@ -64,6 +66,8 @@ def model_of(config: transformers.PretrainedConfig) -> sm.Model:
                 torch.nn.init.normal_(parameter, std=0.2)
             elif name.endswith("bias"):
                 torch.nn.init.normal_(parameter)
+            elif "q_norm" in name or "k_norm" in name:
+                torch.nn.init.normal_(parameter, mean=1.0, std=0.5)
     return sm.load_model(hf)
 
 

@@ -39,7 +39,7 @@ COMPACT |= {
     "stablelm",
     "starcoder2",
 }
-COMPACT |= {"granite", "smollm3", "ernie4.5", "seed-oss", "arcee"}
+COMPACT |= {"granite", "olmo2", "olmo3", "smollm3", "ernie4.5", "seed-oss", "arcee"}
 EVERYTHING = set(CELLS)
 REFUSED = {
     "phi-qknorm": EVERYTHING,
