@@ -1,11 +1,10 @@
 """How many rows (questions under masks) does a good spectrum need? See the README beside this file.
 
     python analyses/benchmarks/rows/run.py
-    python analyses/benchmarks/rows/run.py --model smollm2 --tasks circuits/ioi --rows 300 600 1200 2400 \
-        --whole 10 20 40 80 --truth 100
+    python analyses/benchmarks/rows/run.py --model smollm2 --tasks circuits/ioi --pilot 80 --truth 150 8 \
+        --whole 10 20 40 80 --rows 150 300 600 1200 --asked auto --sparse auto proxyspex
 
-Answers are kept under ``--out``, so that a stopped run goes on; rows that are in the results are not measured
-again.
+Answers are kept under ``--out``, so that a stopped run goes on; what is in the results is not measured again.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -22,14 +20,12 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1]))
-
-from needed import needed
+from tables import ALL, figure, tables
 
 import spex_mech as sm
+from spex_mech.core.faithfulness import answers_r2, r2_interval
+
+HERE = Path(__file__).parent
 
 SUBJECTS = ("boxes", "capitals", "kinds", "moves", "order", "people", "travel")
 FIELDS = (
@@ -42,72 +38,111 @@ FIELDS = (
     "rows",
     "masks",
     "r2",
+    "low",
+    "high",
     "expected",
     "cpu",
 )
-LEVELS = (0.7, 0.8, 0.9)
-ALL = "all"
+METHODS = ("auto", "proxyspex", "lasso")
 
 
 def main() -> None:
     """Measure what was asked for, and write results.csv, results.md and rows.png."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--model", default="embedded")
-    parser.add_argument("--tasks", nargs="+", default=[f"embedded/{name}" for name in SUBJECTS])
-    parser.add_argument("--form")
+    parser.add_argument("--tasks", nargs="*", default=[f"embedded/{name}" for name in SUBJECTS])
+    parser.add_argument(
+        "--data", help="folder of the questions, of a card that does not bring them"
+    )
     parser.add_argument("--questions", type=int, default=60)
-    parser.add_argument("--rows", type=int, nargs="+", default=[300, 500, 800, 1300, 2100, 3400])
-    parser.add_argument("--whole", type=int, nargs="+", default=[20, 40, 70, 120, 200, 340])
-    parser.add_argument("--asked", nargs="+", default=["auto", "2", "4", "8"])
-    parser.add_argument("--truth", type=int, default=200, help="held-out masks with all questions")
+    parser.add_argument(
+        "--pilot", type=int, default=240, help="budget that the pilot is a twentieth of"
+    )
+    parser.add_argument("--rows", type=int, nargs="*", default=[100, 200, 300, 600, 1200, 2400])
+    parser.add_argument("--whole", type=int, nargs="*", default=[20, 40, 80, 160])
+    parser.add_argument(
+        "--asked", nargs="*", default=["auto"], help="auto, or questions for each mask"
+    )
+    parser.add_argument("--methods", nargs="*", default=METHODS, help="methods with all questions")
+    parser.add_argument("--sparse", nargs="*", default=METHODS, help="methods with few questions")
+    parser.add_argument(
+        "--truth",
+        type=int,
+        nargs="+",
+        default=[100],
+        help="held-out masks, and questions of each if not all",
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, default=Path("runs/rows"))
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model = sm.load_model(args.model)
-    players = sm.select_players(model, "heads")
+    if args.tasks:
+        model = sm.load_model(args.model)
+        players = sm.select_players(model, "heads")
     for name in args.tasks:
-        task = sm.load_task(name, form=args.form).first(args.questions)
+        if args.data is not None and not Path(args.data).is_dir():
+            print(f"{name} is skipped: there is no folder {args.data}")
+            continue
+        task = sm.load_task(name, data=args.data).first(args.questions)
         game = sm.TaskGame(model, task, players, metric="margin")
         for seed in args.seeds:
-            measure(game, name, seed, args)
-    results = read()
-    (HERE / "results.md").write_text(table(results), encoding="utf-8")
-    figure(results).savefig(HERE / "rows.png", dpi=120)
-    print((HERE / "results.md").read_text())
+            measure(game, Path(name).stem if name.endswith(".toml") else name, seed, args)
+    write()
 
 
 def measure(game: sm.TaskGame, name: str, seed: int, args: argparse.Namespace) -> None:
     """All methods at all budgets on one task."""
-    store = args.out / args.model / name.replace("/", "_")
-    every = len(game.question_ids)
-    rates = sm.find_keep_rates(game, 240, questions="auto", seed=0, store=store)
+    store = args.out / args.model / f"{name.replace('/', '_')}_{len(game.question_ids)}"
+    rates = sm.find_keep_rates(game, args.pilot, questions="auto", seed=0, store=store)
     keep_rate, n = (rates.low, rates.high), game.players.n
-    most = max(max(args.rows), max(args.whole))
+    most = max([*args.rows, *args.whole])
     masks = sm.designs.biased(n, most, keep_rate=keep_rate, seed=seed).masks
-    fresh = sm.designs.biased(n, args.truth, keep_rate=keep_rate, seed=1000)
-    truth = sm.evaluate(game, fresh, store=store, label="held out").values
-    kinds = [(ALL, masks_) for masks_ in args.whole]
-    kinds += [(asked, rows) for asked in args.asked for rows in args.rows]
+    fresh = sm.designs.biased(n, args.truth[0], keep_rate=keep_rate, seed=1000)
+    each = args.truth[1] if len(args.truth) > 1 else ALL
+    held_out = sm.evaluate(game, fresh, questions=each, store=store, label="held out")
+    kinds = [(asked, rows) for asked in args.asked for rows in args.rows]
+    kinds += [(ALL, size) for size in args.whole]
     for asked, size in kinds:
         count, questions = _size(asked, size)
         design = sm.MaskDesign(masks[:count], seed, "biased", np.full(n, sum(keep_rate) / 2))
-        run = None
-        for method in ("auto", "proxyspex", "lasso") if asked in (ALL, "auto") else ("auto",):
-            key = (args.model, name, str(seed), str(every), method, asked)
-            if any(
-                tuple(r[f] for f in FIELDS[:6]) == key and int(r["masks"]) == count for r in read()
-            ):
-                continue
-            if run is None:
-                run = sm.evaluate(game, design, questions=questions, store=store)
+        key = (args.model, name, str(seed), str(len(game.question_ids)))
+        methods = args.methods if asked == ALL else args.sparse if asked == "auto" else ["auto"]
+        left = [method for method in methods if not known((*key, method, asked), count)]
+        if not left:
+            continue
+        run = sm.evaluate(game, design, questions=questions, store=store)
+        for method in left:
             began = time.process_time()
             spectrum = sm.decode(design, run, method=method, seed=seed)
             cpu = time.process_time() - began
-            r2 = sm.faithfulness(spectrum, fresh.masks, truth)
+            r2, low, high = faithfulness(spectrum, held_out)
             expected = spectrum.info.get("r2_cv", float("nan"))
-            append([*key, run.rows, count, f"{r2:.4f}", f"{expected:.4f}", f"{cpu:.1f}"])
-            print(*key, run.rows, f"R² {r2:.3f} (expected {expected:.3f}), {cpu:.1f} s", flush=True)
+            numbers = (f"{number:.4f}" for number in (r2, low, high, expected))
+            append([*key, method, asked, run.rows, count, *numbers, f"{cpu:.1f}"])
+            print(
+                *key,
+                method,
+                asked,
+                run.rows,
+                f"R² {r2:.3f} [{low:.3f}, {high:.3f}], {cpu:.1f} s",
+                flush=True,
+            )
+
+
+def faithfulness(spectrum: sm.Spectrum, held_out: sm.Run) -> tuple[float, float, float]:
+    """R² of the mean over all questions on held-out masks, with a 95 % interval over these masks."""
+    predicted = spectrum(held_out.masks)
+    answers = held_out.answers
+    if answers is None:
+        found = r2_interval(predicted, held_out.values, seed=0)
+    else:
+        found = answers_r2(predicted, answers, answers.levels, seed=0)
+    return found.mean, found.low, found.high
+
+
+def known(key: tuple[str, ...], masks: int) -> bool:
+    """Whether a method's result is there."""
+    return any(tuple(r[f] for f in FIELDS[:6]) == key and int(r["masks"]) == masks for r in read())
 
 
 def _size(asked: str, size: int) -> tuple[int, int | str]:
@@ -119,67 +154,12 @@ def _size(asked: str, size: int) -> tuple[int, int | str]:
     return size // int(asked), int(asked)
 
 
-def table(results: list[dict[str, str]]) -> str:
-    """Rows to each level by task and method, means over seeds of their logarithms."""
-    kinds = list(dict.fromkeys((r["method"], r["asked"]) for r in results))
-    text = ""
-    for level in LEVELS:
-        text += f"### Rows to R² {level}\n\n| task | " + " | ".join(f"{m}, {a}" for m, a in kinds)
-        text += " |\n|---|" + "---|" * len(kinds) + "\n"
-        for task in dict.fromkeys((r["model"], r["task"]) for r in results):
-            cells = []
-            for kind in kinds:
-                found = []
-                for seed in dict.fromkeys(r["seed"] for r in results):
-                    some = [
-                        r for r in results
-                        if (r["model"], r["task"], r["seed"]) == (*task, seed)
-                        and (r["method"], r["asked"]) == kind
-                    ]  # fmt: skip
-                    if some:
-                        rows, r2 = (np.array([float(r[k]) for r in some]) for k in ("rows", "r2"))
-                        found.append(needed(rows, r2, level))
-                best = float(np.exp(np.mean(np.log(found)))) if found else float("nan")
-                cells.append(f"{best:,.0f}" if np.isfinite(best) else "more" if found else "")
-            text += f"| {task[0]}, {task[1]} | " + " | ".join(cells) + " |\n"
-        text += "\n"
-    return text
-
-
-def figure(results: list[dict[str, str]]) -> Figure:
-    """R² against rows, a panel for each task."""
-    tasks = list(dict.fromkeys((r["model"], r["task"]) for r in results))
-    kinds = list(dict.fromkeys((r["method"], r["asked"]) for r in results))
-    columns = min(4, len(tasks))
-    lines = -(-len(tasks) // columns)
-    drawn = Figure(figsize=(3.6 * columns, 3.1 * lines), layout="constrained")
-    panels = drawn.subplots(lines, columns, squeeze=False, sharey=True)
-    for axes in panels.flat[len(tasks) :]:
-        axes.set_visible(False)
-    for axes, task in zip(panels.flat, tasks, strict=False):
-        for number, kind in enumerate(kinds):
-            some = sorted(
-                (
-                    r
-                    for r in results
-                    if (r["model"], r["task"]) == task and (r["method"], r["asked"]) == kind
-                ),
-                key=lambda r: float(r["rows"]),
-            )
-            x = np.array([float(r["rows"]) for r in some])
-            y = np.array([float(r["r2"]) for r in some])
-            label = f"{kind[0]}, {'all questions' if kind[1] == ALL else f'questions={kind[1]}'}"
-            style = "--" if kind[1] == ALL else "-"
-            axes.plot(x, np.maximum(y, 0), style, marker="o", ms=3, color=f"C{number}", label=label)
-        axes.set_xscale("log")
-        axes.set_title(task[1] if task[0] == "embedded" else f"{task[0]}, {task[1]}", size=9)
-        axes.set_xlabel("rows", size=9)
-        axes.grid(alpha=0.3)
-    for axes in panels[:, 0]:
-        axes.set_ylabel("R² on held-out masks", size=9)
-    handles, labels = panels.flat[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    return drawn
+def write() -> None:
+    """Write results.md and rows.png, and print the tables."""
+    results = read()
+    (HERE / "results.md").write_text(tables(results), encoding="utf-8")
+    figure(results).savefig(HERE / "rows.png", dpi=120)
+    print((HERE / "results.md").read_text(encoding="utf-8"))
 
 
 def read() -> list[dict[str, str]]:
