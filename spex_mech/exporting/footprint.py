@@ -61,6 +61,7 @@ def footprints(
     prompt_tokens: int = 128,
     new_tokens: int = 32,
     rounds: int = 7,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Footprint]:
     """Measure models side by side.
 
@@ -75,6 +76,8 @@ def footprints(
         prompt_tokens: tokens of a prompt.
         new_tokens: tokens to decode.
         rounds: rounds that count, two or more.
+        clock: seconds since any moment. `time.process_time` does not count the time in which other jobs
+            have the processor; on several threads it adds them up.
 
     Returns:
         Name to `Footprint`, in the order of ``models``.
@@ -101,7 +104,7 @@ def footprints(
     times: dict[str, list[tuple[float, float, int]]] = {name: [] for name in models}
     for _ in range(rounds + 1):
         for name, hf in models.items():
-            times[name].append(_round(hf, torch.from_numpy(ids), new_tokens))
+            times[name].append(_round(hf, torch.from_numpy(ids), new_tokens, clock))
     measured = {}
     for name, hf in models.items():
         prefill, decode, cached = zip(*times[name][1:], strict=True)
@@ -148,24 +151,26 @@ def speedup(before: Footprint, after: Footprint, *, seed: int) -> tuple[Estimate
     )
 
 
-def _round(hf: Any, ids: torch.Tensor, new_tokens: int) -> tuple[float, float, int]:
+def _round(
+    hf: Any, ids: torch.Tensor, new_tokens: int, clock: Callable[[], float]
+) -> tuple[float, float, int]:
     """Seconds for the prompt, seconds for the new tokens, bytes cached after the prompt."""
     device = hf.get_input_embeddings().weight.device
     ids = ids.to(device)
     wait: Callable[[], Any] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     with torch.inference_mode():
         wait()
-        start = time.perf_counter()
+        start = clock()
         out = hf(ids, use_cache=True, logits_to_keep=1)
         wait()
-        prefill = time.perf_counter() - start
+        prefill = clock() - start
         cached = _cached_bytes(out.past_key_values)
-        start = time.perf_counter()
+        start = clock()
         for _ in range(new_tokens):
             token = out.logits[:, -1:].argmax(dim=-1)
             out = hf(token, past_key_values=out.past_key_values, use_cache=True, logits_to_keep=1)
         wait()
-        return prefill, time.perf_counter() - start, cached
+        return prefill, clock() - start, cached
 
 
 def _cached_bytes(cache: Any) -> int:

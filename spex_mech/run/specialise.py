@@ -85,8 +85,9 @@ def specialise_spec(
 ) -> RunSpec:
     """The spec that `specialise` runs.
 
-    The more players there are, the more masks it has: as many answers as half a mask for each player has,
-    and an eighth of an ablation for each at every size.
+    The more players there are, the more masks it has: as many answers as a quarter of a mask for each player
+    has, and a sixteenth of an ablation for each at every size. Masks are asked few questions each and kept
+    sets race, so that these answers are spread over many more of both.
 
     Raises:
         InputError: as for `specialise`.
@@ -101,12 +102,12 @@ def specialise_spec(
         "model": str(model),
         "task": str(task),
         "others": AUTO if others is None else [*others],
-        "design": {"budget": max(masks, n // 2), "check": max(check, n // 20)},
+        "design": {"budget": max(masks, n // 4), "check": max(check, n // 20)},
         "game": {"examples": _QUESTIONS},
         "circuit": {"subsets": 0},
         "prune": {
             **_sizes(keep),
-            "ablations": max(ablations, n // 8),
+            "ablations": max(ablations, n // 16),
             "baselines": [],
             "mode": "compact",
             "form": form,

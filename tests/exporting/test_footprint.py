@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -69,11 +70,17 @@ def test_models_run_in_turns(tiny_llama):
     hooks = [
         hf.register_forward_pre_hook(watch(name), with_kwargs=True) for name, hf in models.items()
     ]
-    footprints(models, seed=0, prompt_tokens=4, new_tokens=2, rounds=2)
+    ticks = itertools.count()
+    found = footprints(
+        models, seed=0, prompt_tokens=4, new_tokens=2, rounds=2, clock=lambda: float(next(ticks))
+    )
     for hook in hooks:
         hook.remove()
     turn = [(name, width) for name in "ab" for width in (4, 1, 1)]
     assert order == 3 * turn  # one to warm up, two that count
+    for cost in found.values():
+        assert cost.prefill_seconds == cost.decode_seconds == (1.0, 1.0)
+    assert next(ticks) == 4 * 2 * 3
 
 
 def test_a_speedup_is_the_geometric_mean_of_paired_ratios():

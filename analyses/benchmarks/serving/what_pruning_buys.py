@@ -2,7 +2,8 @@
 
 Two shapes with random weights, since sizes and speeds do not depend on the numbers: SmolLM2-135M and a
 Llama of 1.2 billion parameters. Of each, sets of heads of five kinds are cut out (`sm.compact_model`) at 10
-to 60 % of the heads removed, and measured in turns with the whole model (`sm.footprints`):
+to 60 % of the heads removed, and measured in turns with the whole model (`footprints`), in seconds of one
+processor. A size of a shape is a piece of work: what has been measured is not measured again.
 
 - ``even``: every layer keeps equally much (form family); only at the sizes that this allows
 - ``gguf``: any layers whose key/value heads keep equally many query heads (form gguf), drawn at random
@@ -19,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,13 @@ import spex_mech as sm
 from spex_mech.exporting.footprint import footprints, speedup
 
 HERE = Path(__file__).parent
-KINDS = ("even", "gguf", "groups", "scattered", "layers")
+KINDS = {  # the marker and the colour of each
+    "even": ("o", "#1b6ca8"),
+    "gguf": ("s", "#d1495b"),
+    "groups": ("^", "#2e8b57"),
+    "scattered": ("x", "#7a5195"),
+    "layers": ("d", "#b8860b"),
+}
 SHAPES: dict[str, dict[str, Any]] = {
     "SmolLM2 135M": {
         "vocab_size": 49152,
@@ -56,75 +64,74 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Measure the shapes asked for, and draw what has been measured."""
+    """Measure the shapes and sizes asked for that have not been measured, and draw all that have."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shapes", nargs="*", default=[*SHAPES], choices=SHAPES)
     parser.add_argument("--removed", nargs="+", type=float, default=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    parser.add_argument("--prompt", type=int, default=128)
-    parser.add_argument("--new", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--prompt", type=int, default=64)
+    parser.add_argument("--new", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args()
     torch.set_num_threads(1)
     file = HERE / "what_pruning_buys.json"
-    results = json.loads(file.read_text()) if file.is_file() else {}
+    pieces = json.loads(file.read_text()) if file.is_file() else []
     for name in options.shapes:
-        results[name] = measured(name, options)
-        file.write_text(json.dumps(results, indent=1) + "\n")
-    draw(results)
+        done = {piece["removed"] for piece in pieces if piece["shape"] == name}
+        model = None
+        for share in options.removed:
+            if share in done:
+                continue
+            model = model or random_model(SHAPES[name])
+            pieces.append({"shape": name, "removed": share, **measured(model, share, options)})
+            print(name, share, pieces[-1]["dense"], flush=True)
+            file.write_text(json.dumps(pieces, indent=1) + "\n")
+    draw(pieces)
 
 
-def measured(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row for every cut model of a shape."""
-    model = random_model(SHAPES[name], getattr(torch, options.dtype))
+def measured(model: sm.Model, share: float, options: argparse.Namespace) -> dict[str, Any]:
+    """The whole model, and what every kind of cut of one size has in comparison."""
     players = sm.select_players(model, "heads")
-    masks = {}
-    for share in options.removed:
-        for kind in KINDS:
-            mask = kept(kind, share, model, players)
-            if mask is not None and (mask != masks.get((kind, int(mask.sum())), ~mask)).any():
-                masks[kind, int(mask.sum())] = mask
-    cut = {key: sm.compact_model(model, players, mask) for key, mask in masks.items()}
+    sets = ((kind, kept(kind, share, model, players)) for kind in KINDS)
+    masks = {kind: mask for kind, mask in sets if mask is not None}
+    cut = {kind: sm.compact_model(model, players, mask) for kind, mask in masks.items()}
     costs = footprints(
-        {"dense": model.hf, **{f"{kind} {keep}": hf for (kind, keep), hf in cut.items()}},
+        {"dense": model.hf, **cut},
         seed=0,
         prompt_tokens=options.prompt,
         new_tokens=options.new,
         rounds=options.rounds,
+        clock=time.process_time,
     )
-    dense, rows = costs["dense"], []
-    for kind, keep in masks:
-        cost = costs[f"{kind} {keep}"]
+    dense, rows = costs.pop("dense"), []
+    for kind, cost in costs.items():
         speeds = speedup(dense, cost, seed=0)
         rows.append(
             {
                 "kind": kind,
-                "heads removed": 1 - keep / players.n,
+                "heads removed": 1 - masks[kind].sum() / players.n,
                 "parameters": cost.parameters / dense.parameters,
                 "cache": cost.kv_bytes_per_token / dense.kv_bytes_per_token,
                 **{n: vars(x) for n, x in zip(("prefill", "decode"), speeds, strict=True)},
             }
         )
     told = {
-        "dtype": options.dtype,
         "prompt tokens": options.prompt,
         "new tokens": options.new,
         "rounds": options.rounds,
-        "dense parameters": dense.parameters,
-        "dense cache bytes a token": dense.kv_bytes_per_token,
-        "dense prefill tokens a second": round(dense.prefill_speed, 1),
-        "dense decode tokens a second": round(dense.decode_speed, 1),
+        "parameters": dense.parameters,
+        "cache bytes a token": dense.kv_bytes_per_token,
+        "prefill tokens a second": round(dense.prefill_speed, 1),
+        "decode tokens a second": round(dense.decode_speed, 1),
     }
-    print(name, told)
-    return [told, *rows]
+    return {"dense": told, "cut": rows}
 
 
-def random_model(shape: dict[str, Any], dtype: torch.dtype) -> sm.Model:
-    """A Llama with random weights."""
+def random_model(shape: dict[str, Any]) -> sm.Model:
+    """A Llama with random weights, float32."""
     config = transformers.LlamaConfig(**shape, max_position_embeddings=2048)
     with torch.device("meta"):
         hf = transformers.LlamaForCausalLM(config)
-    hf = hf.to(dtype).to_empty(device="cpu")
+    hf = hf.to_empty(device="cpu")
     torch.manual_seed(0)
     for parameter in hf.parameters():
         torch.nn.init.normal_(parameter, std=0.02)
@@ -154,7 +161,7 @@ def kept(kind: str, share: float, model: sm.Model, players: sm.PlayerSet) -> np.
     return sets.projected(rng.standard_normal(players.n), near)
 
 
-def draw(results: dict[str, list[dict[str, Any]]]) -> None:
+def draw(pieces: list[dict[str, Any]]) -> None:
     """Everything relative to the whole model, a row of panels for each shape."""
     import matplotlib
 
@@ -167,25 +174,24 @@ def draw(results: dict[str, list[dict[str, Any]]]) -> None:
         "prefill": "prefill, times as fast",
         "decode": "decode, times as fast",
     }
+    shapes = [name for name in SHAPES if any(piece["shape"] == name for piece in pieces)]
     figure, axes = plt.subplots(
-        len(results), 4, figsize=(13, 3.1 * len(results)), squeeze=False, layout="constrained"
+        len(shapes), 4, figsize=(13, 3.1 * len(shapes)), squeeze=False, layout="constrained"
     )
-    for of_shape, (name, (_, *rows)) in zip(axes, results.items(), strict=True):
+    for of_shape, name in zip(axes, shapes, strict=True):
+        rows = [row for piece in pieces if piece["shape"] == name for row in piece["cut"]]
+        rows.sort(key=lambda row: row["heads removed"])
         for ax, (key, title) in zip(of_shape, panels.items(), strict=True):
-            for kind in KINDS:
-                own = sorted(
-                    (row for row in rows if row["kind"] == kind), key=lambda r: r["heads removed"]
-                )
+            for kind, (marker, colour) in KINDS.items():
+                own = [row for row in rows if row["kind"] == kind]
                 x = [100 * row["heads removed"] for row in own]
+                look = {"marker": marker, "color": colour, "ms": 4, "lw": 1, "label": kind}
                 if key in ("prefill", "decode"):
-                    y = [row[key]["mean"] for row in own]
-                    spread = [
-                        [row[key]["mean"] - row[key]["low"] for row in own],
-                        [row[key]["high"] - row[key]["mean"] for row in own],
-                    ]
-                    ax.errorbar(x, y, yerr=spread, marker="o", ms=3, lw=1, label=kind)
+                    means = np.array([row[key]["mean"] for row in own])
+                    ends = np.array([[row[key]["low"], row[key]["high"]] for row in own]).T
+                    ax.errorbar(x, means, yerr=np.abs(ends - means), **look)
                 else:
-                    ax.plot(x, [row[key] for row in own], marker="o", ms=3, lw=1, label=kind)
+                    ax.plot(x, [row[key] for row in own], **look)
             ax.axhline(1, color="0.6", lw=0.8)
             ax.set_title(f"{name}: {title}", fontsize=9)
             ax.set_xlabel("heads removed, %", fontsize=8)
