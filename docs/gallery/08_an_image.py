@@ -22,7 +22,7 @@ config = transformers.ResNetConfig(
 )  # fmt: skip
 classifier = transformers.ResNetForImageClassification(config)
 optimiser = torch.optim.Adam(classifier.parameters(), lr=3e-3)
-for _ in range(4):
+for _ in range(6):
     for rows in torch.randperm(1500).split(50):
         optimiser.zero_grad()
         classifier(pixels[rows], labels=labels[rows]).loss.backward()
@@ -39,7 +39,7 @@ chosen = int(np.flatnonzero(digits.target[1500:] == 8)[0]) + 1500
 game = sm.features.image(
     classifier, pixels[chosen].numpy(), level=sm.features.Regions(grid=8), value="margin", target=8
 )  # fmt: skip
-explained = sm.explain_features(game, budget=900, seed=0, progress=False)
+explained = sm.explain_features(game, budget=700, method="walsh_gp", seed=0, progress=False)
 print(f"{game.players.n} patches; R² on held-out masks {explained.held_out.r2.mean:.2f}")
 
 # %% [markdown]

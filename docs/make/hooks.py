@@ -1,8 +1,8 @@
 """What MkDocs calls while it builds the site: generated pages, and links to files outside of ``docs``.
 
 Pages link to other files of the repository by relative paths, as GitHub reads them. On the site such a link
-becomes one to the repository's address; a link to a file that does not exist is a warning, and with
-``--strict`` an error.
+becomes one to the repository's address, which the variable REPOSITORY_URL holds; without it, the file's path
+in words. A link to a file that does not exist is a warning, and with ``--strict`` an error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[2]
-LINK = re.compile(r"(\]\(|src=\"|href=\")([^)\s\"#:]+)(#[^)\s\"]*)?")
+LINK = re.compile(r"\[([^\]]+)\]\(([^)\s\"#:]+)(#[^)\s\"]*)?\)")
+GITHUB = "https://github.com/"
+NOTEBOOK = "[notebook]("
 _log = logging.getLogger("mkdocs.hooks")
 
 
@@ -29,19 +31,29 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
-    """Turn links that leave ``docs`` into links to the repository."""
-    folder = (ROOT / "docs" / page.file.src_uri).parent
-    blob = config.repo_url.rstrip("/") + "/blob/main/"
+    """Turn links that leave ``docs`` into links to the repository, and offer notebooks in Colab."""
+    repository = (config.repo_url or "").rstrip("/")
+    source = page.file.src_uri
+    folder = (ROOT / "docs" / source).parent
 
     def moved(match: re.Match[str]) -> str:
-        opening, target, anchor = match[1], match[2], match[3] or ""
+        label, target, anchor = match[1], match[2], match[3] or ""
         path = Path(os.path.normpath(folder / target))
         if path.is_relative_to(ROOT / "docs") or not path.is_relative_to(ROOT):
             return match[0]
         if not path.exists():
-            _log.warning(f"{page.file.src_uri} links to {target}, which does not exist")
-        return f"{opening}{blob}{path.relative_to(ROOT).as_posix()}{anchor}"
+            _log.warning(f"{source} links to {target}, which does not exist")
+        place = path.relative_to(ROOT).as_posix()
+        if repository:
+            return f"[{label}]({repository}/blob/main/{place}{anchor})"
+        return label if place in label else f"{label} (`{place}`)"
 
+    if repository.startswith(GITHUB) and source.startswith("gallery/"):
+        name = repository.removeprefix(GITHUB)
+        notebook = f"{name}/blob/main/docs/{source.removesuffix('.md')}.ipynb"
+        colab = f"https://colab.research.google.com/github/{notebook}"
+        badge = f"[![Open in Colab](../images/colab.svg)]({colab}) · "
+        markdown = markdown.replace(NOTEBOOK, badge + NOTEBOOK, 1)
     return LINK.sub(moved, markdown)
 
 

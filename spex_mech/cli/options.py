@@ -78,9 +78,11 @@ KeptSizes = Annotated[
     ),
 ]
 KeptSize = Annotated[
-    int | None,
+    float | None,
     typer.Option(
-        "--keep", min=1, help="Which size; by default the one to be exported, or else the smallest."
+        "--keep",
+        help="Which size, a number or a share such as 0.5; by default the one to be exported, or else the "
+        "smallest.",
     ),
 ]
 

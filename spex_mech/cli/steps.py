@@ -151,8 +151,8 @@ def export(
         None, prune__mode=mode, prune__form=form, prune__even=even, prune__measure=measure
     )
     run = changed(open_folder(folder), changes, ("prune",), "export")
-    _check_kept(run, keep)
-    exported = export_step(prepare(run.spec), run, keep, out=out)
+    size = _kept_size(run, keep)
+    exported = export_step(prepare(run.spec), run, size, out=out)
     print_exported(exported)
     typer.echo(f"written: {exported.folder} (its README.md says how to load it)")
 
@@ -190,8 +190,8 @@ def circuit(
     if questions is not None:
         changes.append(f"circuit.questions={questions}")
     run = changed(open_folder(folder), changes, ("circuit",), "circuit")
-    _check_kept(run, keep)
-    tested = circuit_step(prepare(run.spec), run, keep, executor=context.obj)
+    size = _kept_size(run, keep)
+    tested = circuit_step(prepare(run.spec), run, size, executor=context.obj)
     save_spec(run)
     say(str(tested))
     page = write_circuit_page(run)
@@ -231,12 +231,20 @@ def _pruning_folder(
     return changed(before, changes, ("prune",), "prune")
 
 
-def _check_kept(run: RunFolder, keep: int | None) -> None:
-    """Refuse a run that was not pruned, or not to this size, before the model is loaded."""
+def _kept_size(run: RunFolder, keep: float | None) -> int | None:
+    """The number of players that ``--keep`` names.
+
+    Raises:
+        InputError: the run was not pruned, or not to this size; said before the model is loaded.
+    """
+    from spex_mech.pruning.prune import size_of
     from spex_mech.run.outline import outline
     from spex_mech.run.prune import kept_of
 
-    kept_of(run, outline(run.spec).players, keep)
+    players = outline(run.spec).players
+    size = size_of(whole(keep), players.n)
+    kept_of(run, players, size)
+    return size
 
 
 def _baselines(names: list[str] | None, limited: bool) -> list[str] | None:

@@ -51,7 +51,7 @@ def _parts(contents: Contents, metric: str, called: str) -> str:
         text = text.replace(" add most", " adds most") if len(helping) == 1 else text
     if hurting:
         text += (
-            f" {len(hurting)} of {contents.players.n} {called} lower it, most of all "
+            f" By this estimate {len(hurting)} of {contents.players.n} {called} lower it, most of all "
             f"{_listed(hurting[:1], contents)}."
         )
     first = [*helping, *hurting][0][0][0]
@@ -74,8 +74,14 @@ def _pairs(contents: Contents, metric: str, called: str) -> str:
     joint = found.joint(_STRONGEST)
     if not joint:
         return "No two of them, as far as could be seen: each does its part whatever the others do."
-    more = [item for item in joint if item[1] > 0]
-    less = [item for item in joint if item[1] < 0]
+    clear = _clear(joint, found)
+    if not clear:
+        return (
+            f"No pair can be told from chance: the strongest are {_listed(joint, contents, found)}, and none "
+            "is larger than twice its standard deviation. More masks would show more."
+        )
+    more = [item for item in clear if item[1] > 0]
+    less = [item for item in clear if item[1] < 0]
     text = ""
     if more:
         text = f"Worth more together than apart: {_listed(more, contents, found)}."
@@ -94,14 +100,20 @@ def _certainty(contents: Contents, metric: str, called: str) -> str:
         )
     elif contents.spectrum is not None:
         text = "Not measured: no masks were held out to compare the spectrum's predictions with."
-    std = None if found is None else found.std
-    if found is not None and std is not None and (joint := found.joint(_STRONGEST)):
-        clear = sum(abs(v) > 2 * std[s] for s, v in joint)
+    if found is not None and found.std is not None and (joint := found.joint(_STRONGEST)):
         text += (
-            f" Of the {len(joint)} strongest interactions, {clear} differ from 0 by more than twice their "
-            "standard deviation."
+            f" Of the {len(joint)} strongest interactions, {len(_clear(joint, found))} differ from 0 by more "
+            "than twice their standard deviation."
         )
     return text.strip()
+
+
+def _clear(
+    joint: list[tuple[tuple[int, ...], float]], found: Interactions
+) -> list[tuple[tuple[int, ...], float]]:
+    """Those that are larger than twice their standard deviation; all where it is not known."""
+    std = found.std
+    return joint if std is None else [(s, v) for s, v in joint if abs(v) > 2 * std[s]]
 
 
 def _smaller(contents: Contents, metric: str, called: str) -> str:

@@ -27,7 +27,7 @@ def test_compact_checkpoints_with_measured_costs(ask, job, tmp_path):
     )
     ids = torch.arange(1, 9)[None]
     dense = tmp_path / "dense"
-    ask("export", folder, "--keep", 12, "--out", dense)
+    ask("export", folder, "--keep", 0.75, "--out", dense)  # of 16
     a = sm.load_model(str(target)).hf(ids).logits
     b = transformers.AutoModelForCausalLM.from_pretrained(dense).eval()(ids).logits
     torch.testing.assert_close(a, b, atol=1e-4, rtol=0)

@@ -9,6 +9,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import spex_mech as sm
@@ -58,17 +59,19 @@ def test_the_answer_names_what_the_files_hold(contents, folder):
     assert f"({ranked[0]} is head {head} of layer {layer}; both are counted from 0.)" in parts
     joint = contents.interactions.joint(20)
     more, _, less = said["Which work together?"].partition("Partly replacing each other")
-    for members, value in joint[:4]:
+    std = contents.interactions.std
+    sure = [(s, v) for s, v in joint if abs(v) > 2 * std[s]]
+    for members, value in sure[:4]:
         assert contents.players.label(members) in (more if value > 0 else less)
+    unsure = next(s for s, v in joint if abs(v) <= 2 * std[s])
+    assert contents.players.label(unsure) not in more + less
     r2 = saved(folder, "check.json")["r2"]
     assert (
         f"(R² {r2['mean']:.3f}, 95 % interval {r2['low']:.3f} to {r2['high']:.3f})"
         in said["How sure is that?"]
     )
-    std = contents.interactions.std
-    clear = sum(abs(v) > 2 * std[s] for s, v in joint)
     assert (
-        f"Of the {len(joint)} strongest interactions, {clear} differ from 0"
+        f"Of the {len(joint)} strongest interactions, {len(sure)} differ from 0"
         in said["How sure is that?"]
     )
     for point in saved(folder, "results.json")["curve"]:
@@ -89,6 +92,19 @@ def test_an_unfinished_run_answers_what_it_can(contents):
     assert said["How sure is that?"].startswith("Not measured: no masks were held out")
     none |= {"spectrum": None, "interactions": None}
     assert list(dict(answer(replace(contents, **none), "margin"))) == ["What did it cost?"]
+
+
+def test_pairs_that_may_be_chance_are_not_claimed(contents):
+    found = contents.interactions
+    wide = replace(found, deviations=lambda: np.abs(list(found.values.values())))
+    said = dict(answer(replace(contents, interactions=wide), "margin"))["Which work together?"]
+    assert said.startswith("No pair can be told from chance") and "Worth more" not in said
+    strongest = found.joint(1)[0][0]
+    assert contents.players.label(strongest) in said
+    unknown = dict(
+        answer(replace(contents, interactions=replace(found, deviations=None)), "margin")
+    )
+    assert contents.players.label(strongest) in unknown["Which work together?"]
 
 
 def test_without_interactions_it_says_so(contents):

@@ -54,6 +54,18 @@ def test_a_deep_model_lies_on_its_side_and_one_strong_head_does_not_hide_the_oth
     assert axes.get_xlabel() == "layer" and len(axes.get_xticks()) == 30
     assert axes.images[0].norm.vmax < 0.2 * np.abs(grid).max()
     assert 0 < sum(t.get_text() != "" for t in axes.texts) < players.n
+    assert axes.figure.get_figwidth() <= 10.7  # as wide as the page, where 6 points can be read
+
+
+def test_a_map_that_the_page_must_shrink_has_no_numbers():
+    class Deeper:
+        shape = ModelShape(n_layers=80, n_heads=8, n_kv_heads=8)
+
+    players = select_players(Deeper(), "heads")
+    spectrum = sm.Spectrum.from_supports([(0,), (9,)], [1.0, -1.0], players.n)
+    singles = sm.interactions(spectrum, "Banzhaf", 1)
+    axes = plots.head_map(singles, sm.interactions(spectrum, "FBII", 2), players).axes[0]
+    assert len(axes.texts) == 0
 
 
 def test_a_head_map_needs_parts_of_a_model():

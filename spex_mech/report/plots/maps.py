@@ -17,6 +17,13 @@ from spex_mech.report.plots.style import MAP, column, columns, shown, sign_color
 
 _LIES_FROM = 2  # times as many layers as columns
 _FEW = 64  # cells whose numbers are all written
+_PAGE = 10.6  # inches that a report has for a figure at natural size
+_BESIDE = 2.2  # inches beside a map, of labels and colours
+_CELLS = (
+    0.28,
+    0.5,
+)  # inches of a cell of a map with many: a number of 6 points fits into the first
+_NUMBERED = 40  # columns; the page makes maps with more so small that numbers cannot be read
 _LONG = 8  # cells; longer arcs are flatter, so that they stay on the map
 
 
@@ -47,13 +54,15 @@ def head_map(
     if lies:
         grid, labels = grid.T, ([str(layer) for layer in layers], names)
     many = grid.size > _FEW
-    figure = _grid_figure(grid.shape, 0.5 if many else 0.72)
+    cell = float(np.clip((_PAGE - _BESIDE) / grid.shape[1], *_CELLS)) if many else 0.72
+    figure = _grid_figure(grid.shape, cell)
     axes = figure.subplots()
     largest = float(np.nanmax(np.abs(grid))) or 1.0
     # One head that does most of the work would leave all others white.
     span = float(np.nanquantile(np.abs(grid), 0.98)) or largest if many else largest
     image = axes.imshow(grid, cmap=MAP, norm=TwoSlopeNorm(0, -span, span), aspect="equal")
-    _numbers(axes, grid, span, all_cells=not many)
+    if grid.shape[1] <= _NUMBERED:
+        _numbers(axes, grid, span, all_cells=not many)
     _arcs(axes, joint, place, pairs)
     axes.set_xticks(range(len(labels[0])), labels[0], size=9)
     axes.set_yticks(range(len(labels[1])), labels[1], size=9)
@@ -98,7 +107,7 @@ def _numbers(axes: Axes, grid: np.ndarray, span: float, *, all_cells: bool) -> N
 def _grid_figure(shape: tuple[int, int], cell: float) -> Figure:
     """A figure for a map of rows and columns, whose cells are so many inches wide."""
     rows, across = shape
-    return Figure(figsize=(2.2 + cell * across, 1.6 + cell * rows), layout="constrained")
+    return Figure(figsize=(_BESIDE + cell * across, 1.6 + cell * rows), layout="constrained")
 
 
 def interaction_matrix(
