@@ -12,6 +12,8 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from spex_mech.core import palette
@@ -30,6 +32,7 @@ from spex_mech.run.spec import RunSpec
 
 _TOP = 15
 CIRCUIT = "circuit.html"
+_DPI = 150  # of the PNG files
 
 
 def write_report(folder: RunFolder | str | Path, *, metrics: Sequence[str] | None = None) -> Path:
@@ -223,9 +226,13 @@ def _minus(text: str) -> str:
 
 
 def _png(figure: Figure) -> bytes:
-    """The figure as PNG. Its layout is kept from here on: finding it takes as long as drawing."""
+    """The figure as PNG. Its layout is kept from here on: finding it takes as long as drawing.
+
+    The canvas is asked directly, because `Figure.savefig` draws everything twice.
+    """
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=150, format="png")
+    figure.set_dpi(_DPI)
+    FigureCanvasAgg(figure).print_png(buffer)
     figure.set_layout_engine("none")
     return buffer.getvalue()
 
@@ -233,7 +240,7 @@ def _png(figure: Figure) -> bytes:
 def _svg_text(figure: Figure) -> str:
     """The figure as SVG; Matplotlib escapes the text in it."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     return buffer.getvalue()
 
 

@@ -25,6 +25,7 @@ ASKING = {
     OURS: methods.surrogate_search(method="lasso"),
     "lasso ranking": methods.lasso_ranking(),
     "knock-out": methods.knock_out,
+    "stratified knock-outs": methods.stratified_knock_outs(),
     "greedy removal": methods.greedy_removal,
     "best of random": methods.best_of_random,
 }
@@ -180,6 +181,19 @@ def test_knock_out_asks_all_players_what_the_budget_pays_for():
     assert rows == 12 * E
     np.testing.assert_array_equal(whole, top(12, "all")[0])
     assert top(3, "auto")[1] == 12 * 5
+
+
+def test_stratified_knock_outs_ask_more_masks_for_the_same_rows():
+    def found(questions):
+        game = quiz(own=0.1)
+        chosen = methods.stratified_knock_outs(0.5)(Problem(Metered(game, 12), (6,), 0, questions))
+        return chosen[0].mask, len({mask for mask, _ in game.asked}), len(game.asked)
+
+    few, masks, rows = found("auto")
+    whole, all_asked, most = found("all")
+    assert masks > 5 * all_asked and 0.9 * most < rows <= most == 12 * E
+    best = quiz(own=0.1)(np.stack([few, whole]))
+    assert best[0] >= best[1]
 
 
 def test_a_design_that_was_asked_some_questions_is_counted_in_rows():

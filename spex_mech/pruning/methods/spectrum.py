@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import AsksQuestions
@@ -103,12 +103,18 @@ def _evaluated(problem: Problem, design: MaskDesign | Run | None, share: float) 
 
 def _asked_design(problem: Problem, game: AsksQuestions, rows: int) -> Run:
     """The run of masks that are asked some questions each, for so many rows."""
-    choice = choose_questions(game.asking_cost(), problem.game.questions, None).spread(rows)
-    count = choice.masks(rows)
-    counts = choice.counts(count)
-    counts = counts[np.cumsum(counts) <= rows]
-    every = choice.masks(problem.game.budget * problem.game.questions)
+    counts, every = asked_counts(problem, game, rows)
     return ask_design(game, spread_design(problem, len(counts), every), counts)
+
+
+def asked_counts(
+    problem: Problem, game: AsksQuestions, rows: int
+) -> tuple[Int64[np.ndarray, " m"], int]:
+    """How many questions each mask is asked for so many rows, and how many masks the budget has."""
+    choice = choose_questions(game.asking_cost(), problem.game.questions, None).spread(rows)
+    counts = choice.counts(choice.masks(rows))
+    every = choice.masks(problem.game.budget * problem.game.questions)
+    return counts[np.cumsum(counts) <= rows], every
 
 
 def spread_design(problem: Problem, count: int, most: int | None = None) -> MaskDesign:
