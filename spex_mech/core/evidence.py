@@ -79,24 +79,36 @@ class Evidence:
         reused = self.alike and not (functional.index in _SUMS and functional.order > 1)
         out = np.empty(len(words))
         for rows, sets in sets_by_size(words):
-            known, others = np.zeros(len(sets)), np.zeros(len(sets))
-            squares = np.zeros(_FLIPS)
-            step = max(1, _ENTRIES // int(np.bincount(self.masks.sum(axis=1)).max()))
-            for start in range(0, len(sets), step):
-                part = slice(start, start + step)
-                rng = np.random.default_rng(0)  # the signs of a mask are those of all sets
-                flipped = np.zeros((_FLIPS, len(sets[part])))
-                for share, terms in self._by_size(sets[part], functional, centred=reused):
-                    mean = terms.mean(axis=0)
-                    known[part] += share * mean
-                    if reused and share < 1.0:
-                        others[part] += (1.0 - share) * mean
-                        flipped += (1.0 - share) ** 1.5 * _of_random_signs(terms, rng)
-                squares += (flipped**2).sum(axis=1)
+            known, others, chance = self.parts(sets, functional, reused=reused)
             square = float(others @ others)
-            factor = 1.0 - float(np.quantile(squares, _CHANCE)) / square if square > 0 else 0.0
+            factor = 1.0 - float(np.quantile(chance, _CHANCE)) / square if square > 0.0 else 0.0
             out[rows] = known + max(factor, 0.0) * others
         return out
+
+    def parts(
+        self, sets: Int64[np.ndarray, "k t"], functional: IndexFunctional, *, reused: bool = True
+    ) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"], Float64[np.ndarray, " f"]]:
+        """What the correction of sets of equal size (k, t) consists of.
+
+        Returns:
+            The sum over the masks that were evaluated (k,); the estimated sum over all others (k,), 0 unless
+            ``reused``; and the sum of its squares over the sets under some draws of random signs (f,).
+        """
+        known, others = np.zeros(len(sets)), np.zeros(len(sets))
+        chance = np.zeros(_FLIPS)
+        step = max(1, _ENTRIES // int(np.bincount(self.masks.sum(axis=1)).max()))
+        for start in range(0, len(sets), step):
+            part = slice(start, start + step)
+            rng = np.random.default_rng(0)  # the signs of a mask are those of all sets
+            flipped = np.zeros((_FLIPS, len(sets[part])))
+            for share, terms in self._by_size(sets[part], functional, centred=reused):
+                mean = terms.mean(axis=0)
+                known[part] += share * mean
+                if reused and share < 1.0:
+                    others[part] += (1.0 - share) * mean
+                    flipped += (1.0 - share) ** 1.5 * _of_random_signs(terms, rng)
+            chance += (flipped**2).sum(axis=1)
+        return known, others, chance
 
     def _by_size(
         self, sets: Int64[np.ndarray, "k t"], functional: IndexFunctional, *, centred: bool
