@@ -124,7 +124,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--each", type=int, default=4, help="masks for each word")
-    parser.add_argument("--held-out", type=int, default=64)
+    parser.add_argument("--held-out", type=int, default=48)
     parser.add_argument("--results", type=Path, default=HERE / "results.csv")
     parser.add_argument("--out", type=Path, default=Path("runs/long_text"))
     parser.add_argument(

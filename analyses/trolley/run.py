@@ -20,4 +20,4 @@ from dilemmas import SYNONYMS, dilemmas
 from reworded_run import run
 
 if __name__ == "__main__":
-    run(dilemmas(), SYNONYMS, HERE, masks=96)
+    run(dilemmas(), SYNONYMS, HERE, masks=64)
