@@ -1,4 +1,8 @@
-"""Attention of chosen heads over prompts packed into one row, after a shared prefix if there is one."""
+"""Attention of chosen heads over prompts packed into one row, after a shared prefix if there is one.
+
+Attention alone knows of places: queries, keys and values are computed once for each token, and copied to the
+places of the prompts that begin with it.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +29,15 @@ def attend(
 
     Returns:
         Per-head outputs (rows, t, heads, head_dim), at all tokens or, if ``reading``, at those whose
-        scores are read; and the keys and values.
+        scores are read; and the keys and values of the tokens.
     """
-    key_value = keys, values = keys_and_values(block, normed, pick, frame)
+    key_value = keys_and_values(block, normed, pick, frame)
+    keys, values = (take(x, frame.computed) for x in key_value)
     at, rotations = (frame.read, frame.read_rotations) if reading else (None, frame.rotations)
     rotation = None if block.rotary is None else rotations[block.rotary]
     queries = _project(block.q, take(normed, at), pick.heads, rotation)
+    if not reading:
+        queries = take(queries, frame.computed)
     masks = (frame.read_masks if reading else frame.masks)[block.window]
     parts, done = [], 0
     for segment, mask in zip(frame.segments, masks, strict=True):
@@ -52,7 +59,8 @@ def attend(
         out = _attention(q, k, v, mask, block, pick).transpose(1, 2)
         parts.append(out.unflatten(0, (-1, segment.prompts)).flatten(1, 2))
         done = segment_tokens.stop
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1), key_value
+    out = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    return out if reading else take(out, frame.firsts), key_value
 
 
 def keys_and_values(block: Block, normed: torch.Tensor, pick: Pick, frame: Frame) -> KeyValue:

@@ -1,7 +1,7 @@
 """Cutting prompts into batches, and reading scores from them.
 
-Equal prompts go through the model once. Prompts are sorted by length. A beginning that all prompts
-share is left out of the batches, and is computed once for each mask.
+Equal prompts go through the model once, and so do beginnings that prompts of a batch share. A beginning that
+all prompts share is left out of the batches, and is computed once for each mask.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PromptBatch:
     """p different prompts, and the k rows of the task that have one of them.
 
     Attributes:
-        ids: int64 (t,), tokens after the shared prefix, prompt after prompt.
+        ids: int64 (t,), tokens after the shared prefix, in the order of the layout.
         layout: where the tokens stand.
         rows: int64 (k,), rows of the task.
         place: int64 (k,), the prompt of each row.
@@ -46,9 +46,8 @@ class PromptBatch:
     def __getitem__(self, prompts: slice) -> PromptBatch:
         start, stop, _ = prompts.indices(len(self))
         inside = (self.place >= start) & (self.place < stop)
-        starts = self.layout.starts
         return PromptBatch(
-            self.ids[starts[start] : starts[stop]],
+            self.ids[torch.from_numpy(self.layout.tokens_within(prompts)).to(self.ids.device)],
             self.layout[prompts],
             self.rows[inside],
             self.place[inside] - start,
@@ -85,31 +84,38 @@ def batches(
 ) -> list[PromptBatch]:
     """Cut a task's rows into batches.
 
+    Neighbours are prompts of about one length, which need little padding, or prompts that begin alike,
+    whichever leaves fewer tokens to compute.
+
     Args:
         prompts: the task's rows.
         prefix: tokens that stand before every batch and are left out.
-        most: largest number of tokens of a batch, padding included.
+        most: largest number of places of a batch, padding included.
         spare: largest number of padding tokens in a segment (neighbouring prompts of one width).
-        distinct: keep equal prompts apart, because their fills differ.
+        distinct: keep equal prompts and equal beginnings apart, because their fills differ.
         device: where the token ids go.
     """
     counts = read_counts(prompts)
     rows_of: dict[tuple, list[int]] = {}
     for row, tokens in enumerate(prompts.tokens):
         rows_of.setdefault((tokens, int(counts[row]), row if distinct else 0), []).append(row)
-    different = sorted(rows_of.values(), key=lambda rows: len(prompts.tokens[rows[0]]))
-    cut, group, closed, segment = [], [], 0, []
-    for rows in different:
-        length = len(prompts.tokens[rows[0]]) - prefix
-        if length * len(segment) - sum(segment) > spare:
-            closed, segment = closed + segment[-1] * len(segment), []
-        if group and closed + length * (len(segment) + 1) > most:
-            cut.append(_batch(prompts, group, prefix, spare, device))
-            group, closed, segment = [], 0, []
-        group.append(rows)
-        segment.append(length)
-    cut.append(_batch(prompts, group, prefix, spare, device))
-    return cut
+
+    def tokens_of(rows: list[int]) -> tuple[int, ...]:
+        return prompts.tokens[rows[0]]
+
+    orders = [sorted(rows_of.values(), key=lambda rows: len(tokens_of(rows)))]
+    if not distinct:
+        orders.append(sorted(rows_of.values(), key=tokens_of))
+    cuts = [
+        [
+            _batch(prompts, group, prefix, spare, device, share=not distinct)
+            for group in _groups(
+                order, [len(tokens_of(rows)) - prefix for rows in order], most, spare
+            )
+        ]
+        for order in orders
+    ]
+    return min(cuts, key=lambda cut: sum(batch.ids.numel() for batch in cut))
 
 
 def scores(
@@ -174,6 +180,22 @@ def _read_span(prompts: Prompts, row: int) -> tuple[int, int]:
     return length - 1 - count, length - 2
 
 
+def _groups(
+    order: Sequence[list[int]], lengths: Sequence[int], most: int, spare: int
+) -> list[list[list[int]]]:
+    """Cut an order of prompts into groups of at most ``most`` places, and sort each by length."""
+    groups: list[list[int]] = [[]]
+    total, different = 0, set()
+    for i, length in enumerate(lengths):
+        total, different = total + length, different | {length}
+        padded = min(total + spare * len(different), max(different) * (len(groups[-1]) + 1))
+        if groups[-1] and padded > most:
+            groups.append([])
+            total, different = length, {length}
+        groups[-1].append(i)
+    return [[order[i] for i in sorted(group, key=lengths.__getitem__)] for group in groups]
+
+
 def _widths(lengths: Sequence[int], spare: int) -> npt.NDArray[np.int64]:
     """Padded widths of prompts in order of length; a segment has at most ``spare`` padding tokens."""
     widths = np.array(lengths)
@@ -185,22 +207,41 @@ def _widths(lengths: Sequence[int], spare: int) -> npt.NDArray[np.int64]:
     return widths
 
 
+def _once(padded: Sequence[tuple[int, ...]]) -> npt.NDArray[np.int64]:
+    """The token that stands at each place of some prompts; equal beginnings have the same ones."""
+    known: dict[tuple[int, int], int] = {}
+    computed = []
+    for tokens in padded:
+        before = -1
+        for token in tokens:
+            before = known.setdefault((before, token), len(known))
+            computed.append(before)
+    return np.array(computed)
+
+
 def _batch(
     prompts: Prompts,
     group: Sequence[Sequence[int]],
     prefix: int,
     spare: int,
     device: torch.device,
+    *,
+    share: bool,
 ) -> PromptBatch:
     prompt = np.array([rows[0] for rows in group])
     tokens = [prompts.tokens[row][prefix:] for row in prompt]
     widths = _widths([len(t) for t in tokens], spare)
-    ids = np.concatenate([t + (0,) * int(w - len(t)) for t, w in zip(tokens, widths, strict=True)])
+    padded = [t + (0,) * int(w - len(t)) for t, w in zip(tokens, widths, strict=True)]
+    ids = np.concatenate(padded)
+    computed = _once(padded) if share else np.arange(len(ids))
+    firsts = np.unique(computed, return_index=True)[1]
+    shared = len(firsts) < len(ids)
     spans = np.array([_read_span(prompts, row) for row in prompt]) - prefix
     most = int((spans[:, 1] - spans[:, 0]).max()) + 1
+    reads = np.minimum(spans[:, :1] + np.arange(most), spans[:, 1:])
     return PromptBatch(
-        ids=torch.from_numpy(ids).to(device),
-        layout=Layout(widths, np.minimum(spans[:, :1] + np.arange(most), spans[:, 1:])),
+        ids=torch.from_numpy(ids[firsts] if shared else ids).to(device),
+        layout=Layout(widths, reads, computed if shared else None),
         rows=np.concatenate([np.asarray(rows) for rows in group]),
         place=np.repeat(np.arange(len(group)), [len(rows) for rows in group]),
         prompt=prompt,

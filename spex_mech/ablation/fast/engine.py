@@ -7,7 +7,7 @@ It saves work in these ways:
 - What comes before the first ablated layer is computed once per prompt and kept.
 - The shared beginning of all prompts is computed once per mask.
 - Heads that no mask keeps are not computed.
-- Equal prompts go through the model once.
+- Equal prompts go through the model once, and so do equal beginnings of prompts that run together.
 - Prompts stand in one row, with hardly any padding; prompts of different masks too, where each mask is asked
   few (`pairs`).
 """
@@ -278,7 +278,7 @@ class FastEngine:
             except Exception as error:
                 if not cost.is_out_of_memory(error) or stop - start == 1:
                     raise
-            self._budget.shrink(below=tree.widest * piece.batch.layout.tokens)
+            self._budget.shrink(below=tree.widest * piece.batch.layout.places)
 
     def _too_large(self, error: Exception, batch: PromptBatch) -> InputError:
         return cost.too_large(error, self._device, self._prompts, int(batch.prompt[-1]))

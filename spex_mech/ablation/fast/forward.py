@@ -45,7 +45,7 @@ class Entry:
     heads: torch.Tensor | None
     mlp: torch.Tensor | None
 
-    def __getitem__(self, tokens: slice) -> Entry:
+    def __getitem__(self, tokens: slice | torch.Tensor) -> Entry:
         parts = (self.stream, self.heads, self.mlp)
         return Entry(*(None if x is None else x[:, tokens] for x in parts))  # pyright: ignore
 

@@ -1,4 +1,8 @@
-"""Where the tokens of a batch stand: prompt after prompt in one row, with hardly any padding."""
+"""Where the tokens of a batch stand: prompt after prompt in one row, with hardly any padding.
+
+What a causal model computes at a token depends on the tokens before it alone. Where prompts begin alike,
+these tokens are therefore computed once, and each prompt has places that point to them.
+"""
 
 from __future__ import annotations
 
@@ -27,38 +31,63 @@ class Segment:
 
 @dataclass(frozen=True)
 class Layout:
-    """p prompts packed into one row of T tokens.
+    """p prompts packed into one row of T places, which t tokens are computed for.
 
     Attributes:
-        widths: int64 (p,), tokens of each prompt, padding on the right included.
+        widths: int64 (p,), places of each prompt, padding on the right included.
         reads: int64 (p, r), positions in each prompt that are read; None for all.
+        computed: int64 (T,), the token that stands at each place, from 0 to t - 1; None where each place
+            has its own.
     """
 
     widths: Int64[np.ndarray, " p"]
     reads: Int64[np.ndarray, "p r"] | None = None
+    computed: Int64[np.ndarray, " T"] | None = None
 
     def __len__(self) -> int:
         return len(self.widths)
 
     def __getitem__(self, prompts: slice) -> Layout:
         reads = None if self.reads is None else self.reads[prompts]
-        return Layout(self.widths[prompts], reads)
+        computed = None
+        if self.computed is not None:
+            computed = np.unique(self.computed[self._places(prompts)], return_inverse=True)[1]
+        return Layout(self.widths[prompts], reads, computed)
 
     @cached_property
     def starts(self) -> Int64[np.ndarray, " p+1"]:
-        """First token of each prompt, and T at the end."""
+        """First place of each prompt, and T at the end."""
         return np.concatenate([[0], np.cumsum(self.widths)])
 
     def tokens_of(self, prompts: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " t"]:
         """The tokens of some prompts, prompt after prompt."""
         widths = self.widths[prompts]
         ends = np.cumsum(widths)
-        return np.repeat(self.starts[prompts] - ends + widths, widths) + np.arange(widths.sum())
+        places = np.repeat(self.starts[prompts] - ends + widths, widths) + np.arange(widths.sum())
+        return places if self.computed is None else self.computed[places]
+
+    def tokens_within(self, prompts: slice) -> Int64[np.ndarray, " t"]:
+        """The tokens of neighbouring prompts, each once, in the order of the layout of these alone."""
+        places = self._places(prompts)
+        if self.computed is None:
+            return np.arange(places.start, places.stop)
+        return np.unique(self.computed[places])
+
+    def _places(self, prompts: slice) -> slice:
+        start, stop, _ = prompts.indices(len(self))
+        return slice(int(self.starts[start]), int(self.starts[stop]))
 
     @property
-    def tokens(self) -> int:
-        """Number of tokens, T."""
+    def places(self) -> int:
+        """Number of places, T."""
         return int(self.starts[-1])
+
+    @cached_property
+    def firsts(self) -> Int64[np.ndarray, " t"]:
+        """A place of each token."""
+        if self.computed is None:
+            return np.arange(self.places)
+        return np.unique(self.computed, return_index=True)[1]
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -73,19 +102,22 @@ class Layout:
     @property
     def positions(self) -> Int64[np.ndarray, " t"]:
         """Position of each token in its prompt."""
-        return np.arange(self.tokens) - np.repeat(self.starts[:-1], self.widths)
+        return (np.arange(self.places) - np.repeat(self.starts[:-1], self.widths))[self.firsts]
 
     @property
     def read_tokens(self) -> Int64[np.ndarray, " pr"] | None:
         """The tokens that are read, prompt after prompt; None for all."""
-        return None if self.reads is None else (self.starts[:-1, None] + self.reads).reshape(-1)
+        if self.reads is None:
+            return None
+        places = (self.starts[:-1, None] + self.reads).reshape(-1)
+        return places if self.computed is None else self.computed[places]
 
-    def room(self, start: int, tokens: int) -> int:
-        """The prompt to stop before, so that the prompts from ``start`` have at most ``tokens`` tokens.
+    def room(self, start: int, places: int) -> int:
+        """The prompt to stop before, so that the prompts from ``start`` have at most ``places`` places.
 
         At least one prompt is taken, whatever its length.
         """
-        stop = np.searchsorted(self.starts, self.starts[start] + tokens, side="right") - 1
+        stop = np.searchsorted(self.starts, self.starts[start] + places, side="right") - 1
         return int(max(stop, start + 1))
 
 
@@ -113,13 +145,15 @@ class Frame:
     Attributes:
         segments: see `Layout`.
         offset: tokens of the prefix.
-        positions: int64 (T,), with the prefix counted.
+        positions: int64 (t,), with the prefix counted.
         rotations: rotary angles of the tokens, one for each rotary embedding of the model.
         read: int64 (p·r,), the tokens that are read; None for all.
         read_rotations: their angles.
         masks: for each attention window of the model and each segment, which keys each query may see,
             (width, offset + width); None where the plain causal mask is meant.
         read_masks: the same for the tokens that are read, (prompts, 1, r, offset + width).
+        computed: int64 (T,), see `Layout`; None where each place has its own token.
+        firsts: int64 (t,), a place of each token; None likewise.
     """
 
     segments: tuple[Segment, ...]
@@ -130,6 +164,8 @@ class Frame:
     read_rotations: tuple[Rotation, ...]
     masks: dict[int | None, tuple[torch.Tensor | None, ...]]
     read_masks: dict[int | None, tuple[torch.Tensor, ...]]
+    computed: torch.Tensor | None
+    firsts: torch.Tensor | None
 
 
 class Framer:
@@ -174,6 +210,10 @@ class Framer:
             read_rotations,
             {w: self._masks(layout, offset, w) for w in self._windows},
             read_masks,
+            *(
+                None if layout.computed is None else torch.from_numpy(x).to(self._device)
+                for x in (layout.computed, layout.firsts)
+            ),
         )
 
     def _masks(

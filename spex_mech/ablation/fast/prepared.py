@@ -109,8 +109,9 @@ class Preparation:
         """Some prompts of a batch."""
         if stop - start == len(prepared.batch):
             return prepared
-        batch, starts = prepared.batch[start:stop], prepared.batch.layout.starts
-        tokens = slice(int(starts[start]), int(starts[stop]))
+        batch = prepared.batch[start:stop]
+        tokens = torch.from_numpy(prepared.batch.layout.tokens_within(slice(start, stop)))
+        tokens = tokens.to(prepared.batch.ids.device)
         written = tokens
         if self._ends_at_once:  # the entry holds the tokens that are read
             reads = prepared.batch.layout.reads

@@ -30,10 +30,13 @@ def no_padding(monkeypatch):
 
 
 def prompts_of(prefix: int = 0) -> Prompts:
-    """Five prompts, the first of them twice, with the answers 1 to 3."""
+    """Five prompts that begin differently, the first of them twice, with the answers 1 to 3."""
     rng = np.random.default_rng(0)
     shared = rng.integers(1, 61, prefix).tolist()
-    own = [tuple(shared + rng.integers(1, 61, length).tolist()) for length in LENGTHS]
+    own = [
+        tuple([*shared, first, *rng.integers(1, 61, length - 1).tolist()])
+        for first, length in enumerate(LENGTHS, 40)
+    ]
     tokens = (own[0], *own)
     answers = np.tile([1, 2, 3], (6, 1))
     return Prompts(tuple("abcdef"), tokens, answers, np.zeros(6, dtype=np.int64))
@@ -74,6 +77,17 @@ def test_layers_before_the_first_ablated_one_are_not_computed_again(tiny_llama):
     middle = OWN * (2 * OUT + MLP)
     last = OWN * 2 * KEY_VALUE + 5 * (4 * (QUERY + OUT) + MLP)
     assert multiplications(engine, masks) == middle + last + 5 * 3 * 32
+
+
+def test_what_prompts_begin_with_alike_is_computed_once(tiny_llama):
+    own = ((1, 2, 3, 4, 5), (1, 2, 3, 6), (1, 2, 7, 8, 9, 10), (1, 2, 3, 4, 11), (12, 2, 3))
+    tokens = 5 + 1 + 4 + 1 + 3
+    answers = np.tile([1, 2, 3], (5, 1))
+    prompts = Prompts(tuple("abcde"), own, answers, np.zeros(5, dtype=np.int64))
+    engine = engine_of(tiny_llama, "heads:1-2", prompts)
+    masks = without(tiny_llama, "heads:1-2", ("L1H0", "L1H3"))
+    last = tokens * 2 * KEY_VALUE + 5 * (4 * (QUERY + OUT) + MLP)
+    assert multiplications(engine, masks) == tokens * (2 * OUT + MLP) + last + 5 * 3 * 32
 
 
 @pytest.mark.parametrize("gone", [("L1H2", "L1H3"), ("L1H1", "L1H3")])
@@ -193,14 +207,21 @@ def test_batches_hold_every_row_once_within_budget_and_padding(lengths, most, sp
         prompts, prefix=0, most=most, spare=spare, distinct=False, device=torch.device("cpu")
     )
     assert sorted(np.concatenate([b.rows for b in made]).tolist()) == list(range(rows))
-    order = [len(tokens[r]) for b in made for r in b.prompt]
-    assert order == sorted(order) and len(order) == len(set(tokens))
+    assert sum(map(len, made)) == len(set(tokens))
     for batch in made:
         layout = batch.layout
-        assert len(batch) == 1 or layout.tokens <= most
+        assert (np.diff(layout.widths) >= 0).all()
+        computed = np.arange(layout.places) if layout.computed is None else layout.computed
+        stands = [
+            tuple(batch.ids[computed[a : a + i + 1]].tolist())
+            for a, width in zip(layout.starts, layout.widths, strict=False)
+            for i in range(width)
+        ]
+        assert len(batch.ids) == len(set(stands))  # equal beginnings once
+        assert len(batch) == 1 or layout.places <= most
         for prompt, (start, width) in enumerate(zip(layout.starts, layout.widths, strict=False)):
             own = tokens[batch.prompt[prompt]]
-            ids = batch.ids[start : start + width].tolist()
+            ids = batch.ids[computed[start : start + width]].tolist()
             assert ids == [*own, *[0] * (width - len(own))]
             assert layout.reads[prompt].tolist() == [len(own) - 1]
         for row, place in zip(batch.rows, batch.place, strict=True):
