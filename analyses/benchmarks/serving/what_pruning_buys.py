@@ -156,7 +156,7 @@ def kept(kind: str, share: float, model: sm.Model, players: sm.PlayerSet) -> np.
         return np.repeat(rng.permutation(count) < round((1 - share) * count), size)
     sets = sm.servable("family" if kind == "even" else "gguf").of(players, model)
     near = sets.size_near(keep)
-    if kind == "even" and abs(near - keep) > 0.05 * players.n:
+    if kind == "even" and abs(near - keep) > 0.07 * players.n:
         return None
     return sets.projected(rng.standard_normal(players.n), near)
 
