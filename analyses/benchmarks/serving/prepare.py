@@ -29,21 +29,27 @@ import spex_mech as sm
 TASKS = ("ioi", "greater_than", "agreement", "pronouns")
 TOKENS = 16
 KEEP = 200  # of SmolLM2's 270 heads
+MODELS = ("smollm2", "qwen3", "embedded")
 
 
 def main() -> None:
     """Write checkpoints, prompts and answers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--prompts", type=int, default=200)
+    parser.add_argument("--prompts", type=int, default=200, help="0 for checkpoints alone")
+    parser.add_argument("--models", nargs="+", default=[*MODELS], choices=MODELS)
+    parser.add_argument("--masks", type=int, default=80, help="to choose SmolLM2's heads by")
     options = parser.parse_args()
     options.out.mkdir(exist_ok=True)
     torch.set_num_threads(1)
     smollm2 = sm.load_model("smollm2")
     prompts = prompts_of(smollm2.tokenizer, options.prompts)
-    pruned_smollm2(smollm2, prompts, options.out)
-    random_qwen3(smollm2.tokenizer, prompts, options.out)
-    embedded(options.out, options.prompts)
+    if "smollm2" in options.models:
+        pruned_smollm2(smollm2, prompts, options.out, options.masks)
+    if "qwen3" in options.models:
+        random_qwen3(smollm2.tokenizer, prompts, options.out)
+    if "embedded" in options.models:
+        embedded(options.out, options.prompts)
 
 
 def prompts_of(tokenizer: Any, count: int) -> list[list[int]]:
@@ -53,14 +59,15 @@ def prompts_of(tokenizer: Any, count: int) -> list[list[int]]:
     return [tokenizer(text)["input_ids"] for text in texts]
 
 
-def pruned_smollm2(model: sm.Model, prompts: list[list[int]], out: Path) -> None:
+def pruned_smollm2(model: sm.Model, prompts: list[list[int]], out: Path, masks: int) -> None:
     """Heads chosen for `circuits/ioi` among sets that GGUF holds, any 200 heads, and a mask with edges."""
     players = sm.select_players(model, "heads")
     game = sm.TaskGame(model, sm.load_task("circuits/ioi").first(16), players, metric="margin")
     began = time.process_time()
-    design = sm.designs.biased(players.n, 80, keep_rate=(0.7, 1.0), seed=0)
+    design = sm.designs.biased(players.n, masks, keep_rate=(0.7, 1.0), seed=0)
     spectrum = sm.decode(design, sm.evaluate(game, design).values, method="lasso", seed=0)
-    pruned = sm.prune(game, spectrum, keep=KEEP, limits=sm.servable("gguf"), validate=32, seed=0)
+    limits, ablations = sm.servable("gguf"), 2 * masks // 5
+    pruned = sm.prune(game, spectrum, keep=KEEP, limits=limits, validate=ablations, seed=0)
     everything = np.ones(players.n, dtype=bool)
     told = {
         "keep": KEEP,
@@ -68,16 +75,17 @@ def pruned_smollm2(model: sm.Model, prompts: list[list[int]], out: Path) -> None
         "measured": pruned.measured,
         "cost": pruned.cost,
         "cpu seconds": time.process_time() - began,
+        "removed": [players.names[i] for i in np.flatnonzero(~pruned.mask)],
     }
     (out / "pruned.json").write_text(json.dumps(told, indent=1))
-    print(told)
+    print(told, flush=True)
     both = sm.select_players(model, "heads mlps")
     gone = ("L0H", "L5H", "L3MLP", "L12MLP", "L7H0", "L7H1", "L7H2")
     edges = np.array([not name.startswith(gone) for name in both.names])
     scattered = np.random.default_rng(0).permutation(players.n) < KEEP
     for name, mask, forms in [
         ("smollm2", everything, ("gguf", "dense")),
-        ("smollm2-200", pruned.mask, ("gguf", "own")),
+        ("smollm2-200", pruned.mask, ("gguf", "own", "dense", "even")),
         ("smollm2-scattered", scattered, ("own",)),
         ("smollm2-edges", edges, ("gguf",)),
     ]:
@@ -175,6 +183,8 @@ def answers(
     name: str,
 ) -> None:
     """Transformers' greedy answers of the compact model, in batches of prompts of one length."""
+    if not prompts:
+        return
     hf = sm.compact_model(model, players, mask)
     made: dict[int, list[int]] = {}
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))

@@ -14,11 +14,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 PORT = 8431
-WAIT = 300.0  # seconds for the server to start
+WAIT = 900.0  # seconds for the server to start
 
 
 def main() -> None:
@@ -29,35 +31,44 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
     job = json.loads(options.job.read_text())
+    with serving(options.checkpoint, options.out.with_suffix(".log"), job["context"]):
+        options.out.write_text(json.dumps(asked(job)))
+
+
+@contextmanager
+def serving(
+    checkpoint: Path, log: Path, context: int, port: int = PORT
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server of a checkpoint, while it is needed; a session of processes of its own."""
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     # What ``vllm serve`` starts; the command itself asks for a distribution of the name vllm, not vllm-cpu.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-    command += ["--model", options.checkpoint]
-    command += ["--dtype", "float32", "--enforce-eager", "--max-model-len", str(job["context"])]
-    command += ["--port", str(PORT), "--served-model-name", "m", "--no-enable-prefix-caching"]
-    with options.out.with_suffix(".log").open("w") as log:
+    command += ["--model", checkpoint]
+    command += ["--dtype", "float32", "--enforce-eager", "--max-model-len", str(context)]
+    command += ["--port", str(port), "--served-model-name", "m", "--no-enable-prefix-caching"]
+    with log.open("w") as lines:
         server = subprocess.Popen(
             [str(part) for part in command],
             env=environment,
-            stdout=log,
+            stdout=lines,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         try:
-            wait_for(server)
-            options.out.write_text(json.dumps(asked(job)))
+            wait_for(server, port)
+            yield server
         finally:
             if server.poll() is None:
                 os.killpg(server.pid, signal.SIGTERM)
             server.wait()
 
 
-def wait_for(server: subprocess.Popen[bytes]) -> None:
+def wait_for(server: subprocess.Popen[bytes], port: int) -> None:
     """Wait until the server answers."""
     end = time.monotonic() + WAIT
     while time.monotonic() < end and server.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=2):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(1)
@@ -78,7 +89,7 @@ def asked(job: dict[str, Any]) -> dict[str, Any]:
     return {"answers": answers, "prefill": tokens / (read - began), "decode": made / decoding}
 
 
-def complete(prompts: list[list[int]], tokens: int) -> list[list[int]]:
+def complete(prompts: list[list[int]], tokens: int, port: int = PORT) -> list[list[int]]:
     """Greedy tokens after each prompt."""
     body = {
         "model": "m",
@@ -89,7 +100,7 @@ def complete(prompts: list[list[int]], tokens: int) -> list[list[int]]:
         "return_token_ids": True,
     }
     request = urllib.request.Request(
-        f"http://127.0.0.1:{PORT}/v1/completions",
+        f"http://127.0.0.1:{port}/v1/completions",
         json.dumps(body).encode(),
         {"Content-Type": "application/json"},
     )
