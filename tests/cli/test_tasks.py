@@ -1,6 +1,8 @@
-"""`spex-mech tasks`: the list, a folder of one's own, one task, and its noise."""
+"""`spex-mech tasks` (the list, a folder of one's own, one task, and its noise) and `get`."""
 
 from __future__ import annotations
+
+import sys
 
 import pytest
 
@@ -80,3 +82,10 @@ def test_the_noise_of_a_task(terminal, tmp_path):
 def test_bad_calls(terminal, arguments, message):
     code, _, err = terminal("tasks", *arguments)
     assert code == 2 and message in err
+
+
+def test_nothing_is_said_to_be_fetched_without_what_reads_it(terminal, monkeypatch, tmp_path):
+    monkeypatch.setenv("SPEX_MECH_CACHE", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    code, out, err = terminal("get", "smollm2")
+    assert code == 2 and out == "" and "pip install 'spex-mech[gguf]'" in err
