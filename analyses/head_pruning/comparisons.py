@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from study import CONFIG, METRICS, Rows, Scores, mask_of
+from study import CONFIG, METRICS, Scores, mask_of
 
 from spex_mech.core.estimates import Estimate
 from spex_mech.core.significance import McNemar, mcnemar, repeated_difference
@@ -24,7 +25,7 @@ class Study:
         methods: ours first.
     """
 
-    rows: Rows
+    rows: Iterable[dict]
     scores: Scores
 
     @cached_property

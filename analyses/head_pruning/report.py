@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import figures
@@ -21,10 +22,10 @@ def write_report(rows: Rows, scores: Scores, folder: Path) -> None:
     parts = [
         f"Splits {', '.join(map(str, study.seeds))}; {CONFIG['budget']} ablations a method; "
         f"{CONFIG['search']} search and {CONFIG['test']} test questions a split. Written by run.py.",
-        _spent(study, rows),
-        *(_averages(study, metric) for metric in METRICS),
-        *(_verdicts(study, metric) for metric in METRICS),
-        *(_means(study, metric) for metric in METRICS),
+        spent(study, rows),
+        *(averages(study, metric) for metric in METRICS),
+        *(verdicts(study, metric) for metric in METRICS),
+        *(means(study, metric) for metric in METRICS),
         *(_gains(study, metric) for metric in METRICS),
         _raised(study),
         _raised_margin(study),
@@ -42,7 +43,8 @@ def write_report(rows: Rows, scores: Scores, folder: Path) -> None:
     figures.transfer(study, CONFIG["transfer"][-1], folder / "transfer.png")
 
 
-def _spent(study: Study, rows: Rows) -> str:
+def spent(study: Study, rows: Iterable[dict]) -> str:
+    """What each method spent, in ablations and seconds."""
     table = []
     for method in study.methods:
         mine = [r for r in rows if r["method"] == method and r["seed"] in study.seeds]
@@ -57,7 +59,8 @@ def _spent(study: Study, rows: Rows) -> str:
     return "\n\n".join([title, _markdown(["method", "ablations", "CPU s"], table), note])
 
 
-def _averages(study: Study, metric: str) -> str:
+def averages(study: Study, metric: str) -> str:
+    """Ours minus each method at each size and at all, mean over the subjects."""
     spans = [*([k] for k in KEEPS), KEEPS]
     table = [
         [method, *(str(study.average_gain(metric, method, span)) for span in spans)]
@@ -67,7 +70,7 @@ def _averages(study: Study, metric: str) -> str:
     return f"## Test {metric}: ours minus each, mean over the subjects\n\n" + _markdown(head, table)
 
 
-def _verdicts(study: Study, metric: str) -> str:
+def verdicts(study: Study, metric: str) -> str:
     """How many intervals lie above, about and below zero."""
     table, totals = [], np.zeros(3, dtype=int)
     for method in study.methods[1:]:
@@ -102,7 +105,8 @@ def _against_best(study: Study, metric: str) -> str:
     return f"Below zero: {'; '.join(beaten)}." if beaten else "None is below zero."
 
 
-def _means(study: Study, metric: str) -> str:
+def means(study: Study, metric: str) -> str:
+    """The metric of every method at each size, subject by subject."""
     table = []
     for subject in SUBJECTS:
         full = study.mean(metric, subject, FULL, KEEPS[0])

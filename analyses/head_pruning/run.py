@@ -63,8 +63,15 @@ def main() -> None:
         write_report(rows, scores, args.results)
 
 
-def choose(rows: Rows, seeds: list[int], methods: list[str]) -> None:
-    """Kept sets of every method at every size, on the search questions."""
+def choose(
+    rows: Rows,
+    seeds: list[int],
+    methods: list[str],
+    *,
+    budget: int = CONFIG["budget"],
+    questions: str = "all",
+) -> None:
+    """Kept sets of every method at every size, on the search questions; see `choose_all`."""
     done = {(row["seed"], row["subject"], row["method"]) for row in rows}
     for seed in seeds:
         for subject in CONFIG["subjects"]:
@@ -77,8 +84,9 @@ def choose(rows: Rows, seeds: list[int], methods: list[str]) -> None:
                 choices = choose_all(
                     asked,
                     CONFIG["keeps"],
-                    budget=CONFIG["budget"],
+                    budget=budget,
                     seed=seed,
+                    questions=questions,
                     methods={method: METHODS[method]},
                 )
                 seconds = round(time.process_time() - began, 1)
@@ -87,7 +95,7 @@ def choose(rows: Rows, seeds: list[int], methods: list[str]) -> None:
                     {"seed": seed, "subject": subject, "method": method, "kept": kept}
                     | {"spent": choices[0].ablations, "cpu_seconds": seconds}
                 )
-                _say(f"seed {seed} {subject}: {method} in {seconds} s")
+                say(f"seed {seed} {subject}: {method} in {seconds} s")
 
 
 def choose_sizes(rows: Rows, sizes: Rows, seeds: list[int]) -> None:
@@ -112,7 +120,7 @@ def choose_sizes(rows: Rows, sizes: Rows, seeds: list[int]) -> None:
                 raise
             keep = 32
         sizes.add({"seed": seed, "subject": subject, "keep": keep, "method": OURS})
-        _say(f"seed {seed} {subject}: {keep} heads by validation")
+        say(f"seed {seed} {subject}: {keep} heads by validation")
 
 
 def score(rows: Rows, scores: Scores, seeds: list[int]) -> None:
@@ -137,10 +145,11 @@ def score(rows: Rows, scores: Scores, seeds: list[int]) -> None:
                 masks = np.stack([np.ones(32, dtype=bool), *own, *carried])
                 scores.margins(subject, seed, masks)
                 seconds = time.process_time() - began
-                _say(f"seed {seed} {subject}: {len(masks)} sets tested in {seconds:.0f} s")
+                say(f"seed {seed} {subject}: {len(masks)} sets tested in {seconds:.0f} s")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print a line with the time."""
     print(time.strftime("%H:%M:%S"), text, flush=True)
 
 

@@ -193,10 +193,8 @@ def circuit(
     full, empty, alone, rest = table.of(ends)
     whole = means_of(np.stack([full, empty, alone, rest, full - alone], 1), seed=seed)
     if asked is None:
-        circuit_values, model_values = table.of(mask & ~parts), table.of(~parts)
-        knock_outs, incompleteness = knocked_out(
-            circuit_values, model_values, parts, players, seed=seed
-        )
+        both = [*table.of(mask & ~parts)], [*table.of(~parts)]
+        knock_outs, incompleteness = knocked_out(*both, parts, players, seed=seed)
     else:
         knock_outs, incompleteness = raced_knock_outs(asked, mask, parts, players, seed=seed)
     tests = minimality_tests(table, mask, without, spectrum, seed, rng, asked)

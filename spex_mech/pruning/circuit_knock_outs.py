@@ -75,16 +75,14 @@ def raced_knock_outs(
     _, on, _ = raced_gaps(gaps_of, len(parts), asked, seed=seed, tests=len(parts), level=LEVEL)
     samples = [_Sample.after(questions, asked.questions, seed) for questions in on]
     circuit, model = (
-        [asked(sets[i : i + 1], sample.questions)[0] for i, sample in enumerate(samples)]
+        [
+            sample.spread(asked(sets[i : i + 1], sample.questions)[0])
+            for i, sample in enumerate(samples)
+        ]
         for sets in (kept, rest)
     )
-    moved = [
-        [sample.spread(values) for sample, values in zip(samples, rows, strict=True)]
-        for rows in (circuit, model)
-    ]
-    return _knock_outs(*moved, parts, players, seed), _incompleteness(
-        *moved, samples, asked.questions, seed
-    )
+    mean = _incompleteness(circuit, model, samples, asked.questions, seed)
+    return _knock_outs(circuit, model, parts, players, seed), mean
 
 
 @dataclass(frozen=True)
