@@ -1,4 +1,4 @@
-"""Leverage-score masks: all coalition sizes alike, small and large coalitions exhausted first."""
+"""Leverage-score masks: small and large coalitions exhausted first, all other sizes alike."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from spex_mech.designs.design import MaskDesign, check_size, rates
 
 
 def leverage(n: int, budget: int, *, seed: int = 0) -> MaskDesign:
-    """Draw distinct masks with their complements, as many of each size as of any other.
+    """Draw distinct masks with their complements: the smallest and largest, and all other sizes alike.
 
     The empty and the full mask come first. In the regression whose solution Shapley values are, every
     coalition of k players has leverage 1 / C(n, k), so that all sizes 1..n-1 weigh the same in total
-    (Musco and Witter 2025, arXiv 2410.01917). Sizes with fewer coalitions than their share are
-    taken whole, and the others divide what they leave. Each count is within one of its share; masks of a
-    size are drawn without replacement, equally likely, and each with its complement. Pairs stand in
-    random order, so that the first masks of a design are such a design too, up to the sizes that are whole.
+    (Musco and Witter 2025, arXiv 2410.01917). Sizes with fewer coalitions than their share, or than half of
+    what smaller ones leave, are taken whole, and the others divide what is left. (Games are roughest where
+    few players or nearly all are present; where sizes are whole, nothing is left to guess.) Each count is
+    within one of its share; masks of a size are drawn without replacement, equally likely, and each with its
+    complement. Pairs stand in random order, so that the first masks of a design are such a design too, up to
+    the sizes that are whole.
 
     Args:
         n: number of players.
@@ -61,15 +63,16 @@ def leverage(n: int, budget: int, *, seed: int = 0) -> MaskDesign:
 def _shares(n: int, pairs: int) -> list[float]:
     """Expected number of pairs of a coalition of 1, 2, ... n // 2 players with its complement.
 
-    A size takes what is left times its weight over the weights of the sizes that follow, but no more than it
-    has; smaller sizes have fewer coalitions, so they are the first to be whole.
+    A size that has no more than half of what is left is taken whole. Any other takes what is left times its
+    weight over the weights of the sizes from there on, but no more than it has.
     """
     sizes = range(1, n // 2 + 1)
     weights = [0.5 if 2 * size == n else 1.0 for size in sizes]
     shares: list[float] = []
     left, weight_left = float(pairs), float(sum(weights))
     for size, weight in zip(sizes, weights, strict=True):
-        share = min(left * weight / weight_left, comb(n, size) * weight)
+        every = comb(n, size) * weight
+        share = every if every <= left / 2 else min(left * weight / weight_left, every)
         shares.append(share)
         left, weight_left = left - share, weight_left - weight
     return shares
