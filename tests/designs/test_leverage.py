@@ -29,10 +29,12 @@ def test_small_sizes_are_whole_and_the_others_alike():
     assert np.ptp(sizes[3:13]) <= 2
 
 
-def test_a_size_is_whole_from_where_it_takes_half_of_what_is_left():
+def test_one_or_two_players_are_whole_where_half_of_what_is_left_suffices():
     for budget, whole in ((62, True), (60, False)):  # 30 and 29 pairs of 15 players
         sizes = np.bincount(designs.leverage(15, budget, seed=0).masks.sum(axis=1), minlength=16)
         assert (sizes[1] == sizes[14] == 15) == whole
+    sizes = np.bincount(designs.leverage(15, 2000, seed=0).masks.sum(axis=1), minlength=16)
+    assert sizes[2] == 105 and sizes[3] == pytest.approx((999 - 15 - 105) / 5, abs=1)
 
 
 DRAWS = {
