@@ -1,4 +1,4 @@
-"""Leverage-score masks: all coalition sizes alike, small and large coalitions exhausted first."""
+"""Leverage-score masks: small and large coalitions exhausted first, all other sizes alike."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.masks import unique
 from spex_mech.designs.design import MaskDesign, check_size, rates
 
+_FIRST = 2  # players, or all but so many, of the coalitions that come before all others
+
 
 def leverage(n: int, budget: int, *, seed: int = 0) -> MaskDesign:
-    """Draw distinct masks with their complements, as many of each size as of any other.
+    """Draw distinct masks with their complements: the smallest and largest, and all other sizes alike.
 
     The empty and the full mask come first. In the regression whose solution Shapley values are, every
     coalition of k players has leverage 1 / C(n, k), so that all sizes 1..n-1 weigh the same in total
-    (Musco and Witter 2025, arXiv 2410.01917). Sizes with fewer coalitions than their share are
-    taken whole, and the others divide what they leave. Each count is within one of its share; masks of a
-    size are drawn without replacement, equally likely, and each with its complement. Pairs stand in
-    random order, so that the first masks of a design are such a design too, up to the sizes that are whole.
+    (Musco and Witter 2025, arXiv 2410.01917). Sizes with fewer coalitions than their share are taken whole,
+    and so are those of one or two players, and of all but these, where half of what is left suffices. The
+    others divide the rest. (Games are roughest where few players or nearly all are present; where sizes are
+    whole, nothing is left to guess.) Each count is within one of its share; masks of a size are drawn
+    without replacement, equally likely, and each with its complement. Pairs stand in random order, so that
+    the first masks of a design are such a design too, up to the sizes that are whole.
 
     Args:
         n: number of players.
@@ -61,15 +65,18 @@ def leverage(n: int, budget: int, *, seed: int = 0) -> MaskDesign:
 def _shares(n: int, pairs: int) -> list[float]:
     """Expected number of pairs of a coalition of 1, 2, ... n // 2 players with its complement.
 
-    A size takes what is left times its weight over the weights of the sizes that follow, but no more than it
-    has; smaller sizes have fewer coalitions, so they are the first to be whole.
+    One or two players are taken whole if half of what is left suffices. Any other size takes what is left
+    times its weight over the weights of the sizes from there on, but no more than it has.
     """
     sizes = range(1, n // 2 + 1)
     weights = [0.5 if 2 * size == n else 1.0 for size in sizes]
     shares: list[float] = []
     left, weight_left = float(pairs), float(sum(weights))
     for size, weight in zip(sizes, weights, strict=True):
-        share = min(left * weight / weight_left, comb(n, size) * weight)
+        every = comb(n, size) * weight
+        share = min(left * weight / weight_left, every)
+        if size <= _FIRST and every <= left / 2:
+            share = every
         shares.append(share)
         left, weight_left = left - share, weight_left - weight
     return shares

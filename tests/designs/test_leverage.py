@@ -25,8 +25,16 @@ def test_masks_are_distinct_and_paired(n, budget):
 def test_small_sizes_are_whole_and_the_others_alike():
     design = designs.leverage(15, 1000, seed=2)
     sizes = np.bincount(design.masks.sum(axis=1), minlength=16)
-    assert sizes[[0, 1, 14, 15]].tolist() == [1, 15, 15, 1]
-    assert np.ptp(sizes[2:14]) <= 2
+    assert sizes[[0, 1, 2, 13, 14, 15]].tolist() == [1, 15, 105, 105, 15, 1]
+    assert np.ptp(sizes[3:13]) <= 2
+
+
+def test_one_or_two_players_are_whole_where_half_of_what_is_left_suffices():
+    for budget, whole in ((62, True), (60, False)):  # 30 and 29 pairs of 15 players
+        sizes = np.bincount(designs.leverage(15, budget, seed=0).masks.sum(axis=1), minlength=16)
+        assert (sizes[1] == sizes[14] == 15) == whole
+    sizes = np.bincount(designs.leverage(15, 2000, seed=0).masks.sum(axis=1), minlength=16)
+    assert sizes[2] == 105 and sizes[3] == pytest.approx((999 - 15 - 105) / 5, abs=1)
 
 
 DRAWS = {
