@@ -112,6 +112,7 @@ def figure(rows: Rows) -> Figure:
             label=label,
         )
     right.set_yticks(places, [""] * len(places))
+    right.set_xlim(left=0)
     right.set_xlabel("size of the change of log-odds by synonyms")
     for axes in (left, right):
         axes.set_ylim(-0.6, len(places) - 0.4)

@@ -52,8 +52,10 @@ def main() -> None:
     """Run what is not in the results yet, and write the tables and the figure."""
     args = arguments()
     torch.set_num_threads(1)
+    heads = args.results.with_name("heads.csv")
     for task in args.tasks:
-        if task in {r["task"] for r in read(args.results)}:
+        missing = [p for p in (args.results, heads) if task not in {r["task"] for r in read(p)}]
+        if not missing:
             continue
         if "/" not in task and not (args.data / f"{task}.jsonl").is_file():
             print(f"{task} is left out: {args.data} has no {task}.jsonl; give --data", flush=True)
@@ -63,11 +65,10 @@ def main() -> None:
         setup = prepare(read_spec(args.spec, [f"task={card}", *args.set]), pruning=True)
         if not (folder / "results.json").exists():
             run(setup, folder)
-        for row in raisers(setup, folder):
-            append(args.results.with_name("heads.csv"), {"task": task} | row)
-        for row in scores(folder):
-            append(args.results, {"task": task} | row)
-    print(write(read(args.results), read(args.results.with_name("heads.csv")), args.results.parent))
+        for path in missing:
+            for row in raisers(setup, folder) if path == heads else scores(folder):
+                append(path, {"task": task} | row)
+    print(write(read(args.results), read(heads), args.results.parent))
 
 
 def scores(path: Path) -> list[dict[str, object]]:
