@@ -111,8 +111,8 @@ def choose_questions(
         cost: tokens of a mask and of each question under it, see `AskedGame.asking_cost`.
         questions: number of all questions.
         pilot: answers of some masks to several questions each. It does not matter where a mask costs nothing
-            beside its questions; elsewhere W is taken for equal to V without one, and with fewer than 3 answers
-            to each question: one that was asked once is its own level, and leaves nothing.
+            beside its questions; elsewhere W is taken for equal to V without one, and with fewer than 3
+            answers to each question: one that was asked once is its own level, and leaves nothing.
     """
     mask_cost, question_cost = cost
     if not mask_cost:

@@ -180,7 +180,7 @@ def figure(results: list[Row]) -> Figure:
     columns = min(4, len(tasks))
     lines = -(-len(tasks) // columns)
     drawn = Figure(figsize=(3.6 * columns, 3.1 * lines), layout="constrained")
-    panels = drawn.subplots(lines, columns, squeeze=False, sharey=True)
+    panels = drawn.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     for axes in panels.flat[len(tasks) :]:
         axes.set_visible(False)
     for axes, task in zip(panels.flat, tasks, strict=False):
