@@ -36,6 +36,7 @@ MOST_SPREAD = (
     4000  # masks that a budget is spread over: decoding more takes longer than it is worth
 )
 _MOST_TOGETHER = 512  # masks that are evaluated together, whatever few questions they are asked
+_ANSWERED = 3  # fewest answers to each question in a pilot that W and V are read off
 _LARGEST_RATIO = 100.0  # of W to V, where a pilot shows no difference between masks
 
 
@@ -110,12 +111,15 @@ def choose_questions(
         cost: tokens of a mask and of each question under it, see `AskedGame.asking_cost`.
         questions: number of all questions.
         pilot: answers of some masks to several questions each. It does not matter where a mask costs nothing
-            beside its questions; elsewhere, None takes W for equal to V.
+            beside its questions; elsewhere W is taken for equal to V without one, and with fewer than 3
+            answers to each question: one that was asked once is its own level, and leaves nothing.
     """
     mask_cost, question_cost = cost
     if not mask_cost:
         why = "another mask costs no more than another question under the same mask"
         return QuestionChoice(1, questions, f"each mask is asked 1 question: {why}")
+    if pilot is not None and len(pilot) < _ANSWERED * questions:
+        pilot = None
     ratio = 1.0 if pilot is None else variance_ratio(pilot)
     each = int(np.clip(round(np.sqrt(ratio * mask_cost / question_cost)), 1, questions))
     asked = f"each mask is asked {each} question{'s' if each > 1 else ''}"

@@ -174,6 +174,16 @@ def test_the_ratio_of_variances_is_found():
     assert choose_questions((0.0, 1.0), 40, answers).each == 1
 
 
+@pytest.mark.parametrize("masks", [8, 17])
+def test_a_pilot_that_asked_most_questions_once_does_not_set_the_ratio(masks):
+    rng = np.random.default_rng(masks)
+    asked = asked_questions(np.full(masks, 4), 60, seed=0).reshape(-1, 4)
+    values = rng.normal(0, 1.0, (masks, 1)) + rng.normal(0, 1.0, (masks, 4))
+    pilot = Answers.of_asked(np.ones((masks, 2), bool), asked, values, 60)
+    assert choose_questions((113.0, 21.0), 60, pilot) == choose_questions((113.0, 21.0), 60, None)
+    assert choose_questions((113.0, 21.0), 60, None).each == 2
+
+
 @pytest.mark.parametrize(
     "questions, message",
     [

@@ -23,6 +23,7 @@ from cost import with_shots
 from tables import needed
 
 import spex_mech as sm
+from spex_mech.evaluation.questions import choose_questions
 
 HERE = Path(__file__).parent
 FIELDS = (
@@ -65,14 +66,15 @@ def measure(game: sm.TaskGame, name: str, seed: int, args: argparse.Namespace) -
     store = args.out / args.model / f"{name.replace('/', '_')}_{args.questions}_{args.shots}_shots"
     fixed, per_question = game.asking_cost()
     rates = sm.find_keep_rates(game, 240, questions=AUTO, seed=0, store=store)
-    assert rates.choice is not None
-    print(f"{name}, {args.shots} shots: {rates.choice.message}", flush=True)
+    assert rates.run is not None
+    choice = choose_questions(game.asking_cost(), args.questions, rates.run.answers)
+    print(f"{name}, {args.shots} shots: {choice.message}", flush=True)
     keep_rate, n = (rates.low, rates.high), game.players.n
     masks = sm.designs.biased(n, max(args.budgets), keep_rate=keep_rate, seed=seed).masks
     fresh = sm.designs.biased(n, args.truth, keep_rate=keep_rate, seed=1000)
     truth = sm.evaluate(game, fresh, store=store, label="held out").values
     for asked in args.asked:
-        each = rates.choice.each if asked == AUTO else int(asked)
+        each = choice.each if asked == AUTO else int(asked)
         for budget in args.budgets:
             key = (args.model, name, str(args.shots), str(seed), asked, str(budget))
             count = int(budget * (fixed + per_question) / (fixed + each * per_question))
