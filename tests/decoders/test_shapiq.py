@@ -104,7 +104,7 @@ def test_the_example_of_the_docstring_runs():
 
 def test_a_planted_game_is_found():
     approximator = sm.shapiq_approximator(12, 2, "k-SII", random_state=0, method="walsh_gp")
-    found = approximator.approximate(60, planted)
+    found = approximator.approximate(80, planted)
     assert found[(3, 7)] == pytest.approx(2.0, abs=0.15)
     assert found[(1,)] == pytest.approx(1.0, abs=0.15)
     assert found[(3,)] == pytest.approx(0.0, abs=0.15)
