@@ -106,7 +106,13 @@ def table(results: list[dict[str, str]]) -> str:
             if not fixed:
                 continue
             cells = [f"{t / 1000:.1f}" if np.isfinite(t) else "more" for t in found.values()]
-            cells = [", ".join(task), str(level), chosen, *cells, f"{found[AUTO] / min(fixed):.2f}"]
+            cells = [
+                ", ".join(task),
+                str(level),
+                chosen,
+                *cells,
+                f"{found.get(AUTO, np.nan) / min(fixed):.2f}",
+            ]
             text += f"| {' | '.join(cells)} |\n"
     return text
 
