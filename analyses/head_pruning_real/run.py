@@ -37,7 +37,7 @@ from spex_mech.run.opening import open_folder
 from spex_mech.run.records import spectrum_from_json
 from spex_mech.run.scores import score_folder
 from spex_mech.run.setup import Setup, prepare
-from spex_mech.run.spec import read_spec
+from spex_mech.run.spec_file import read_spec
 from spex_mech.run.steps import run
 
 SETS = (

@@ -18,9 +18,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-import questions
-import rankings
-import summary
+import circuit_questions
+import circuit_rankings
+import circuit_summary
 
 import spex_mech as sm
 from spex_mech.report import plots
@@ -33,7 +33,7 @@ def main() -> None:
     """Write attention-TASK.png, attention-TASK-last.png and attention-TASK.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--task", default="ioi", choices=questions.NAMES)
+    parser.add_argument("--task", default="ioi", choices=circuit_questions.NAMES)
     parser.add_argument("--split", type=int, default=0)
     parser.add_argument("--rows", type=int, default=1080)
     parser.add_argument("--runs", type=Path, default=Path("runs/real_circuits"), help="the stores")
@@ -42,13 +42,16 @@ def main() -> None:
     torch.set_num_threads(1)
     model = sm.load_model(args.model)
     players = sm.select_players(model, "heads")
-    task = sm.resplit(questions.load(args.task), seed=args.split)
+    task = sm.resplit(circuit_questions.load(args.task), seed=args.split)
 
     def game_of(count: int) -> sm.TaskGame:
         return sm.TaskGame(model, task.first(count), players, ablation="counterfactual")
 
-    store, keeps = args.runs / f"{args.task}-{args.split}" / "search", summary.keeps(players.n)
-    run, spectrum = rankings.surrogate(game_of, keeps, args.rows, args.split, store)
+    store, keeps = (
+        args.runs / f"{args.task}-{args.split}" / "search",
+        circuit_summary.keeps(players.n),
+    )
+    run, spectrum = circuit_rankings.surrogate(game_of, keeps, args.rows, args.split, store)
     heads, found = strongest(spectrum)
     names = [players.names[i] for i in heads]
     test = sm.TaskGame(model, task.first(2, "test"), players, split="test")

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-import questions
-import rankings
-import summary
+import circuit_questions
+import circuit_rankings
+import circuit_summary
 
 import spex_mech as sm
 from spex_mech.core.masks import mask_keys
@@ -38,7 +38,9 @@ def main() -> None:
     """Measure, and write results.jsonl, results.md and curves.png."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--tasks", nargs="+", default=questions.NAMES, choices=questions.NAMES)
+    parser.add_argument(
+        "--tasks", nargs="+", default=circuit_questions.NAMES, choices=circuit_questions.NAMES
+    )
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--methods", nargs="*", default=RIVALS, choices=RIVALS, help="rivals")
     parser.add_argument("--rows", type=int, default=1080)
@@ -51,19 +53,21 @@ def main() -> None:
     for name in args.tasks:
         for split in args.splits:
             measure(model, name, split, args, path)
-    lines = summary.read(path)
-    (args.out / "results.md").write_text(summary.table(lines), encoding="utf-8")
-    summary.figure(lines).savefig(args.out / "curves.png", dpi=110)
-    print(summary.table(lines))
+    lines = circuit_summary.read(path)
+    (args.out / "results.md").write_text(circuit_summary.table(lines), encoding="utf-8")
+    circuit_summary.figure(lines).savefig(args.out / "curves.png", dpi=110)
+    print(circuit_summary.table(lines))
 
 
 def measure(model: sm.Model, name: str, split: int, args: argparse.Namespace, path: Path) -> None:
     """Every method of one split that is not in the results yet."""
-    done = {x["method"] for x in summary.read(path) if (x["task"], x["split"]) == (name, split)}
+    done = {
+        x["method"] for x in circuit_summary.read(path) if (x["task"], x["split"]) == (name, split)
+    }
     wanted = {m for m in args.methods if m not in done}
-    if rankings.OURS in done and not wanted:
+    if circuit_rankings.OURS in done and not wanted:
         return
-    task = sm.resplit(questions.load(name), seed=split)
+    task = sm.resplit(circuit_questions.load(name), seed=split)
     players = sm.select_players(model, "heads")
     folder = args.runs / f"{name}-{split}"
 
@@ -73,7 +77,7 @@ def measure(model: sm.Model, name: str, split: int, args: argparse.Namespace, pa
         )
 
     test = game_of(TESTED[name], "test")
-    keeps = summary.keeps(players.n)
+    keeps = circuit_summary.keeps(players.n)
 
     def write(method: str, masks: np.ndarray, rows: int, **more: Any) -> None:
         values = per_question(test, masks, store=folder / "test", progress=False)
@@ -86,13 +90,15 @@ def measure(model: sm.Model, name: str, split: int, args: argparse.Namespace, pa
             file.write(json.dumps(line) + "\n")
         print(name, split, method, rows, values.mean(axis=1).round(2), flush=True)
 
-    if summary.ENDS not in done:
+    if circuit_summary.ENDS not in done:
         ends = np.stack([np.ones(players.n, dtype=bool), np.zeros(players.n, dtype=bool)])
-        write(summary.ENDS, ends, 0, questions=list(test.question_ids))
-    if rankings.OURS not in done:
-        for kept in rankings.ours(game_of, keeps, args.rows, split, folder / "search"):
+        write(circuit_summary.ENDS, ends, 0, questions=list(test.question_ids))
+    if circuit_rankings.OURS not in done:
+        for kept in circuit_rankings.ours(game_of, keeps, args.rows, split, folder / "search"):
             write(kept.method, kept.masks, kept.rows)
-    for kept in rankings.rivals(game_of, keeps, args.rows, split, folder / "search", wanted):
+    for kept in circuit_rankings.rivals(
+        game_of, keeps, args.rows, split, folder / "search", wanted
+    ):
         write(kept.method, kept.masks, kept.rows)
 
 

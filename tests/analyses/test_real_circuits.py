@@ -13,9 +13,9 @@ from spex_mech.pruning.circuit_curve import SIZES, areas
 from tests.shared.planted_game import Planted
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "analyses" / "real_circuits"))
-import questions
-import rankings
-import summary
+import circuit_questions
+import circuit_rankings
+import circuit_summary
 
 
 def line(method: str, margins: list[list[float]], split: int = 0) -> dict:
@@ -23,11 +23,11 @@ def line(method: str, margins: list[list[float]], split: int = 0) -> dict:
 
 
 def test_faithfulness_is_counted_from_the_empty_model_to_the_whole():
-    ends = line(summary.ENDS, [[4.0, 2.0], [-2.0, 0.0]])  # means 3 and -1
+    ends = line(circuit_summary.ENDS, [[4.0, 2.0], [-2.0, 0.0]])  # means 3 and -1
     made = line("ours", [[-1, -1], [1, 1], [3, 3], [5, 5], [3, 3]])
-    f = summary.faithfulness(made, ends, np.arange(2))
+    f = circuit_summary.faithfulness(made, ends, np.arange(2))
     np.testing.assert_allclose(f, [0, 0, 0, 0, 0, 0.5, 1, 1.5, 1, 1])
-    assert len(f) == len(SIZES) and summary.keeps(270) == (5, 13, 27, 54, 135)
+    assert len(f) == len(SIZES) and circuit_summary.keeps(270) == (5, 13, 27, 54, 135)
     assert areas(f, np.array(SIZES))[1] < 1
 
 
@@ -36,17 +36,19 @@ def test_the_table_has_paired_gains_and_the_measured_areas():
     lines = []
     for split in (0, 1):
         noise = rng.normal(size=6)
-        lines.append(line(summary.ENDS, [(4 + noise).tolist(), (noise - 4).tolist()], split))
+        lines.append(
+            line(circuit_summary.ENDS, [(4 + noise).tolist(), (noise - 4).tolist()], split)
+        )
         for method, level in (("ours", 4.0), ("ours, matched", 4.0), ("NAP-IG", 0.0)):
             lines.append(line(method, [(level + noise).tolist()] * 5, split))
-    ours, rival = (summary.drawn(lines, "t", m) for m in ("ours", "NAP-IG"))
+    ours, rival = (circuit_summary.drawn(lines, "t", m) for m in ("ours", "NAP-IG"))
     np.testing.assert_allclose(ours[:, 5:], 1)
     np.testing.assert_allclose(rival[0, 5:9], 0.5)
-    text = summary.table(lines)
+    text = circuit_summary.table(lines)
     assert "### t, 2 splits" in text
     gain = areas(ours, np.array(SIZES))[0] - areas(rival, np.array(SIZES))[0]
     assert "| NAP-IG | 2 | 7 | " in text and f"{gain[0]:+.2f} [" in text
-    assert len(summary.figure(lines).axes) == 1
+    assert len(circuit_summary.figure(lines).axes) == 1
 
 
 def test_a_matched_circuit_is_near_the_model_and_no_larger():
@@ -56,16 +58,16 @@ def test_a_matched_circuit_is_near_the_model_and_no_larger():
     )  # twenty help, twenty hurt: the best half beats the model
     game = Metered(Planted(n, lambda present: present @ helps), 20)
     best = np.arange(n) < 20
-    matched = rankings.as_good_as_the_model(game, best, seed=0)
+    matched = circuit_rankings.as_good_as_the_model(game, best, seed=0)
     full, high, near = game(np.stack([np.ones(n, dtype=bool), best, matched]))
     assert matched.sum() == best.sum() and high > full + 5
     assert abs(near - full) < 1.6
     worse = ~best
-    np.testing.assert_array_equal(rankings.as_good_as_the_model(game, worse, seed=0), worse)
+    np.testing.assert_array_equal(circuit_rankings.as_good_as_the_model(game, worse, seed=0), worse)
 
 
 def test_greater_than_asks_for_the_digit_that_decides():
-    task = questions.load("greater_than")
+    task = circuit_questions.load("greater_than")
     for x in task.examples:
         words = x.prompt.split()
         century, year = words[-1], words[-5]
@@ -76,4 +78,4 @@ def test_greater_than_asks_for_the_digit_that_decides():
 
 @pytest.mark.parametrize("name", ["ioi", "agreement"])
 def test_every_question_has_a_partner(name):
-    assert all(x.partners for x in questions.load(name).examples)
+    assert all(x.partners for x in circuit_questions.load(name).examples)
