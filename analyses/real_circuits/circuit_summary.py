@@ -107,7 +107,7 @@ def interval(values: np.ndarray, sign: bool = False) -> str:
 def figure(lines: Lines) -> Figure:
     """Faithfulness against the size of the circuit, a panel for each task."""
     names: Sequence[str] = list(dict.fromkeys(x["task"] for x in lines))
-    shown = Figure(figsize=(1.2 + 4.2 * len(names), 3.9), layout="constrained")
+    shown = Figure(figsize=(2.6 + 4.2 * len(names), 3.9), layout="constrained")
     for axes, task in zip(shown.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         axes.axhline(1, color=INK, lw=0.8, ls=":")
         for order, method in enumerate(METHODS):
@@ -130,7 +130,8 @@ def figure(lines: Lines) -> Figure:
         axes.set_title(task.replace("_", "-"), size=10, loc="left", color=INK)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.25)
-    axes.legend(frameon=False, fontsize=7)
+    handles, labels = axes.get_legend_handles_labels()
+    shown.legend(handles, labels, loc="outside right center", frameon=False, fontsize=7)
     return shown
 
 

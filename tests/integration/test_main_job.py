@@ -81,7 +81,7 @@ def test_everything_is_written(finished):
     r2 = sm.faithfulness(result.decoded.spectrum, masks, result.setup.game(masks))
     assert held.r2.low < r2 < held.r2.high
     names = ("heads", "interactions", "pairs", "pilot", "by_question", "depth", "fidelity")
-    names = (*names, "circuit", "circuit_tests")
+    names = (*names, "circuit", "circuit_tests", "circuit_curves", "attention_last")
     assert {p.name for p in (folder / "figures").iterdir()} == {
         f"{name}.{kind}"
         for name in (*names, "pruning_accuracy", "pruning_margin")
@@ -179,7 +179,7 @@ def test_plan_prints_masks_tokens_and_time(monkeypatch, capsys):
     assert lines["design"][masks_of : answers_of + 1] == ["480", "576"]  # 48 masks x 12 questions
     assert lines["pruning"][masks_of : answers_of + 1] == ["24", "288"]
     assert lines["baselines"][masks_of] == "72"
-    assert lines["circuit"][masks_of] == str(4 + 2 * 3 + 3 * 12)
+    assert lines["circuit"][masks_of] == str(4 + 2 * 3 + 3 * 12 + 3 * 2)  # and the curves of 3 methods
     for split, questions in (("search", 12), ("test", 480)):
         differences = expected_noise(questions).differences
         said = f"{split} questions, {questions}: {differences}, assuming that 50% of the answers"
