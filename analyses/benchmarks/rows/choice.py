@@ -10,8 +10,8 @@ Answers are kept under ``--out``; what is in choice.csv is not measured again.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
+import sys
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -19,13 +19,17 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from cost import with_shots
+from table_rows import append, read
 from tables import needed
 
 import spex_mech as sm
 from spex_mech.evaluation.questions import choose_questions
 
 HERE = Path(__file__).parent
+TABLE = HERE / "choice.csv"
 FIELDS = (
     *("model", "task", "shots", "seed", "asked", "budget"),
     *("each", "masks", "rows", "tokens", "r2"),
@@ -57,7 +61,7 @@ def main() -> None:
         game = sm.TaskGame(model, task, players, metric="margin")
         for seed in args.seeds:
             measure(game, name, seed, args)
-    (HERE / "choice.md").write_text(table(read()), encoding="utf-8")
+    (HERE / "choice.md").write_text(table(read(TABLE)), encoding="utf-8")
     print((HERE / "choice.md").read_text(encoding="utf-8"))
 
 
@@ -78,7 +82,7 @@ def measure(game: sm.TaskGame, name: str, seed: int, args: argparse.Namespace) -
         for budget in args.budgets:
             key = (args.model, name, str(args.shots), str(seed), asked, str(budget))
             count = int(budget * (fixed + per_question) / (fixed + each * per_question))
-            if count < LEAST or any(tuple(r[f] for f in FIELDS[:6]) == key for r in read()):
+            if count < LEAST or any(tuple(r[f] for f in FIELDS[:6]) == key for r in read(TABLE)):
                 continue
             design = sm.MaskDesign(masks[:count], seed, "biased", np.full(n, sum(keep_rate) / 2))
             questions = AUTO if asked == AUTO else each
@@ -86,7 +90,8 @@ def measure(game: sm.TaskGame, name: str, seed: int, args: argparse.Namespace) -
             spectrum = sm.decode(design, run, method="auto", seed=seed)
             r2 = sm.faithfulness(spectrum, fresh.masks, truth)
             tokens = count * fixed + run.rows * per_question
-            append([*key, each, count, run.rows, f"{tokens:.0f}", f"{r2:.4f}"])
+            found = (*key, each, count, run.rows, f"{tokens:.0f}", f"{r2:.4f}")
+            append(TABLE, dict(zip(FIELDS, found, strict=True)))
             print(*key, f"{each} for each of {count} masks: R² {r2:.3f}", flush=True)
 
 
@@ -125,26 +130,6 @@ def tokens_needed(some: list[dict[str, str]], level: float) -> float:
         tokens, r2 = (np.array([float(r[k]) for r in of_seed]) for k in ("tokens", "r2"))
         found.append(needed(tokens, r2, level))
     return float(np.exp(np.mean(np.log(found)))) if found else float("nan")
-
-
-def read() -> list[dict[str, str]]:
-    """The results so far."""
-    path = HERE / "choice.csv"
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def append(row: list) -> None:
-    """Add one result."""
-    path = HERE / "choice.csv"
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow(FIELDS)
-        writer.writerow(row)
 
 
 if __name__ == "__main__":

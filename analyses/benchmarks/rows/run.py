@@ -10,8 +10,8 @@ Answers are kept under ``--out``, so that a stopped run goes on; what is in the 
 from __future__ import annotations
 
 import argparse
-import csv
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -20,13 +20,16 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from table_rows import append, read
 from tables import ALL, figure, tables
 
 import spex_mech as sm
 from spex_mech.core.faithfulness import answers_r2, r2_interval
 
 HERE = Path(__file__).parent
-
+TABLE = HERE / "results.csv"
 SUBJECTS = ("boxes", "capitals", "kinds", "moves", "order", "people", "travel")
 FIELDS = (
     "model",
@@ -118,7 +121,8 @@ def measure(game: sm.TaskGame, name: str, seed: int, args: argparse.Namespace) -
             r2, low, high = faithfulness(spectrum, held_out)
             expected = spectrum.info.get("r2_cv", float("nan"))
             numbers = (f"{number:.4f}" for number in (r2, low, high, expected))
-            append([*key, method, asked, run.rows, count, *numbers, f"{cpu:.1f}"])
+            found = (*key, method, asked, run.rows, count, *numbers, f"{cpu:.1f}")
+            append(TABLE, dict(zip(FIELDS, found, strict=True)))
             print(
                 *key,
                 method,
@@ -142,7 +146,9 @@ def faithfulness(spectrum: sm.Spectrum, held_out: sm.Run) -> tuple[float, float,
 
 def known(key: tuple[str, ...], masks: int) -> bool:
     """Whether a method's result is there."""
-    return any(tuple(r[f] for f in FIELDS[:6]) == key and int(r["masks"]) == masks for r in read())
+    return any(
+        tuple(r[f] for f in FIELDS[:6]) == key and int(r["masks"]) == masks for r in read(TABLE)
+    )
 
 
 def _size(asked: str, size: int) -> tuple[int, int | str]:
@@ -156,30 +162,10 @@ def _size(asked: str, size: int) -> tuple[int, int | str]:
 
 def write() -> None:
     """Write results.md and rows.png, and print the tables."""
-    results = read()
+    results = read(TABLE)
     (HERE / "results.md").write_text(tables(results), encoding="utf-8")
     figure(results).savefig(HERE / "rows.png", dpi=120)
     print((HERE / "results.md").read_text(encoding="utf-8"))
-
-
-def read() -> list[dict[str, str]]:
-    """The results so far."""
-    path = HERE / "results.csv"
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def append(row: list) -> None:
-    """Add one result."""
-    path = HERE / "results.csv"
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow(FIELDS)
-        writer.writerow(row)
 
 
 if __name__ == "__main__":
