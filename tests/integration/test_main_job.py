@@ -179,9 +179,8 @@ def test_plan_prints_masks_tokens_and_time(monkeypatch, capsys):
     assert lines["design"][masks_of : answers_of + 1] == ["480", "576"]  # 48 masks x 12 questions
     assert lines["pruning"][masks_of : answers_of + 1] == ["24", "288"]
     assert lines["baselines"][masks_of] == "72"
-    assert lines["circuit"][masks_of] == str(
-        4 + 2 * 3 + 3 * 12 + 3 * 2
-    )  # and the curves of 3 methods
+    curves = 3 * 2  # methods and sizes
+    assert lines["circuit"][masks_of] == str(4 + 2 * 3 + 3 * 12 + curves)
     for split, questions in (("search", 12), ("test", 480)):
         differences = expected_noise(questions).differences
         said = f"{split} questions, {questions}: {differences}, assuming that 50% of the answers"
