@@ -62,9 +62,9 @@ if TYPE_CHECKING:
     from spex_mech.pruning.curve import PruningCurve as PruningCurve
     from spex_mech.pruning.curve import keep_rates as keep_rates
     from spex_mech.pruning.curve import prune_curve as prune_curve
-    from spex_mech.pruning.curve import smallest as smallest
     from spex_mech.pruning.prune import prune as prune
     from spex_mech.pruning.size import choose_size as choose_size
+    from spex_mech.pruning.smallest import smallest as smallest
     from spex_mech.pruning.under import AblatedGame as AblatedGame
     from spex_mech.pruning.under import under_ablations as under_ablations
     from spex_mech.report.page import write_report as write_report
@@ -142,7 +142,7 @@ _HOME = {
     "select_players": "core.players",
     "servable": "exporting.servable",
     "shapiq_approximator": "decoders.shapiq",
-    "smallest": "pruning.curve",
+    "smallest": "pruning.smallest",
     "specialise": "run.specialise",
     "task_names": "tasks.cards",
     "task_noise": "run.plan",

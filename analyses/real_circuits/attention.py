@@ -51,7 +51,7 @@ def main() -> None:
         args.runs / f"{args.task}-{args.split}" / "search",
         circuit_summary.keeps(players.n),
     )
-    run, spectrum = circuit_rankings.surrogate(game_of, keeps, args.rows, args.split, store)
+    run, spectrum = circuit_rankings.surrogate(game_of, keeps, args.rows // 2, args.split, store)
     heads, found = strongest(spectrum)
     names = [players.names[i] for i in heads]
     test = sm.TaskGame(model, task.first(2, "test"), players, split="test")

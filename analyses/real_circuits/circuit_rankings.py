@@ -17,15 +17,18 @@ import spex_mech as sm
 from spex_mech.ablation import gate_gradients
 from spex_mech.evaluation.wrappers import Metered, Recorded
 from spex_mech.pruning import methods
+from spex_mech.pruning.matched import matched
 from spex_mech.pruning.methods import Problem
+from spex_mech.pruning.methods import model as model_methods
 from spex_mech.pruning.prune import ranked
 
-OURS, MATCHED = "ours", "ours, matched"
+OURS, MATCHED, SURROGATE = "ours", "ours, matched", "surrogate search"
+LEVELS = (0.5, 0.7, 0.9)  # of all gates, where ours takes gradients
 QUESTIONS = 16  # search questions; NAP-IG takes as many as its rows pay for
 _STEPS = 5  # ablations of each size on the way to a circuit that is as good as the model
 _MATCHING = (
-    3 * _STEPS * QUESTIONS
-)  # rows that are left for that: three sizes are expected to need it
+    4 * _STEPS * QUESTIONS
+)  # rows that are left for that; few circuits of the smallest size need it
 _SECOND = 5  # every fifth mask is asked two questions, the others one
 GameOf = Callable[[int], sm.TaskGame]
 """From a number of questions to the game of the first ones of the search split."""
@@ -43,9 +46,8 @@ class Kept:
 def surrogate(
     game_of: GameOf, keeps: tuple[int, ...], rows: int, seed: int, store: Path
 ) -> tuple[sm.Run, sm.Spectrum]:
-    """The masks that ours decodes, half of what is not left for matching, and their spectrum."""
-    share = (rows - _MATCHING) // 2
-    run = _design(game_of(QUESTIONS), keeps, rows, share, seed, store)
+    """Random masks for so many rows, and their spectrum."""
+    run = _design(game_of(QUESTIONS), keeps, rows, rows, seed, store)
     return run, sm.decode(run.design, run, seed=seed)
 
 
@@ -57,44 +59,15 @@ def ours(
     The rows of the second are part of the budget.
     """
     game = game_of(QUESTIONS)
-    run, spectrum = surrogate(game_of, keeps, rows, seed, store)
-    asked = Metered(Recorded(game, store, False), (rows - run.rows) // QUESTIONS)
+    asked = Metered(Recorded(game, store, False), rows // QUESTIONS)
     search = Metered(asked, (rows - _MATCHING) // QUESTIONS)
-    found = methods.surrogate_search(run, spectrum)(Problem(search, keeps, seed, "auto"))
+    found = model_methods.gradient_search(LEVELS)(Problem(search, keeps, seed, "auto"))
     best = np.stack([kept.mask for kept in found])
-    matched = [as_good_as_the_model(asked, mask, seed) for mask in best[::-1]][::-1]
-    last = Kept(MATCHED, np.stack(matched), run.rows + asked.rows)
-    return Kept(OURS, best, search.rows), last
-
-
-def as_good_as_the_model(
-    game: Metered, kept: Bool[np.ndarray, " n"], seed: int
-) -> Bool[np.ndarray, " n"]:
-    """A set of the same size whose value is near the whole model's, where the kept set's is higher.
-
-    Some players, drawn at random, are exchanged for others. The more there are, the lower the value, so that
-    their number is found by bisection. Where the budget has not enough left for that, the set stays.
-    """
-    if game.left < _STEPS + 2:
-        return kept
-    full, value = game(np.stack([np.ones(len(kept), dtype=bool), kept]))
-    best, gap = kept, abs(value - full)
-    if value <= full:
-        return best
-    rng = np.random.default_rng(seed)
-    inside, outside = (rng.permutation(np.flatnonzero(part)) for part in (kept, ~kept))
-    low, high = 0, min(len(inside), len(outside))
-    for _ in range(_STEPS):
-        if high - low < 2:
-            break
-        middle = (low + high) // 2
-        mask = kept.copy()
-        mask[inside[:middle]], mask[outside[:middle]] = False, True
-        value = game(mask[None])[0]
-        if abs(value - full) < gap:
-            best, gap = mask, abs(value - full)
-        low, high = (middle, high) if value > full else (low, middle)
-    return best
+    first = Kept(OURS, best, search.rows)
+    gradients = [gate_gradients.gate_gradients(game, at=at).mean(axis=0) for at in LEVELS]
+    scores = np.mean(gradients, axis=0)
+    nearest = np.stack([matched(asked, mask, scores, steps=_STEPS) for mask in best])
+    return first, Kept(MATCHED, nearest, first.rows + asked.rows - search.rows)
 
 
 def rivals(
@@ -122,6 +95,11 @@ def rivals(
             meter = Metered(game, rows // count)
             found = method(Problem(meter, keeps, seed))
             yield Kept(name, np.stack([kept.mask for kept in found]), meter.rows)
+    if SURROGATE in names:
+        game = Metered(Recorded(game_of(QUESTIONS), store, False), rows // QUESTIONS)
+        run, spectrum = surrogate(game_of, keeps, rows // 2, seed, store)
+        found = methods.surrogate_search(run, spectrum)(Problem(game, keeps, seed, "auto"))
+        yield Kept(SURROGATE, np.stack([kept.mask for kept in found]), game.rows)
     if "LASSO" in names:
         run = _design(game_of(QUESTIONS), keeps, rows, rows, seed, store)
         first = sm.decode(run.design, run, method="lasso", seed=seed, order=1)

@@ -17,7 +17,7 @@ ENDS = "whole and empty model"
 SMALLEST = 0.02  # MIB's smaller circuits are taken as empty, for every method alike
 METHODS = (
     "ours", "ours, matched", "NAP-IG", "NAP-IG, absolute", "AtP", "AtP, absolute", "knock-out",
-    "greedy removal", "LASSO", "stratified knock-outs",
+    "greedy removal", "surrogate search", "LASSO", "stratified knock-outs",
 )  # fmt: skip
 _DRAWS = 2_000
 Lines = list[dict[str, Any]]

@@ -30,7 +30,9 @@ from spex_mech.core.masks import mask_keys
 from spex_mech.evaluation.wrappers import per_question
 
 HERE = Path(__file__).parent
-RIVALS = ("NAP-IG", "AtP", "knock-out", "greedy removal", "LASSO", "stratified knock-outs")
+RIVALS = (
+    "NAP-IG", "AtP", "knock-out", "greedy removal", "surrogate search", "LASSO", "stratified knock-outs",
+)  # fmt: skip
 TESTED = {"ioi": 20, "agreement": 32, "greater_than": 24}
 
 

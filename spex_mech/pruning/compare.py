@@ -23,6 +23,7 @@ METHODS: Mapping[str, Method] = {
     "taylor": model_rankings.taylor,
     "attribution patching": model_rankings.attribution_patching,
     "integrated gradients": model_rankings.integrated_gradients,
+    "gradient search": model_rankings.gradient_search(),
     "knock-out": methods.knock_out,
     "stratified knock-outs": methods.stratified_knock_outs(),
     "greedy removal": methods.greedy_removal,

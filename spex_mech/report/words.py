@@ -52,6 +52,7 @@ _METHODS = {
     "attention entropy": "ranks heads by how sharply they attend",
     "attribution patching": "ranks players by gradient times the change of output that ablation makes",
     "integrated gradients": "the same, with gradients along the way to the ablated model",
+    "gradient search": "begins with what gradients propose, and ablates near it",
     "stratified knock-outs": "ranks players by knock-outs among sets of every size",
     "output norm": "ranks heads by the size of their output",
 }

@@ -8,13 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spex_mech.evaluation.wrappers import Metered
 from spex_mech.pruning.circuit_curve import SIZES, areas
-from tests.shared.planted_game import Planted
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "analyses" / "real_circuits"))
 import circuit_questions
-import circuit_rankings
 import circuit_summary
 
 
@@ -49,21 +46,6 @@ def test_the_table_has_paired_gains_and_the_measured_areas():
     gain = areas(ours, np.array(SIZES))[0] - areas(rival, np.array(SIZES))[0]
     assert "| NAP-IG | 2 | 7 | " in text and f"{gain[0]:+.2f} [" in text
     assert len(circuit_summary.figure(lines).axes) == 1
-
-
-def test_a_matched_circuit_is_near_the_model_and_no_larger():
-    n = 40
-    helps = np.where(
-        np.arange(n) < 20, 1.0, -0.5
-    )  # twenty help, twenty hurt: the best half beats the model
-    game = Metered(Planted(n, lambda present: present @ helps), 20)
-    best = np.arange(n) < 20
-    matched = circuit_rankings.as_good_as_the_model(game, best, seed=0)
-    full, high, near = game(np.stack([np.ones(n, dtype=bool), best, matched]))
-    assert matched.sum() == best.sum() and high > full + 5
-    assert abs(near - full) < 1.6
-    worse = ~best
-    np.testing.assert_array_equal(circuit_rankings.as_good_as_the_model(game, worse, seed=0), worse)
 
 
 def test_greater_than_asks_for_the_digit_that_decides():

@@ -12,7 +12,8 @@ import spex_mech as sm
 from spex_mech.core.errors import InputError
 from spex_mech.core.limits import Limit
 from spex_mech.core.masks import all_masks, pack
-from spex_mech.pruning.curve import keep_rates, prune_curve, smallest
+from spex_mech.pruning.curve import keep_rates, prune_curve
+from spex_mech.pruning.smallest import smallest
 
 N = 10
 EVERYTHING = all_masks(N)
@@ -194,3 +195,54 @@ def test_a_size_that_is_not_there():
     curve = prune_curve(game_of(0), game_of(0), keeps=[5], validate=0)
     with pytest.raises(InputError, match=r"the curve has no size 4; it has \[5\]"):
         curve.at(4)
+
+
+def test_rankings_propose_sets_that_are_ablated_first():
+    truth = game_of(3)
+    nothing = sm.Spectrum.from_supports([()], [0.0], N)
+    good = np.array([-truth[(i,)] for i in range(N)])
+    game = Recorder(truth)
+    curve = prune_curve(game, nothing, keeps=[7, 4], validate=4, rankings=[good, -good])
+    tops = [np.isin(np.arange(N), np.argsort(-s)[:k]) for k in (7, 4) for s in (good, -good)]
+    np.testing.assert_array_equal(game.asked, tops)
+    np.testing.assert_array_equal(curve.masks, [tops[0], tops[2]])
+    assert curve.points[0].measured == pytest.approx(truth(tops[0][None])[0])
+
+
+def test_the_search_goes_on_from_what_rankings_propose():
+    with_rankings, without, alone = [], [], []
+    for seed in range(6):
+        truth = game_of(seed)
+        nothing = sm.Spectrum.from_supports([()], [0.0], N)
+        good = np.array([-truth[(i,)] for i in range(N)])
+        for rankings, values in (([good], with_rankings), (None, without)):
+            curve = prune_curve(truth, nothing, keeps=[6, 3], validate=12, rankings=rankings)
+            assert curve.ablations <= 12
+            values.append(sum(point.measured for point in curve.points))
+        tops = np.stack([np.isin(np.arange(N), np.argsort(-good)[:k]) for k in (6, 3)])
+        alone.append(truth(tops).sum())
+    assert (np.array(with_rankings) >= np.array(alone) - 1e-9).all()
+    assert np.mean(with_rankings) > np.mean(alone) and np.mean(with_rankings) > np.mean(without)
+
+
+def test_rankings_obey_the_limits():
+    truth = game_of(5)
+    first = Limit((np.arange(N) < 5).astype(float), 2.0, "first five")
+    scores = -np.arange(N, dtype=float)  # would keep the first players
+    game = Recorder(truth)
+    prune_curve(game, truth, keeps=[4], validate=1, limits=[first], rankings=[scores])
+    np.testing.assert_array_equal(np.flatnonzero(game.asked[0]), [0, 1, 5, 6])
+
+
+@pytest.mark.parametrize(
+    ("rankings", "message"),
+    [
+        (np.zeros(N), r"shape \(10,\), expected \(rankings, 10\)"),
+        (np.zeros((2, 3)), r"shape \(2, 3\)"),
+        ([[np.nan] * N], "NaN or infinite"),
+    ],
+)
+def test_rankings_of_another_shape_are_refused(rankings, message):
+    truth = game_of(0)
+    with pytest.raises(InputError, match=message):
+        prune_curve(truth, truth, keeps=[4], validate=1, rankings=rankings)

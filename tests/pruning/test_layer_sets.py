@@ -14,9 +14,10 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.layer_rules import LAYER_RULES, LayerSize
 from spex_mech.core.players import ModelShape, units
 from spex_mech.core.spectrum import Spectrum
-from spex_mech.pruning.curve import prune_curve, smallest
+from spex_mech.pruning.curve import prune_curve
 from spex_mech.pruning.layer_sets import LayerSets
 from spex_mech.pruning.prune import prune
+from spex_mech.pruning.smallest import smallest
 
 SHAPE = ModelShape(n_layers=2, n_heads=4, n_kv_heads=2)
 HAS_SHAPE = type("Model", (), {"shape": SHAPE})()

@@ -29,6 +29,7 @@ TORCH_FREE = {
         "taylor",
         "attribution patching",
         "integrated gradients",
+        "gradient search",
         "attention entropy",
         "output norm",
     )

@@ -10,7 +10,10 @@ import spex_mech as sm
 from spex_mech.ablation import gate_gradients, head_statistics
 from spex_mech.core.errors import InputError
 from spex_mech.pruning.compare import METHODS, choose_all
-from spex_mech.pruning.methods import Metered, Problem
+from spex_mech.pruning.methods import Metered, Problem, Remembered
+from spex_mech.pruning.methods import model as model_rankings
+from spex_mech.pruning.prune import ranked
+from tests.shared.planted_game import Planted
 
 RNG = np.random.default_rng(0)
 IDS = RNG.integers(1, 61, (3, 9))
@@ -120,3 +123,27 @@ def test_entropy_and_norm_are_of_heads_only(tiny_llama):
     for statistic in (head_statistics.attention_entropy, head_statistics.output_norm):
         with pytest.raises(InputError, match="ranks heads and key/value groups, not L1MLP"):
             statistic(game)
+
+
+def test_gradients_propose_and_ablations_decide(tiny_llama):
+    game = game_of(tiny_llama)
+    levels, keeps = (0.5, 1.0), (8, 4)
+    lines = [gate_gradients.gate_gradients(game, at=at).mean(axis=0) for at in levels]
+    meter = Metered(Remembered(game), 60)
+    found = model_rankings.gradient_search(levels)(Problem(meter, keeps, 0))
+    assert 2 * gate_gradients.COST < meter.spent <= 60
+    for keep, kept in zip(keeps, found, strict=True):
+        proposals = np.stack([ranked(line, keep) for line in [*lines, np.mean(lines, axis=0)]])
+        assert kept.mask.sum() == keep
+        assert kept.measured == pytest.approx(game(kept.mask[None])[0], abs=1e-6)
+        assert kept.measured >= game(proposals).max() - 1e-6
+
+
+def test_a_gradient_search_needs_levels_and_a_model(tiny_llama):
+    with pytest.raises(InputError, match="levels is empty"):
+        model_rankings.gradient_search(())
+    with pytest.raises(InputError, match="at is 0"):
+        model_rankings.gradient_search((0.0,))(Problem(Metered(game_of(tiny_llama), 60), (4,), 0))
+    planted = Metered(Planted(5, np.sum), 60)
+    with pytest.raises(InputError, match="looks inside a model"):
+        METHODS["gradient search"](Problem(planted, (2,), 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float64
 
@@ -9,7 +11,10 @@ from spex_mech.ablation import gate_gradients, head_statistics
 from spex_mech.ablation.game import TaskGame
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
-from spex_mech.pruning.methods import Problem, keep_top
+from spex_mech.pruning.curve import prune_curve
+from spex_mech.pruning.methods import Method, Problem, keep_top
+from spex_mech.pruning.proposals import additive
+from spex_mech.pruning.prune import Pruned
 
 
 def _taylor(problem: Problem) -> Float64[np.ndarray, " n"]:
@@ -26,6 +31,42 @@ def _attribution(problem: Problem) -> Float64[np.ndarray, " n"]:
 def _integrated(problem: Problem) -> Float64[np.ndarray, " n"]:
     game = _paid(problem, gate_gradients.STEPS * gate_gradients.COST)
     return gate_gradients.integrated_gradients(game).mean(axis=0)
+
+
+def gradient_search(levels: Sequence[float] = (0.5, 0.7, 0.9)) -> Method:
+    """Gradients propose kept sets, and ablations decide among them and improve the best.
+
+    The gradients of each example's metric by the gates are taken where all gates have one value, as on the
+    path of integrated gradients. Between the full model, whose gradient misses how removals add up, and the
+    empty one, they rank the players best where removed parts get the activations of another prompt. The
+    players' mean gradients of every level are a ranking, and so is their mean over the levels, which is
+    also the surrogate of the search, `prune_curve`. Each level is worth 4 ablations.
+
+    Args:
+        levels: values of all gates, above 0 and at most 1; 1 is the full model.
+
+    Raises:
+        InputError: no levels.
+    """
+    if not levels:
+        raise InputError("levels is empty; give values of the gates, such as (0.5, 0.7, 0.9)")
+
+    def choose(problem: Problem) -> list[Pruned]:
+        game = _paid(problem, gate_gradients.COST * len(levels))
+        lines = [gate_gradients.gate_gradients(game, at=at).mean(axis=0) for at in levels]
+        mean = np.mean(lines, axis=0)
+        curve = prune_curve(
+            problem.game,
+            additive(mean),
+            keeps=problem.keeps,
+            validate=problem.game.left,
+            questions=problem.questions,
+            rankings=np.stack([mean, *lines]),
+            seed=problem.seed,
+        )
+        return [curve.at(keep) for keep in problem.keeps]
+
+    return choose
 
 
 def _entropy(problem: Problem) -> Float64[np.ndarray, " n"]:
