@@ -1,6 +1,7 @@
 """Does a gradient help the Gaussian process, as its prior mean or as the start and centre of its relevances?
 
     python analyses/benchmarks/walsh_gp/gradients.py
+    python analyses/benchmarks/walsh_gp/gradients.py --games smollm2 random-1024 --seeds 0
 
 Rows of results/gradients.csv that are there already are not made again.
 """
@@ -19,6 +20,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import torch
+import transformers
 from scipy.optimize import minimize
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -32,8 +34,7 @@ from spex_mech.decoders.gp.likelihood import TIE, Prior, objective
 from spex_mech.decoders.samples import Samples
 
 HERE = Path(__file__).parent
-BUDGETS = (16, 32, 64, 128, 256)
-CHECK, QUESTIONS = 300, 24
+FIELDS = ("task", "seed", "masks", "way", "r2")
 _FLOOR = 0.1  # of the mean squared gradient, so that no player is taken to be without relevance
 _STEPS, _CLIP, _TIED = 60, 2.0, 16
 Predictor = Callable[[np.ndarray], np.ndarray]
@@ -86,37 +87,84 @@ WAYS = {"without": plain, "prior mean": as_mean, "relevances": as_relevances}
 def main() -> None:
     """Measure, and write results/gradients.csv and results/gradients.md."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="+", default=["people", "capitals", "travel"])
+    parser.add_argument("--games", nargs="+", default=["people", "capitals", "travel"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
     torch.set_num_threads(1)
     path = HERE / "results" / "gradients.csv"
-    model = sm.load_model("embedded")
-    players = sm.select_players(model, "heads")
-    for name in args.tasks:
-        task = sm.load_task(f"embedded/{name}").first(QUESTIONS)
-        game = sm.TaskGame(model, task, players, metric="margin")
+    for name in args.games:
+        measured = MEASURED.get(name, embedded)
         for seed in args.seeds:
             if not any((r["task"], r["seed"]) == (name, str(seed)) for r in read(path)):
-                for row in measured(game, name, seed):
+                for row in measured(name, seed):
                     append(path, row)
             print(name, seed, flush=True)
     (HERE / "results" / "gradients.md").write_text(table(read(path)), encoding="utf-8")
     print(table(read(path)))
 
 
-def measured(game: sm.TaskGame, name: str, seed: int) -> list[dict[str, str]]:
+def embedded(name: str, seed: int) -> list[dict[str, str]]:
+    """The embedded model's 32 heads, on 24 questions of one of its tasks."""
+    model = sm.load_model("embedded")
+    task = sm.load_task(f"embedded/{name}").first(24)
+    game = sm.TaskGame(model, task, sm.select_players(model, "heads"), metric="margin")
+    return rows_of(game, name, seed, (0.4, 0.95), (16, 32, 64, 128, 256), 300)
+
+
+def smollm2(name: str, seed: int) -> list[dict[str, str]]:
+    """SmolLM2's 270 heads, on 12 questions of IOI, at the keep rates that a pilot finds."""
+    model = sm.load_model("smollm2")
+    task = sm.load_task("circuits/ioi").first(12)
+    game = sm.TaskGame(model, task, sm.select_players(model, "heads"), metric="margin")
+    return rows_of(game, name, seed, (0.74, 0.96), (32, 64, 128, 256), 150)
+
+
+def random_weights(name: str, seed: int) -> list[dict[str, str]]:
+    """A Llama of 32 layers of 32 heads with random weights, on 8 prompts of 12 tokens."""
+    torch.manual_seed(seed)
+    config = transformers.LlamaConfig(
+        vocab_size=128,
+        hidden_size=256,
+        intermediate_size=512,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=32,
+        initializer_range=0.1,
+    )
+    model = sm.load_model(transformers.LlamaForCausalLM(config).eval())
+    rng = np.random.default_rng(seed)
+    pairs = np.stack([rng.choice(128, 2, replace=False) for _ in range(8)])
+    task = sm.TokenTask(rng.integers(0, 128, (8, 12)), answers=pairs)
+    game = sm.TaskGame(model, task, sm.select_players(model, "heads"), metric="margin")
+    return rows_of(game, name, seed, (0.4, 0.95), (64, 128, 256, 512), 300)
+
+
+MEASURED: dict[str, Callable[[str, int], list[dict[str, str]]]] = {
+    "smollm2": smollm2,
+    "random-1024": random_weights,
+}
+"""Games other than the embedded model's tasks, by name."""
+
+
+def rows_of(
+    game: sm.TaskGame,
+    name: str,
+    seed: int,
+    keep_rate: tuple[float, float],
+    budgets: tuple[int, ...],
+    checks: int,
+) -> list[dict[str, str]]:
     """R² of every way at every budget, on masks held out."""
     n = game.players.n
-    masks = sm.designs.biased(n, BUDGETS[-1], keep_rate=(0.4, 0.95), seed=seed).masks
-    held = sm.designs.biased(n, CHECK, keep_rate=(0.4, 0.95), seed=1000 + seed).masks
+    masks = sm.designs.biased(n, budgets[-1], keep_rate=keep_rate, seed=seed).masks
+    held = sm.designs.biased(n, checks, keep_rate=keep_rate, seed=1000 + seed).masks
     values, truth = game(masks), game(held)
     gradients = {
         "AtP": gate_gradients(game).mean(axis=0),
         "NAP-IG": integrated_gradients(game).mean(axis=0),
     }
     rows = []
-    for budget in BUDGETS:
+    for budget in budgets:
         data = Samples(masks[:budget], values[:budget], np.ones(budget))
         for gradient, of in gradients.items():
             for way, fit in WAYS.items():
@@ -124,19 +172,25 @@ def measured(game: sm.TaskGame, name: str, seed: int) -> list[dict[str, str]]:
                     continue
                 r2 = sm.faithfulness(fit(data, of), held, truth)
                 label = way if way == "without" else f"{way}, {gradient}"
-                rows.append(
-                    {
-                        "task": name,
-                        "seed": str(seed),
-                        "masks": str(budget),
-                        "way": label,
-                        "r2": f"{r2:.4f}",
-                    }
-                )
+                numbers = (name, str(seed), str(budget), label, f"{r2:.4f}")
+                rows.append(dict(zip(FIELDS, numbers, strict=True)))
+                print(*numbers, flush=True)
     return rows
 
 
 def table(rows: list[dict[str, str]]) -> str:
+    """A table of the embedded model's tasks together, and one for each other game."""
+    text = ""
+    games = dict.fromkeys(r["task"] if r["task"] in MEASURED else "embedded" for r in rows)
+    for game in games:
+        some = [r for r in rows if (r["task"] if r["task"] in MEASURED else "embedded") == game]
+        seeds = {(r["task"], r["seed"]) for r in some}
+        text += f"### {game}, {len(seeds)} {'game' if len(seeds) == 1 else 'games'}\n\n"
+        text += one_table(some) + "\n"
+    return text
+
+
+def one_table(rows: list[dict[str, str]]) -> str:
     """Mean R² over tasks and seeds, with bootstrap intervals over them, and the gain over none."""
     budgets = sorted({int(r["masks"]) for r in rows})
     text = (
