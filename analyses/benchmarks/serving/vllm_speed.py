@@ -1,7 +1,8 @@
 """Speed and memory of checkpoints on servers of vLLM, which are asked in turns.
 
 All servers run at once, each on one thread, and only one is asked at a time. Seconds are those that the
-processes of a server had the processor, so that other jobs on the machine do not count.
+processes of a server had the processor, so that other jobs on the machine do not count. The environment
+has vLLM and, for the intervals and the form ``own``, spex-mech.
 
     python vllm_speed.py OUT.json DENSE PRUNED [MORE ...]
 """
@@ -16,7 +17,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from vllm_serve import PORT, complete, serving
+
+from spex_mech.core.estimates import bootstrap_mean
 
 VOCABULARY = 40_000  # token ids below it are in every checkpoint's vocabulary
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -28,9 +32,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--prompts", type=int, default=4, help="asked at once")
-    parser.add_argument("--prompt", type=int, default=64, help="tokens of each")
-    parser.add_argument("--new", type=int, default=16, help="tokens decoded after each")
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--prompt", type=int, default=256, help="tokens of each")
+    parser.add_argument("--new", type=int, default=64, help="tokens decoded after each")
+    parser.add_argument("--rounds", type=int, default=8)
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     rng = random.Random(0)
@@ -45,7 +49,7 @@ def main() -> None:
             log = options.out.with_suffix(f".{checkpoint.name}.log")
             context = options.prompt + options.new + 1
             server = servers.enter_context(serving(checkpoint, log, context, PORT + i))
-            complete(prompts, 2, PORT + i)  # warms up
+            complete(prompts, 1 + options.new, PORT + i)  # warms up
             sessions[checkpoint.name] = server.pid
             told[checkpoint.name] = {"prefill": [], "decode": []}
         for _ in range(options.rounds):
@@ -62,17 +66,17 @@ def main() -> None:
 
 
 def report(told: dict[str, dict[str, Any]]) -> None:
-    """Print a Markdown table; ratios are to the first checkpoint, round by round."""
+    """Print a Markdown table; ratios are to the first checkpoint, with an interval over the rounds."""
     first = next(iter(told.values()))
-    print("| checkpoint | prefill, tokens/s | decode, tokens/s | memory, MB |\n|---|---|---|---|")
+    print("| checkpoint | prefill, tokens/s | times | decode, tokens/s | times | memory, MB |")
+    print("|---|---|---|---|---|---|")
     for name, row in told.items():
-        cells = []
+        cells = [name]
         for key in ("prefill", "decode"):
-            rates, ratios = row[key], [a / b for a, b in zip(row[key], first[key], strict=True)]
-            cells.append(
-                f"{min(rates):.1f} to {max(rates):.1f} ({min(ratios):.2f} to {max(ratios):.2f} times)"
-            )
-        print(f"| {name} | {cells[0]} | {cells[1]} | {row['memory'] / 1e6:.0f} |")
+            logs = bootstrap_mean(np.log(row[key]) - np.log(first[key]), seed=0)
+            mean, low, high = np.exp([logs.mean, logs.low, logs.high])
+            cells += [f"{np.median(row[key]):.1f}", f"{mean:.2f} [{low:.2f}, {high:.2f}]"]
+        print(f"| {' | '.join(cells)} | {row['memory'] / 1e6:.0f} |")
 
 
 def seconds_of(session: int, prompts: list[list[int]], tokens: int, port: int) -> float:

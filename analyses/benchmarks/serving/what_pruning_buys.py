@@ -195,6 +195,7 @@ def draw(pieces: list[dict[str, Any]]) -> None:
             ax.axhline(1, color="0.6", lw=0.8)
             ax.set_title(f"{name}: {title}", fontsize=9)
             ax.set_xlabel("heads removed, %", fontsize=8)
+            ax.set_xlim(7, 65)
             ax.tick_params(labelsize=8)
     axes[0, 0].legend(fontsize=8, frameon=False)
     figure.suptitle(TITLE, fontsize=10)
@@ -202,8 +203,8 @@ def draw(pieces: list[dict[str, Any]]) -> None:
 
 
 TITLE = (
-    "Scattered heads save parameters and little else; cache and decoding gain where whole key/value heads "
-    "or layers go"
+    "Cache shrinks by as much as is removed only where whole key/value heads, or the attention of whole "
+    "layers, go"
 )
 
 
