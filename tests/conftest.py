@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -18,6 +19,13 @@ from spex_mech.models.fingerprint import weights_fingerprint
 # The same examples on every run, however slow the machine.
 hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("fixed")
+
+
+def pytest_collection_finish() -> None:
+    """Spare what the tests' modules import when garbage is looked for: it is much, and it stays."""
+    gc.collect()
+    gc.freeze()
+
 
 _COMMON = {
     "vocab_size": 61,
