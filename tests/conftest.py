@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 import torch
 import transformers
+from pictures import leave_out_pictures
 
 import spex_mech as sm
 from spex_mech.models.fingerprint import weights_fingerprint
@@ -128,5 +129,4 @@ def tiny_llama(request: pytest.FixtureRequest) -> Iterator[sm.Model]:
 @pytest.fixture
 def undrawn(monkeypatch) -> None:
     """Reports are written without the pictures themselves, for tests of the words and files."""
-    monkeypatch.setattr("spex_mech.report.page._png", lambda figure: b"undrawn")
-    monkeypatch.setattr("spex_mech.report.page._svg_text", lambda figure: "<svg></svg>")
+    leave_out_pictures(monkeypatch)
