@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ import hypothesis
 import pytest
 import torch
 import transformers
+from pictures import leave_out_pictures
 
 import spex_mech as sm
 from spex_mech.models.fingerprint import weights_fingerprint
@@ -18,6 +20,13 @@ from spex_mech.models.fingerprint import weights_fingerprint
 # The same examples on every run, however slow the machine.
 hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("fixed")
+
+
+def pytest_collection_finish() -> None:
+    """Spare what the tests' modules import when garbage is looked for: it is much, and it stays."""
+    gc.collect()
+    gc.freeze()
+
 
 _COMMON = {
     "vocab_size": 61,
@@ -120,5 +129,4 @@ def tiny_llama(request: pytest.FixtureRequest) -> Iterator[sm.Model]:
 @pytest.fixture
 def undrawn(monkeypatch) -> None:
     """Reports are written without the pictures themselves, for tests of the words and files."""
-    monkeypatch.setattr("spex_mech.report.page._png", lambda figure: b"undrawn")
-    monkeypatch.setattr("spex_mech.report.page._svg_text", lambda figure: "<svg></svg>")
+    leave_out_pictures(monkeypatch)

@@ -13,6 +13,7 @@ from spex_mech.core.errors import InputError
 
 _BLOCK = 1_000_000  # numbers of resampling counts in memory at once
 _MOST_KEPT = 2**24  # of them, that stay in memory for the next mean: 64 MiB
+_FEW = 2**21  # of these, some sets stay: 8 MiB each
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,16 @@ def _counts(n: int, draws: int, seed: int) -> np.ndarray:
     return rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.int32)
 
 
-_kept_counts = lru_cache(maxsize=1)(_counts)  # every metric and kept set has the same questions
+# Every metric and kept set has the same questions; parts of a circuit are asked few numbers of them.
+_kept_counts = lru_cache(maxsize=1)(_counts)
+_kept_few_counts = lru_cache(maxsize=8)(_counts)
+
+
+def _known_counts(n: int, draws: int, seed: int) -> np.ndarray | None:
+    """The counts of `_counts`, kept for the next mean; None of those that are too many to be kept."""
+    if n * draws > _MOST_KEPT:
+        return None
+    return (_kept_few_counts if n * draws <= _FEW else _kept_counts)(n, draws, seed)
 
 
 def bootstrap_mean(
@@ -63,9 +73,9 @@ def bootstrap_mean(
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2:
         raise InputError(f"an interval needs at least two examples, got shape {values.shape}")
-    shape = (len(values), draws, seed)
-    kept = len(values) * draws <= _MOST_KEPT
-    counts = _kept_counts(*shape) if kept else _counts(*shape)
+    counts = _known_counts(len(values), draws, seed)
+    if counts is None:
+        counts = _counts(len(values), draws, seed)
     means = counts @ values / len(values)
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
@@ -165,11 +175,14 @@ def ratio_of_means(
 def resampled_means(values: np.ndarray, seed: int, draws: int) -> Float64[np.ndarray, "b t"]:
     """Means (draws, t) of the rows of values (e, t), resampled with replacement."""
     e = len(values)
-    rng = np.random.default_rng(seed)
     step = max(1, _BLOCK // e)
-    even = np.full(e, 1 / e)
-    blocks = [
-        rng.multinomial(e, even, size=min(step, draws - start)) @ values / e
-        for start in range(0, draws, step)
-    ]
+    known, rng, even = _known_counts(e, draws, seed), np.random.default_rng(seed), np.full(e, 1 / e)
+    blocks = []
+    for start in range(0, draws, step):
+        rows = slice(start, min(start + step, draws))
+        if known is not None:
+            counts = known[rows]
+        else:
+            counts = rng.multinomial(e, even, size=rows.stop - start)
+        blocks.append(counts @ values / e)
     return np.concatenate(blocks)

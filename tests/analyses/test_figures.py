@@ -30,15 +30,18 @@ SMALLEST = {
 
 @pytest.fixture
 def call(monkeypatch, tmp_path):
-    """Run a script of the analyses in a folder of the test, with modules of its own."""
+    """Run a script of the analyses in a folder of the test, with modules of its own.
 
-    def run(script: str, *options: str) -> dict:
+    Under another name than that of a program, it only defines its functions.
+    """
+
+    def run(script: str, *options: str, name: str = "__main__") -> dict:
         monkeypatch.setattr(sys, "argv", [script, *options])
         monkeypatch.setattr(sys, "path", list(sys.path))
-        for name in OWN:
-            monkeypatch.delitem(sys.modules, name, raising=False)
+        for own in OWN:
+            monkeypatch.delitem(sys.modules, own, raising=False)
         monkeypatch.chdir(tmp_path)
-        return runpy.run_path(str(ANALYSES / script), run_name="__main__")
+        return runpy.run_path(str(ANALYSES / script), run_name=name)
 
     return run
 
@@ -68,10 +71,8 @@ def test_the_smallest_joint_game_runs(call, tmp_path):
     assert (tmp_path / "two_hop.png").stat().st_size > 5000
 
 
-def test_effects_are_expected_second_differences(call, tmp_path):
-    effects = call(
-        "joint/run.py", *f"--masks 40 --questions 2 --splits 1 --results {tmp_path}".split()
-    )["effects"]
+def test_effects_are_expected_second_differences(call):
+    effects = call("joint/run.py", name="joint")["effects"]
     # f = (x0 + 2 x1) x2 (1 + x3): of player 1 with player 2, 2 (1 + rate of player 3).
     masks = np.array([[bool(i >> k & 1) for k in range(4)] for i in range(16)])
     x = masks.astype(float)
@@ -82,10 +83,8 @@ def test_effects_are_expected_second_differences(call, tmp_path):
 
 
 @pytest.mark.parametrize("documents", [4, 10, 64])
-def test_the_needed_documents_are_the_synergy_of_a_reader_who_follows_the_chain(
-    call, documents, tmp_path
-):
-    space = call("rag/run.py", *SMALLEST["rag"].split(), "--results", str(tmp_path / "r.csv"))
+def test_the_needed_documents_are_the_synergy_of_a_reader_who_follows_the_chain(call, documents):
+    space = call("rag/run.py", name="rag")
     question = space["generate"](documents, 0)
     first, second = (question.documents[i].split(". ")[1].strip() for i in question.needed)
     room = question.answers[0].strip()

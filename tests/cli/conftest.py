@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pictures import leave_out_pictures
 from typer.testing import CliRunner
 
 from spex_mech import cli
@@ -70,11 +71,13 @@ def settings(tmp_path_factory) -> list[str]:
 
 @pytest.fixture(scope="session")
 def job(tmp_path_factory, settings) -> tuple[Path, dict[str, str]]:
-    """A run's folder after each step, with what the steps printed; not to be written to."""
+    """A run's folder after each step, with what the steps printed; without pictures, not to be written to."""
     folder = tmp_path_factory.mktemp("job") / "run"
     printed = {"evaluate": _ask("evaluate", *settings, "--out", folder)}
-    for step in ("decode", "prune", "circuit", "export", "report"):
-        printed[step] = _ask(step, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        leave_out_pictures(patch)
+        for step in ("decode", "prune", "circuit", "export", "report"):
+            printed[step] = _ask(step, folder)
     return folder, printed
 
 

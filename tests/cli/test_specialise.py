@@ -109,7 +109,9 @@ def test_the_table_is_what_the_checkpoint_itself_answers(printed, command):
             assert measure["change"]["n"] == row["questions"] == len(chosen)
 
 
-def test_it_goes_on_where_it_stopped_and_refuses_a_finished_folder(printed, command, ask, tmp_path):
+def test_it_goes_on_where_it_stopped_and_refuses_a_finished_folder(
+    printed, command, ask, tmp_path, undrawn
+):
     words, out = command
     copy = tmp_path / "copy"
     shutil.copytree(out, copy)

@@ -7,6 +7,7 @@ import pytest
 
 import spex_mech as sm
 from spex_mech.core.answers import Answers
+from spex_mech.core.masks import all_masks
 from spex_mech.decoders.gp import answers as of_answers
 from spex_mech.decoders.gp.answers import AnswerSamples, levels_of, means_left_out, noise_of
 from spex_mech.decoders.gp.kernel import WalshKernel, signs
@@ -243,16 +244,14 @@ def test_each_questions_own_spectrum_predicts_that_question(method):
 def test_effects_on_questions_are_mean_differences_of_predictions():
     _, spectrum = of_quiz()
     gp = spectrum.predictor
-    rng = np.random.default_rng(0)
-    masks = rng.random((20_000, 10)) < rates_of(gp)
-    table = effects(gp)
+    masks, rates, table = all_masks(10), rates_of(gp), effects(gp)
+    weights = np.where(masks, rates, 1 - rates).prod(axis=1)
     for j in (0, 5):
-        predicted = spectrum.question(j)
+        predicted = spectrum.question(j)(masks)
         for i in range(10):
-            present, absent = masks.copy(), masks.copy()
-            present[:, i], absent[:, i] = True, False
-            difference = (predicted(present) - predicted(absent)).mean()
-            assert table[i, j] == pytest.approx(difference, abs=0.03)
+            flipped = predicted[np.arange(1024) ^ (1 << i)]
+            difference = np.where(masks[:, i], predicted - flipped, flipped - predicted) @ weights
+            assert table[i, j] == pytest.approx(difference, abs=1e-9)
 
 
 def test_questions_that_use_the_same_parts_are_grouped():

@@ -43,7 +43,7 @@ def test_masks_are_drawn_at_the_keep_rates_that_were_written(evaluated):
     np.testing.assert_array_equal(again.masks, searched.masks)
 
 
-def test_later_steps_read_them(evaluated):
+def test_later_steps_read_them(evaluated, undrawn):
     setup, folder, (searched, _) = evaluated
     decoded = decode_step(folder)
     np.testing.assert_array_equal(decoded.design.masks, searched.masks)

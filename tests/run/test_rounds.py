@@ -61,7 +61,7 @@ def test_rounds_go_on_until_the_largest_budget_is_spent(setup, spent):
     assert _budget(setup, decoded) == 75 + 2 * 15
 
 
-def test_a_target_in_reach_stops_the_run_and_what_follows_uses_its_masks_only(tmp_path):
+def test_a_target_in_reach_stops_the_run_and_what_follows_uses_its_masks_only(tmp_path, undrawn):
     setup = prepare(spec_of("design.target_r2=0.02"))
     folder = claim(tmp_path / "run", setup.spec)
     searched, checked = evaluate_step(setup, folder)

@@ -64,16 +64,28 @@ MORE = {
 }
 
 
+_REFERENCE: dict[tuple, np.ndarray] = {}  # the reference is slow, and several tests ask the same
+
+
+def reference_of(model: sm.Model, prompts: Prompts, spec: str, kind: str) -> np.ndarray:
+    """Scores of the reference engine, found once for models and prompts that are equal."""
+    arrays = [a if a is None else a.tobytes() for a in (prompts.answers, prompts.targets)]
+    config = model.hf.config.to_json_string()
+    key = (model.fingerprint, config, prompts.tokens, prompts.partners, *arrays, spec, kind)
+    if key not in _REFERENCE:
+        players = sm.select_players(model, spec)
+        engine = ablation.ReferenceEngine(model, prompts, players, ABLATIONS[kind])
+        _REFERENCE[key] = engine.scores(masks_of(players.n))
+    return _REFERENCE[key]
+
+
 def both(
     model: sm.Model, prompts: Prompts, spec: str, kind: str, **options
 ) -> tuple[np.ndarray, np.ndarray]:
     players = sm.select_players(model, spec)
     masks = masks_of(players.n)
-    engines = (
-        ablation.FastEngine(model, prompts, players, ABLATIONS[kind], **options),
-        ablation.ReferenceEngine(model, prompts, players, ABLATIONS[kind]),
-    )
-    fast, reference = (engine.scores(masks) for engine in engines)
+    fast = ablation.FastEngine(model, prompts, players, ABLATIONS[kind], **options).scores(masks)
+    reference = reference_of(model, prompts, spec, kind)
     assert np.abs(reference[0] - reference[1]).max() > 1e-3  # what is removed matters
     return fast, reference
 
@@ -148,8 +160,8 @@ def test_batches_do_not_matter(tiny_llama, monkeypatch, kind, prefix, spare):
             together = engine.scores(masks)
             np.testing.assert_allclose(together[:6], reference, atol=1e-5)
             np.testing.assert_allclose(engine.scores(masks[::-1]), together[::-1], atol=1e-5)
-            alone = np.concatenate([engine.scores(mask[None]) for mask in masks])
-            np.testing.assert_allclose(alone, together, atol=1e-5)
+            alone = np.concatenate([engine.scores(mask[None]) for mask in masks[1::3]])
+            np.testing.assert_allclose(alone, together[1::3], atol=1e-5)
 
 
 def test_masks_in_one_block_equal_masks_one_by_one(tiny, monkeypatch):
