@@ -19,6 +19,7 @@ METHODS = (
     "ours", "ours, matched", "NAP-IG", "NAP-IG, absolute", "AtP", "AtP, absolute", "knock-out",
     "greedy removal", "surrogate search", "LASSO", "stratified knock-outs",
 )  # fmt: skip
+TITLES = {"ioi": "IOI", "greater_than": "greater-than"}
 _DRAWS = 2_000
 Lines = list[dict[str, Any]]
 
@@ -118,6 +119,7 @@ def figure(lines: Lines) -> Figure:
             x = 100 * np.array(SIZES[first:])
             low, high = np.quantile(f[1:, first:], [0.025, 0.975], axis=0)
             style = "--" if "absolute" in method or "matched" in method else "-"
+            style = ":" if order >= len(LINES) else style  # the colours begin again
             color = LINES[order % len(LINES)]
             width = 2.2 if order == 0 else 1.2
             axes.plot(x, f[0, first:], style, marker="o", ms=3, lw=width, color=color, label=method)
@@ -127,7 +129,7 @@ def figure(lines: Lines) -> Figure:
         axes.set_xticks([2, 5, 10, 20, 50, 100], ["2", "5", "10", "20", "50", "100"])
         axes.set_xlabel("heads kept, %", size=9)
         axes.set_ylabel("faithfulness (1 = the whole model)", size=9)
-        axes.set_title(task.replace("_", "-"), size=10, loc="left", color=INK)
+        axes.set_title(TITLES.get(task, task), size=10, loc="left", color=INK)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.25)
     handles, labels = axes.get_legend_handles_labels()
