@@ -216,8 +216,7 @@ def test_a_rule_with_limits_against_every_set(form, kind):
 
 @pytest.mark.parametrize("form", LAYER_RULES)
 @pytest.mark.parametrize("kind", ["layers", "groups", "weight"])
-def test_prune_finds_the_best_set_of_a_form_within_limits(form, kind, monkeypatch):
-    monkeypatch.setattr("spex_mech.pruning.search._ELSEWHERE", 16)  # there are few sets
+def test_prune_finds_the_best_set_of_a_form_within_limits(form, kind):
     players = sm.select_players(HAS_SHAPE, "heads mlps")
     spectrum = planted(players.n, 1)
     limits = [Rule(form), *limits_of(players)[kind]]
