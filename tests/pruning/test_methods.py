@@ -212,6 +212,23 @@ def test_ours_counts_the_design_it_is_given():
         methods.surrogate_search(design, spectrum)(problem(game, (6, 4), different - 1))
 
 
+def test_ours_ablates_what_lasso_of_the_same_answers_keeps():
+    game, weights = additive(12)
+    design = sm.designs.uniform(12, 60, seed=0)
+    misled = sm.Spectrum.from_supports(
+        [(i,) for i in range(12)], list(weights), 12
+    )  # all signs turned
+    asked = problem(game, keeps=(8, 4), budget=62)  # one ablation for each size
+    for keep, found in zip(
+        asked.keeps, methods.surrogate_search(design, misled)(asked), strict=True
+    ):
+        best = np.zeros(12, dtype=bool)
+        best[np.argsort(-weights)[:keep]] = True
+        np.testing.assert_array_equal(found.mask, best)
+        assert found.measured == game(best[None])[0]
+    assert asked.game.spent == 62
+
+
 def test_ours_keeps_within_limits():
     game, weights = additive(10)
     best = np.argsort(-weights)

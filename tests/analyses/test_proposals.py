@@ -1,0 +1,39 @@
+"""What rankings add to the search, measured in its smallest setting on the embedded model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "analyses" / "real_models"
+
+
+@pytest.fixture
+def proposals(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.delitem(sys.modules, "proposals", raising=False)
+    import proposals
+
+    return proposals
+
+
+def test_every_variant_spends_the_same_and_is_told(tmp_path, proposals):
+    settings = ["model=embedded", "task=embedded/people", "game.examples=4", "design.budget=24"]
+    settings += ["design.check=0", "prune.keep=[20, 10]", "prune.ablations=12", "prune.export=none"]
+    settings += ["prune.baselines=[]"]
+    rows = list(proposals.searched(settings, "people", 0, tmp_path / "run"))
+    names = [proposals.NONE, proposals.LASSO, proposals.BOTH, proposals.GRADIENTS]
+    assert [(row["variant"], row["keep"]) for row in rows] == [
+        (n, k) for n in names for k in (20, 10)
+    ]
+    assert {row["ablations"] for row in rows} == {48}
+    assert all(len(row["margin"]) == len(row["accuracy"]) == 480 for row in rows)
+
+    table = list(proposals.table_lines(rows))
+    plain = np.mean(rows[1]["margin"])
+    gain = np.mean(rows[3]["margin"]) - plain
+    line = next(line for line in table if line.startswith("| people, 0 | 10 |"))
+    assert f" {plain:.2f}, " in line and f"| {gain:+.2f} [" in line
