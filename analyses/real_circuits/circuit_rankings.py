@@ -23,7 +23,6 @@ from spex_mech.pruning.methods import model as model_methods
 from spex_mech.pruning.prune import ranked
 
 OURS, MATCHED, SURROGATE = "ours", "ours, matched", "surrogate search"
-LEVELS = (0.5, 0.7, 0.9)  # of all gates, where ours takes gradients
 QUESTIONS = 16  # search questions; NAP-IG takes as many as its rows pay for
 _STEPS = 5  # ablations of each size on the way to a circuit that is as good as the model
 _MATCHING = (
@@ -61,12 +60,12 @@ def ours(
     game = game_of(QUESTIONS)
     asked = Metered(Recorded(game, store, False), rows // QUESTIONS)
     search = Metered(asked, (rows - _MATCHING) // QUESTIONS)
-    found = model_methods.gradient_search(LEVELS)(Problem(search, keeps, seed, "auto"))
+    search.spend(gate_gradients.COST * len(model_methods.LEVELS))
+    gradients = model_methods.gradient_rankings(game)
+    found = model_methods.search_from(Problem(search, keeps, seed, "auto"), gradients)
     best = np.stack([kept.mask for kept in found])
     first = Kept(OURS, best, search.rows)
-    gradients = [gate_gradients.gate_gradients(game, at=at).mean(axis=0) for at in LEVELS]
-    scores = np.mean(gradients, axis=0)
-    nearest = np.stack([matched(asked, mask, scores, steps=_STEPS) for mask in best])
+    nearest = np.stack([matched(asked, mask, gradients[0], steps=_STEPS) for mask in best])
     return first, Kept(MATCHED, nearest, first.rows + asked.rows - search.rows)
 
 

@@ -25,6 +25,7 @@ from spex_mech.core.estimates import paired_difference
 from spex_mech.decoders.decode import decode
 from spex_mech.evaluation.wrappers import Metered, Recorded, Remembered
 from spex_mech.pruning.curve import prune_curve
+from spex_mech.pruning.methods import model as model_methods
 from spex_mech.run.decode import Decoded, decode_folder
 from spex_mech.run.opening import claim
 from spex_mech.run.setup import Setup, prepare
@@ -35,7 +36,6 @@ HERE = Path(__file__).parent
 TASKS = {"ioi": "circuits/ioi"} | {
     name: str(HERE / "tasks" / f"{name}.toml") for name in ("agreement", "greater_than")
 }
-LEVELS = (0.5, 0.7, 0.9)  # of all gates, where gradients are taken
 NONE, LASSO, GRADIENTS, BOTH = "nothing", "LASSO", "gradients", "LASSO and gradients"
 
 
@@ -116,9 +116,8 @@ def variants(
     run, n = decoded.run, setup.players.n
     first = decode(decoded.design, run, method="lasso", order=1, seed=seed)
     lasso = np.array([[-first[(i,)] for i in range(n)]])
-    lines = [gate_gradients.gate_gradients(setup.game, at=at).mean(axis=0) for at in LEVELS]
-    gradients = np.stack([np.mean(lines, axis=0), *lines])
-    cost = gate_gradients.COST * len(LEVELS)
+    gradients = model_methods.gradient_rankings(setup.game)
+    cost = gate_gradients.COST * len(model_methods.LEVELS)
     yield NONE, None, 0
     yield LASSO, lasso, 0
     yield BOTH, np.concatenate([lasso, gradients]), cost

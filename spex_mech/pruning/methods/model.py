@@ -33,7 +33,11 @@ def _integrated(problem: Problem) -> Float64[np.ndarray, " n"]:
     return gate_gradients.integrated_gradients(game).mean(axis=0)
 
 
-def gradient_search(levels: Sequence[float] = (0.5, 0.7, 0.9)) -> Method:
+LEVELS = (0.5, 0.7, 0.9)
+"""Values of all gates at which `gradient_search` takes gradients, by default."""
+
+
+def gradient_search(levels: Sequence[float] = LEVELS) -> Method:
     """Gradients propose kept sets, and ablations decide among them and improve the best.
 
     The gradients of each example's metric by the gates are taken where all gates have one value, as on the
@@ -53,20 +57,44 @@ def gradient_search(levels: Sequence[float] = (0.5, 0.7, 0.9)) -> Method:
 
     def choose(problem: Problem) -> list[Pruned]:
         game = _paid(problem, gate_gradients.COST * len(levels))
-        lines = [gate_gradients.gate_gradients(game, at=at).mean(axis=0) for at in levels]
-        mean = np.mean(lines, axis=0)
-        curve = prune_curve(
-            problem.game,
-            additive(mean),
-            keeps=problem.keeps,
-            validate=problem.game.left,
-            questions=problem.questions,
-            rankings=np.stack([mean, *lines]),
-            seed=problem.seed,
-        )
-        return [curve.at(keep) for keep in problem.keeps]
+        return search_from(problem, gradient_rankings(game, levels))
 
     return choose
+
+
+def gradient_rankings(
+    game: TaskGame, levels: Sequence[float] = LEVELS
+) -> Float64[np.ndarray, "r n"]:
+    """Rankings of the players by the examples' mean gradients: of all levels together, then of each level.
+
+    Args:
+        game: the game.
+        levels: values of all gates; see `gradient_search`.
+
+    Returns:
+        Float64 (levels + 1, n), higher = kept longer.
+    """
+    lines = [gate_gradients.gate_gradients(game, at=at).mean(axis=0) for at in levels]
+    return np.stack([np.mean(lines, axis=0), *lines])
+
+
+def search_from(problem: Problem, rankings: Float64[np.ndarray, "r n"]) -> list[Pruned]:
+    """Kept sets by `prune_curve` with the first ranking as its surrogate, and what all of them propose.
+
+    Args:
+        problem: the sizes, and the ablations that are left.
+        rankings: scores of the players (r, n), higher = kept longer.
+    """
+    curve = prune_curve(
+        problem.game,
+        additive(rankings[0]),
+        keeps=problem.keeps,
+        validate=problem.game.left,
+        questions=problem.questions,
+        rankings=rankings,
+        seed=problem.seed,
+    )
+    return [curve.at(keep) for keep in problem.keeps]
 
 
 def _entropy(problem: Problem) -> Float64[np.ndarray, " n"]:
