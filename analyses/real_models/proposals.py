@@ -19,6 +19,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 import torch
 from jaxtyping import Float64
+from scipy.stats import sem, t
 
 from spex_mech.ablation import gate_gradients
 from spex_mech.core.estimates import paired_difference
@@ -143,20 +144,27 @@ def table_lines(rows: Sequence[dict]) -> Iterator[str]:
             line += f" {gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}] |"
         yield line
     yield ""
-    yield "Means over tasks and seeds:"
+    yield "Means over tasks and seeds, with 95 % intervals over these (Student's t):"
     yield ""
     yield f"| heads kept | {NONE}: margin, accuracy | {LASSO} | {GRADIENTS} | {BOTH} |"
     yield "|---|---|---|---|---|"
     for keep in sorted({cell[2] for cell in cells}, reverse=True):
         same = [found for cell, found in cells.items() if cell[2] == keep]
-        means = [
-            tuple(
-                np.mean([np.mean(found[name][metric]) for found in same])
-                for metric in ("margin", "accuracy")
-            )
+        margins = {
+            name: np.array([np.mean(found[name]["margin"]) for found in same])
             for name in (NONE, LASSO, GRADIENTS, BOTH)
-        ]
-        yield f"| {keep} | " + " | ".join(f"{m:.2f}, {a:.3f}" for m, a in means) + " |"
+        }
+        accuracy = np.mean([np.mean(found[NONE]["accuracy"]) for found in same])
+        gains = [_mean_text(margins[name] - margins[NONE]) for name in (LASSO, GRADIENTS, BOTH)]
+        yield f"| {keep} | {margins[NONE].mean():.2f}, {accuracy:.3f} | " + " | ".join(gains) + " |"
+
+
+def _mean_text(values: Float64[np.ndarray, " c"]) -> str:
+    """A mean with its interval; of one value that alone."""
+    if len(values) < 2:
+        return f"{values[0]:+.2f}"
+    low, high = t.interval(0.95, len(values) - 1, values.mean(), sem(values))
+    return f"{values.mean():+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 if __name__ == "__main__":
