@@ -116,7 +116,7 @@ def smollm2(name: str, seed: int) -> list[dict[str, str]]:
     model = sm.load_model("smollm2")
     task = sm.load_task("circuits/ioi").first(12)
     game = sm.TaskGame(model, task, sm.select_players(model, "heads"), metric="margin")
-    return rows_of(game, name, seed, (0.74, 0.96), (32, 64, 128, 256), 150)
+    return rows_of(game, name, seed, (0.74, 0.96), (32, 64, 128, 256, 512), 150)
 
 
 def random_weights(name: str, seed: int) -> list[dict[str, str]]:
