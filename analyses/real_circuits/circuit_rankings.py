@@ -60,7 +60,7 @@ def ours(
     game = game_of(QUESTIONS)
     asked = Metered(Recorded(game, store, False), rows // QUESTIONS)
     search = Metered(asked, (rows - _MATCHING) // QUESTIONS)
-    search.spend(gate_gradients.COST * len(model_methods.LEVELS))
+    search.spend(model_methods.GRADIENTS_COST)
     gradients = model_methods.gradient_rankings(game)
     found = model_methods.search_from(Problem(search, keeps, seed, "auto"), gradients)
     best = np.stack([kept.mask for kept in found])

@@ -21,7 +21,6 @@ import torch
 from jaxtyping import Float64
 from scipy.stats import sem, t
 
-from spex_mech.ablation import gate_gradients
 from spex_mech.core.estimates import paired_difference
 from spex_mech.decoders.decode import decode
 from spex_mech.evaluation.wrappers import Metered, Recorded, Remembered
@@ -118,7 +117,7 @@ def variants(
     first = decode(decoded.design, run, method="lasso", order=1, seed=seed)
     lasso = np.array([[-first[(i,)] for i in range(n)]])
     gradients = model_methods.gradient_rankings(setup.game)
-    cost = gate_gradients.COST * len(model_methods.LEVELS)
+    cost = model_methods.GRADIENTS_COST
     yield NONE, None, 0
     yield LASSO, lasso, 0
     yield BOTH, np.concatenate([lasso, gradients]), cost

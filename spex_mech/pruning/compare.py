@@ -11,7 +11,7 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.games import ValueFunction
 from spex_mech.evaluation.questions import ALL
 from spex_mech.pruning import methods
-from spex_mech.pruning.methods import Metered, Method, Problem
+from spex_mech.pruning.methods import Metered, Method, Problem, Rankings
 from spex_mech.pruning.methods import model as model_rankings
 from spex_mech.pruning.prune import OURS, Pruned
 
@@ -36,6 +36,13 @@ METHODS: Mapping[str, Method] = {
 
 Those that look inside the model need a `TaskGame`, and entropy and norm also need heads as players.
 """
+
+GRADIENTS = "gradients"
+PROPOSALS: Mapping[str, Rankings | None] = {
+    "lasso": None,
+    GRADIENTS: model_rankings.by_gradients(),
+}
+"""What may propose sets to our search, by name (see `surrogate_search`). Gradients need a `TaskGame`."""
 
 
 def choose_all(

@@ -14,11 +14,12 @@ from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.decode import decoder
 from spex_mech.designs import MaskDesign
 from spex_mech.models.outline import read_outline
-from spex_mech.pruning.compare import METHODS
+from spex_mech.pruning.compare import GRADIENTS, METHODS, PROPOSALS
+from spex_mech.pruning.methods import model as model_rankings
 from spex_mech.pruning.prune import OURS, size_of
 from spex_mech.run.designs import check_design, check_rounds, is_asked_all, search_design
 from spex_mech.run.other_tasks import other_tasks
-from spex_mech.run.spec import DesignSpec, RunSpec
+from spex_mech.run.spec import DesignSpec, PruneSpec, RunSpec
 from spex_mech.run.spec_values import AUTO
 from spex_mech.tasks.cards import load_task
 from spex_mech.tasks.metrics import CHOICE_METRICS
@@ -129,6 +130,7 @@ def check_sizes(setup: Outline) -> None:
     if unknown:
         known = ", ".join(repr(name) for name in METHODS if name != OURS)
         raise InputError(f"prune.baselines has {unknown[0]!r}, expected any of {known}")
+    _check_proposals(prune)
     limited = [k for k in _LIMITS if getattr(prune, k) is not None]
     if limited and prune.baselines:
         raise InputError(
@@ -144,6 +146,19 @@ def check_sizes(setup: Outline) -> None:
         setup.task.select("validation")
     if prune.export is not None:
         check_export(setup)
+
+
+def _check_proposals(prune: PruneSpec) -> None:
+    """Refuse unknown proposals, and gradients that the ablations of all sizes together do not pay for."""
+    if prune.proposals not in PROPOSALS:
+        known = " or ".join(map(repr, PROPOSALS))
+        raise InputError(f"prune.proposals is {prune.proposals!r}, expected {known}")
+    paid, cost = prune.ablations * len(prune.keep), model_rankings.GRADIENTS_COST
+    if prune.proposals == GRADIENTS and paid <= cost:
+        raise InputError(
+            f"prune.proposals is 'gradients', which cost as much as {cost} ablations, and prune.ablations "
+            f"pays for {paid} at all sizes together; raise prune.ablations, or set prune.proposals=lasso"
+        )
 
 
 def check_circuit(setup: Outline) -> None:

@@ -8,7 +8,7 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
 from spex_mech.evaluation.questions import ALL, AUTO
 from spex_mech.evaluation.wrappers import Recorded, Remembered
-from spex_mech.pruning.compare import LASSO, METHODS, RANDOM, choose_all
+from spex_mech.pruning.compare import LASSO, METHODS, PROPOSALS, RANDOM, choose_all
 from spex_mech.pruning.curve import PruningCurve
 from spex_mech.pruning.methods import Method, best_of_random, lasso_ranking, surrogate_search
 from spex_mech.pruning.prune import OURS, Pruned, size_of
@@ -41,8 +41,9 @@ def choose_kept_sets(
     """
     spec, races = setup.spec.prune, decoded.run.answers is not None
     design = decoded.run if races else decoded.design
+    rankings = PROPOSALS[spec.proposals]
     methods: dict[str, Method] = {
-        OURS: surrogate_search(design, decoded.spectrum, limits=setup.limits)
+        OURS: surrogate_search(design, decoded.spectrum, limits=setup.limits, rankings=rankings)
     }
     on_design: dict[str, Method] = {LASSO: lasso_ranking(design), RANDOM: best_of_random}
     methods |= {name: on_design.get(name, METHODS[name]) for name in spec.baselines}

@@ -123,6 +123,8 @@ class PruneSpec(_Section):
         ablations: true ablations spent on checking and improving each size.
         baselines: methods to compare ours with, any of `compare.METHODS`; each may spend as many
             ablations as ours, design included. None of them keeps limits.
+        proposals: whose sets are ablated first at every size: ``lasso``, a LASSO of the design's answers, or
+            ``gradients`` of the metric by gates of the players, which cost as much as 12 ablations.
         per_layer: most players kept in a layer; None for no such limit.
         kv_groups: most key/value groups kept.
         servable: a form of export, see `servable`: only sets that it holds are kept, and sizes given as
@@ -143,6 +145,7 @@ class PruneSpec(_Section):
     keep: list[Size] = [16, 10]
     ablations: Count = 15
     baselines: list[Text] = ["lasso ranking", "best of random"]
+    proposals: Text = "lasso"
     per_layer: Count | None = None
     kv_groups: Count | None = None
     parameters: Parameters | None = None

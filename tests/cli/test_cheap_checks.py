@@ -55,6 +55,8 @@ PRUNING = {
     "prune.keep=[99]": "expected sizes from 1 to 32",
     "prune.export=11": "expected one of",
     "prune.baselines=['luck']": "prune.baselines has 'luck'",
+    "prune.proposals=luck": "prune.proposals is 'luck', expected 'lasso' or 'gradients'",
+    "prune.proposals=gradients prune.ablations=6": "cost as much as 12 ablations",
     "prune.mode=crushed": "prune.mode",
     "circuit.questions=1": "circuit.questions",
 }
@@ -72,7 +74,8 @@ def test_mistakes_in_a_spec(command, setting, message, monkeypatch, capsys, tmp_
 @pytest.mark.parametrize("command", ["plan", "run"])
 def test_mistakes_in_what_is_pruned(command, setting, message, monkeypatch, capsys, tmp_path):
     out = () if command == "plan" else ("--out", str(tmp_path / "out"))
-    assert message in refusal(monkeypatch, capsys, command, "--set", setting, *out)
+    settings = [part for one in setting.split(" ") for part in ("--set", one)]
+    assert message in refusal(monkeypatch, capsys, command, *settings, *out)
 
 
 OTHER = {

@@ -10,8 +10,9 @@ import spex_mech as sm
 from spex_mech.ablation import gate_gradients, head_statistics
 from spex_mech.core.errors import InputError
 from spex_mech.pruning.compare import METHODS, choose_all
-from spex_mech.pruning.methods import Metered, Problem, Remembered
+from spex_mech.pruning.methods import Metered, Problem, Remembered, surrogate_search
 from spex_mech.pruning.methods import model as model_rankings
+from spex_mech.pruning.methods.spectrum import spread_design
 from spex_mech.pruning.prune import ranked
 from tests.shared.planted_game import Planted
 
@@ -136,6 +137,21 @@ def test_gradients_propose_and_ablations_decide(tiny_llama):
         proposals = np.stack([ranked(line, keep) for line in [*lines, np.mean(lines, axis=0)]])
         assert kept.mask.sum() == keep
         assert kept.measured == pytest.approx(game(kept.mask[None])[0], abs=1e-6)
+        assert kept.measured >= game(proposals).max() - 1e-6
+
+
+def test_gradients_propose_to_the_search_on_a_spectrum(tiny_llama):
+    game = game_of(tiny_llama)
+    keeps, cost = (8, 4), model_rankings.GRADIENTS_COST
+    meter = Metered(Remembered(game), 60)
+    search = surrogate_search(rankings=model_rankings.by_gradients())
+    found = search(Problem(meter, keeps, 0))
+    design = spread_design(Problem(Metered(game, 60), keeps, 0), 30)
+    masks = len(np.unique(design.masks, axis=0))
+    assert masks + cost < meter.spent <= 60
+    for keep, kept in zip(keeps, found, strict=True):
+        lines = model_rankings.gradient_rankings(game)
+        proposals = np.stack([ranked(line, keep) for line in lines])
         assert kept.measured >= game(proposals).max() - 1e-6
 
 

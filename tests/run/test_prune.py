@@ -9,10 +9,16 @@ from types import SimpleNamespace
 import numpy as np
 
 import spex_mech as sm
-from spex_mech.pruning.prune import Pruned
+from spex_mech.pruning.methods.model import gradient_rankings
+from spex_mech.pruning.prune import Pruned, ranked
 from spex_mech.run import prune
+from spex_mech.run.decode import decode_folder
+from spex_mech.run.opening import claim
 from spex_mech.run.records import kept_from_json, kept_to_json
+from spex_mech.run.setup import prepare
 from spex_mech.run.spec import DesignSpec
+from spex_mech.run.spec_file import read_spec
+from spex_mech.run.steps import evaluate_step
 from tests.shared.quiz import Quiz
 
 PLAYERS = sm.PlayerSet.from_names("abcd")
@@ -51,7 +57,7 @@ def test_candidates_race_where_the_design_was_asked_some_questions(tmp_path):
     game, folder = Quiz(10, 16), SimpleNamespace(masks=tmp_path / "masks", path=tmp_path)
     design = sm.designs.biased(10, 40, keep_rate=(0.3, 0.9), seed=0)
     run = sm.evaluate(game, design, questions=2, store=folder.masks, progress=False)
-    settings = SimpleNamespace(seed=0, baselines=["knock-out", "lasso ranking"])
+    settings = SimpleNamespace(seed=0, baselines=["knock-out", "lasso ranking"], proposals="lasso")
     setup = SimpleNamespace(
         spec=SimpleNamespace(prune=settings, design=DesignSpec()),
         game=game,
@@ -69,3 +75,17 @@ def test_candidates_race_where_the_design_was_asked_some_questions(tmp_path):
     assert len(game.asked) < 1.1 * len(set(game.asked))
     for ours in kept[::3]:
         assert np.isclose(ours.measured, Quiz(10, 16)(ours.mask[None])[0])
+
+
+def test_gradients_propose_where_the_spec_says_so(tmp_path):
+    settings = ["game.examples=4", "design.budget=24", "design.check=0", "design.questions=all"]
+    settings += ["prune.keep=[12]", "prune.ablations=16", "prune.baselines=[]", "prune.export=none"]
+    spec = read_spec(None, [*settings, "prune.proposals=gradients", "circuit.subsets=0"])
+    setup = prepare(spec, pruning=True)
+    folder = claim(tmp_path / "run", spec)
+    evaluate_step(setup, folder, progress=False)
+    (ours,) = prune.choose_kept_sets(setup, folder, decode_folder(folder), progress=False)
+    lines = gradient_rankings(setup.game)
+    proposals = np.stack([ranked(line, 12) for line in lines])
+    assert ours.measured >= setup.game(proposals).max() - 1e-5
+    assert ours.ablations <= 24 + 16

@@ -4,6 +4,7 @@ from spex_mech.evaluation.wrappers import Metered as Metered
 from spex_mech.evaluation.wrappers import Remembered as Remembered
 from spex_mech.pruning.methods.method import Method as Method
 from spex_mech.pruning.methods.method import Problem as Problem
+from spex_mech.pruning.methods.method import Rankings as Rankings
 from spex_mech.pruning.methods.method import keep_top as keep_top
 from spex_mech.pruning.methods.random import best_of_random as best_of_random
 from spex_mech.pruning.methods.random import random_order as random_order

@@ -57,6 +57,10 @@ class Method(Protocol):
         ...
 
 
+Rankings = Callable[[Problem], Float64[np.ndarray, "r n"]]
+"""Scores of the players (r, n), higher = kept longer, counted in the problem's budget."""
+
+
 def keep_top(score: Callable[[Problem], Float64[np.ndarray, " n"]]) -> Method:
     """The method that keeps the players of the highest scores, at every size; ties go to the first.
 

@@ -12,7 +12,7 @@ from spex_mech.ablation.game import TaskGame
 from spex_mech.core.errors import InputError
 from spex_mech.core.players import PlayerSet
 from spex_mech.pruning.curve import prune_curve
-from spex_mech.pruning.methods import Method, Problem, keep_top
+from spex_mech.pruning.methods import Method, Problem, Rankings, keep_top
 from spex_mech.pruning.proposals import additive
 from spex_mech.pruning.prune import Pruned
 
@@ -34,7 +34,10 @@ def _integrated(problem: Problem) -> Float64[np.ndarray, " n"]:
 
 
 LEVELS = (0.5, 0.7, 0.9)
-"""Values of all gates at which `gradient_search` takes gradients, by default."""
+"""Values of all gates at which gradients are taken for proposals, by default."""
+
+GRADIENTS_COST = gate_gradients.COST * len(LEVELS)
+"""Ablations that these gradients are worth."""
 
 
 def gradient_search(levels: Sequence[float] = LEVELS) -> Method:
@@ -52,14 +55,26 @@ def gradient_search(levels: Sequence[float] = LEVELS) -> Method:
     Raises:
         InputError: no levels.
     """
+    rankings = by_gradients(levels)
+    return lambda problem: search_from(problem, rankings(problem))
+
+
+def by_gradients(levels: Sequence[float] = LEVELS) -> Rankings:
+    """`gradient_rankings` that are counted in a problem's budget, each level as 4 ablations.
+
+    Args:
+        levels: values of all gates; see `gradient_search`.
+
+    Raises:
+        InputError: no levels.
+    """
     if not levels:
         raise InputError("levels is empty; give values of the gates, such as (0.5, 0.7, 0.9)")
 
-    def choose(problem: Problem) -> list[Pruned]:
-        game = _paid(problem, gate_gradients.COST * len(levels))
-        return search_from(problem, gradient_rankings(game, levels))
+    def rankings(problem: Problem) -> Float64[np.ndarray, "r n"]:
+        return gradient_rankings(_paid(problem, gate_gradients.COST * len(levels)), levels)
 
-    return choose
+    return rankings
 
 
 def gradient_rankings(

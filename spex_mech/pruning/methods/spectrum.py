@@ -18,7 +18,7 @@ from spex_mech.evaluation.questions import choose_questions
 from spex_mech.evaluation.wrappers import asking
 from spex_mech.pruning.allowed import Limits
 from spex_mech.pruning.curve import keep_rates, prune_curve
-from spex_mech.pruning.methods.method import Method, Problem, keep_top
+from spex_mech.pruning.methods.method import Method, Problem, Rankings, keep_top
 from spex_mech.pruning.prune import Pruned
 
 MIN_DESIGN = 16
@@ -31,12 +31,11 @@ def surrogate_search(
     share: float = 0.5,
     method: str = "auto",
     limits: Limits = (),
+    rankings: Rankings | None = None,
 ) -> Method:
     """Our method: decode a spectrum, and search kept sets of all sizes on it by `prune_curve`.
 
-    The search first ablates the sets that first-order LASSO of the same answers keeps (see `lasso_ranking`).
-    This costs no more than an ablation a size, and the search ends with sets at least as good by what was
-    measured.
+    The search first ablates the sets that rankings of the players keep, and goes on from the best of them.
 
     Args:
         design: masks to decode, or the run that has evaluated them, all counted in the budget; by default
@@ -46,6 +45,8 @@ def surrogate_search(
         share: part of the budget that is spent on the design; with 1 no kept set is ablated.
         method: how to decode, see `decode`.
         limits: limits that every set has to satisfy as well; see `prune`.
+        rankings: what proposes these sets, such as `methods.model.by_gradients`; by default first-order
+            LASSO of the design's answers (see `lasso_ranking`), which costs an ablation a size at most.
 
     Raises:
         InputError: a spectrum without its design, or a share that is not in (0, 1].
@@ -60,6 +61,9 @@ def surrogate_search(
         surrogate = spectrum
         if surrogate is None:
             surrogate = decode(run.design, run, method=method, seed=problem.seed)
+        scores = None
+        if problem.game.left:
+            scores = rankings(problem) if rankings else _first_order(run, problem.seed)[None]
         curve = prune_curve(
             problem.game,
             surrogate,
@@ -68,7 +72,7 @@ def surrogate_search(
             limits=limits,
             known=run,
             questions=problem.questions,
-            rankings=[_first_order(run, problem.seed)] if problem.game.left else None,
+            rankings=scores,
             seed=problem.seed,
         )
         return [curve.at(keep) for keep in problem.keeps]
