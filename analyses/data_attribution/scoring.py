@@ -36,7 +36,7 @@ def rows_of_scores(
     method: str, scores: npt.NDArray[np.float64], data: td.Trainings, points: Sequence[int],
     fit: int, seconds: float,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """Rows of attributions (points, n); their scale means nothing, so a line is fitted to the first ``fit``."""
+    """Rows of attributions (points, n) whose scale means nothing: a line is fitted to the first ``fit``."""
     for weights, point in zip(scores, points, strict=True):
         added = lambda x, w=weights: td.additive(w[None], x)[:, 0]  # noqa: E731
         values = data.values(point)
