@@ -16,7 +16,7 @@ import spex_mech as sm
 from spex_mech import training_data as td
 
 FOLDER = Path(__file__).parents[2] / "analyses" / "data_attribution" / "cifar10"
-OWN = ("images", "pairs", "choices", "scoring", "peers", "table_rows")
+OWN = ("images", "job", "pairs", "choices", "scoring", "peers", "table_rows")
 PARTS = ("train", "noise", "decode", "pairs", "selection", "figures", "table")
 
 

@@ -13,8 +13,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -29,6 +28,7 @@ import choices
 import images
 import pairs
 import scoring
+from job import Job
 from peers import influence_scores, trak_scores
 from table_rows import append, read
 
@@ -44,56 +44,6 @@ DRAWS, FINAL_SEEDS = 5, (50, 51)
 SHOWN = 6
 
 
-@dataclass(frozen=True)
-class Job:
-    """What the parts share: the setting, the images, and where things are kept."""
-
-    setting: images.Setting
-    data: Path | None
-    out: Path
-    results: Path
-
-    @cached_property
-    def arrays(self):
-        """The images as they came."""
-        return images.download() if self.data is None else images.read(self.data)
-
-    @cached_property
-    def examples(self) -> tuple[td.Examples, td.Examples]:
-        """Players and test images."""
-        return images.choose(self.arrays, self.setting)
-
-    @cached_property
-    def played(self) -> tuple[td.TrainingGame, sm.Run]:
-        """All retrainings with the first seed."""
-        return images.retrain(self.setting, *self.examples, 0, self.out, part=slice(None))
-
-    @cached_property
-    def trainings(self) -> td.Trainings:
-        """Their margins."""
-        game, run = self.played
-        return game.trainings(run)
-
-    @cached_property
-    def hard(self) -> list[int]:
-        """The test images to decode."""
-        return images.hard_points(self.trainings, self.setting)
-
-    def spectrum_path(self, method: str, point: int) -> Path:
-        """Where the effects and pairs of a test image are kept."""
-        return self.out / "spectra" / f"{method}-{point}.npz"
-
-    def attributions(self, method: str) -> td.Attributions:
-        """Effects and pairs that `decode` has kept."""
-        spectra = []
-        for point in self.hard:
-            with np.load(self.spectrum_path(method, point)) as file:
-                spectra.append(
-                    sm.Spectrum(file["words"], file["coefficients"], self.setting.players)
-                )
-        return td.Attributions.of(self.trainings, self.hard, spectra)
-
-
 def main() -> None:
     """Run the parts that are asked for, in that order."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -107,15 +57,17 @@ def main() -> None:
         "--paper", action="store_true",
         help="all 50,000 images from the Hugging Face hub as players, ResNet-9 of full width; needs a GPU",
     )  # fmt: skip
+    parser.add_argument(
+        "--masks", type=int, nargs=2, metavar=("FIT", "HELD"),
+        help="other numbers of masks to decode and to hold out; give other --results, too",
+    )  # fmt: skip
     given = parser.parse_args()
     torch.set_num_threads(1)
     setting = images.SMALLEST if given.smallest else images.Setting()
-    job = Job(
-        images.PAPER if given.paper else setting,
-        None if given.paper else given.data,
-        given.out,
-        given.results,
-    )
+    setting = images.PAPER if given.paper else setting
+    if given.masks:
+        setting = replace(setting, fit=given.masks[0], held=given.masks[1])
+    job = Job(setting, None if given.paper else given.data, given.out, given.results)
     job.results.mkdir(parents=True, exist_ok=True)
     for part in given.parts:
         began = time.process_time()
@@ -160,18 +112,18 @@ def noise(job: Job) -> None:
 def decode(job: Job) -> None:
     """Every method on every hard test image, from the same retrainings."""
     path, fit = job.results / "decode.csv", job.setting.fit
-    done = {(r["method"], int(r["point"])) for r in read(path)}
+    done = {(r["method"], int(r["masks"]), int(r["point"])) for r in read(path)}
     data = job.trainings
     some = data.take(np.arange(fit))
     for point in job.hard:
         for method, options in METHODS.items():
-            if (method, point) in done and job.spectrum_path(method, point).exists():
+            if (method, fit, point) in done and job.spectrum_path(method, point).exists():
                 continue
             began = time.process_time()
             spectrum = sm.decode(some.design, some.values(point), method=method, seed=0, **options)
             seconds = time.process_time() - began
             keep_pairs(job, spectrum, method, point)
-            if (method, point) not in done:
+            if (method, fit, point) not in done:
                 found = scoring.held_out(spectrum, data.masks[fit:], data.values(point)[fit:])
                 append(path, scoring.row_of(method, fit, point, found, seconds))
                 print(
