@@ -38,7 +38,6 @@ from spex_mech import training_data as td
 METHODS = {"lasso": {"order": 1}, "proxyspex": {}, "auto": {}}
 OURS = ("proxyspex", "auto")  # methods with pairs
 KEPT_PAIRS = 1000
-INFLUENCED = 10  # hard test images of influence functions, which take a minute for these
 NOISE = 100  # held-out masks that are trained with a second seed
 DRAWS, FINAL_SEEDS = 5, (50, 51)
 SHOWN = 6
@@ -115,8 +114,8 @@ def decode(job: Job) -> None:
     done = {(r["method"], int(r["masks"]), int(r["point"])) for r in read(path)}
     data = job.trainings
     some = data.take(np.arange(fit))
-    for point in job.hard:
-        for method, options in METHODS.items():
+    for method, options in METHODS.items():
+        for point in job.points(method):
             if (method, fit, point) in done and job.spectrum_path(method, point).exists():
                 continue
             began = time.process_time()
@@ -157,30 +156,23 @@ def keep_pairs(job: Job, spectrum: sm.Spectrum, method: str, point: int) -> None
 def peers(job: Job) -> None:
     """TRAK and influence functions by dattri."""
     train, test = job.examples
+    hard, fit = test.take(job.hard), job.setting.fit
     trainer = images.trainer(job.setting, len(train.classes))
-    few = job.hard[:INFLUENCED]
     calls = {
-        "TRAK (dattri), 10 models": (
-            job.hard,
-            lambda points: trak_scores(trainer, train, test.take(points), models=10, seed=100),
-        ),
-        "influence (dattri), 1 model": (
-            few,
-            lambda points: influence_scores(
-                trainer, train, test.take(points), iterations=10, seed=100
-            ),
+        "TRAK (dattri), 10 models": lambda: trak_scores(trainer, train, hard, models=10, seed=100),
+        "influence (dattri), 1 model": lambda: influence_scores(
+            trainer, train, hard, iterations=10, seed=100
         ),
     }
     path = job.results / "decode.csv"
     done = {r["method"] for r in read(path)}
-    for name, (points, call) in calls.items():
+    for name, call in calls.items():
         if name in done:
             continue
         began = time.process_time()
-        scores = call(points)
+        scores = call()
         seconds = (time.process_time() - began) / len(scores)
-        fit = job.setting.fit
-        for row in scoring.rows_of_scores(name, scores, job.trainings, points, fit, seconds):
+        for row in scoring.rows_of_scores(name, scores, job.trainings, job.hard, fit, seconds):
             append(path, row)
         print(name, f"{seconds * len(scores):.0f} s", flush=True)
 
@@ -195,7 +187,7 @@ def of_pairs(job: Job) -> None:
     rows = []
     for method in OURS:
         found = job.attributions(method)
-        for k, point in enumerate(job.hard):
+        for k, point in enumerate(job.points(method)):
             rest = data.values(point)[held] - single[:, k]
             label = int(test.labels[point])
             for row in pairs.rows_of_point(found, point, label, every, masks, rest - rest.mean()):
@@ -249,7 +241,7 @@ def selection(job: Job) -> None:
 def figures(job: Job) -> None:
     """Synergies and redundancies with the images shown as they came, without averaging."""
     found = job.attributions("auto")
-    strong = sorted(job.hard, key=lambda p: -sum(abs(x.value) for x in found.joint(p)[:4]))
+    strong = sorted(found.points, key=lambda p: -sum(abs(x.value) for x in found.joint(p)[:4]))
     train, test = images.choose(job.arrays, job.setting, side=32)
     figure = td.joint_figure(found, train, test, points=tuple(strong[:SHOWN]), pairs=2)
     figure.savefig(job.results / "joint.png", dpi=130)
