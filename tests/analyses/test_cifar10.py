@@ -113,9 +113,23 @@ def test_a_pair_s_joint_value_is_its_second_difference(fresh):
     masks = np.array([[bool(i >> k & 1) for k in range(4)] for i in range(16)])
     x = masks.astype(float)
     values = x[:, 0] + 2 * x[:, 1] + 3 * x[:, 0] * x[:, 1] - x[:, 2] * x[:, 3]
-    assert pairs.retrained(masks, values, 0, 1) == pytest.approx(3.0)
-    assert pairs.retrained(masks, values, 2, 3) == pytest.approx(-1.0)
-    assert pairs.retrained(masks, values, 0, 2) == pytest.approx(0.0)
+    found = pairs.all_joint(masks, values)
+    wanted = np.zeros((4, 4))
+    wanted[0, 1], wanted[2, 3] = 3.0, -1.0
+    np.testing.assert_allclose(np.triu(found, 1), wanted, atol=1e-12)
+
+
+def test_joint_values_are_averaged_by_class(fresh):
+    import pairs
+
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    apart = np.arange(36.0).reshape(6, 6)
+    every = pairs.Pairs(labels[:, None] != labels, labels, apart, apart)
+    joint = np.zeros((6, 6))
+    joint[0, 1], joint[0, 2], joint[1, 2] = 1.0, 2.0, 6.0  # both of class 0; features 1, 2, 8
+    joint[0, 3], joint[3, 4], joint[4, 5] = 9.0, 5.0, 4.0
+    found = list(pairs.means_by_class(joint, 0, every).values())
+    assert found == pytest.approx([3.0, 1.0, 6.0, 1.0, 5.0, 2.0])
 
 
 def test_kept_pairs_are_those_of_the_decoder(fresh, file, tmp_path):

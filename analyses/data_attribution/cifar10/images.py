@@ -38,7 +38,7 @@ class Setting:
     players: int = 300
     points: int = 600
     hard: int = 40
-    auto: int = 20
+    auto: int = 10
     fit: int = 850
     held: int = 150
     keeps: tuple[int, ...] = (75, 150, 225)

@@ -11,11 +11,13 @@ import torch
 from scipy.spatial.distance import cdist
 
 from spex_mech import training_data as td
-from spex_mech.core.estimates import Estimate, bootstrap_mean
+from spex_mech.core.estimates import bootstrap_mean
 from spex_mech.training_data.torch.training import score_alone
 
 TOP = 10
+OVERALL = 40
 KINDS = ("synergy", "redundancy")
+EVERYWHERE = "redundant over all points"
 MEASURES = (
     "cross",
     "of_class",
@@ -68,18 +70,53 @@ def all_pairs(trainer: td.TorchTrainer, train: td.Examples) -> Pairs:
     return Pairs(cross, train.labels, cdist(flat, flat), cdist(features, features))
 
 
-def retrained(
-    masks: npt.NDArray[np.bool_], residuals: npt.NDArray[np.float64], i: int, j: int
-) -> float:
-    """Joint value of a pair on retrainings: 4 E[r s_i s_j], with s = ±1 and r what single effects leave."""
-    signs = np.where(masks[:, [i, j]], 1.0, -1.0).prod(axis=1)
-    return float(4.0 * (residuals * signs).mean())
+def all_joint(
+    masks: npt.NDArray[np.bool_], residuals: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Joint values of all pairs on retrainings, (n, n): 4 E[r s_i s_j], with s = ±1.
+
+    Args:
+        masks: bool (m, n).
+        residuals: float (m,), what single effects leave of the values.
+    """
+    signs = np.where(masks, 1.0, -1.0)
+    return 4.0 / len(masks) * (signs.T * residuals) @ signs
+
+
+def means_by_class(joint: npt.NDArray[np.float64], label: int, pairs: Pairs) -> dict[str, float]:
+    """Means of the joint values of all pairs at a test point of class ``label``, by the pairs' classes."""
+    own = pairs.labels == label
+    upper = np.triu(np.ones_like(pairs.cross), 1)
+    both, one = own[:, None] & own & upper, (own[:, None] ^ own) & upper
+    neither = upper & ~both & ~one
+    near, far = np.quantile(pairs.features[both], [0.25, 0.75])
+    kinds = {
+        "both of the point's class": both,
+        "the quarter of these that look most alike": both & (pairs.features <= near),
+        "the quarter of these that look least alike": both & (pairs.features >= far),
+        "one of the point's class, one of another": one,
+        "both of one other class": neither & ~pairs.cross,
+        "of two other classes": neither & pairs.cross,
+    }
+    return {name: float(joint[chosen].mean()) for name, chosen in kinds.items()}
+
+
+def class_table(means: Sequence[dict[str, float]]) -> list[str]:
+    """Means over test points of `means_by_class`, with intervals."""
+    lines = ["| all pairs | mean joint value on held-out subsets |", "|---|---|"]
+    for name in means[0]:
+        x = bootstrap_mean(np.array([found[name] for found in means]), seed=0)
+        lines.append(f"| {name} | {x.mean:+.4f} [{x.low:+.4f}, {x.high:+.4f}] |")
+    return lines
 
 
 def rows_of_point(
-    found: td.Attributions, point: int, label: int, pairs: Pairs, masks: npt.NDArray[np.bool_],
-    residuals: npt.NDArray[np.float64],
-) -> list[dict[str, object]]:  # fmt: skip
+    found: td.Attributions,
+    point: int,
+    label: int,
+    pairs: Pairs,
+    retrained: npt.NDArray[np.float64],
+) -> list[dict[str, object]]:
     """The strongest synergies and redundancies of a test point, with all that is measured of each.
 
     Args:
@@ -87,8 +124,7 @@ def rows_of_point(
         point: the test point.
         label: its class.
         pairs: distances.
-        masks: bool (m, n), held-out masks.
-        residuals: float (m,), their values less what single effects predict.
+        retrained: joint values on held-out masks, from `all_joint`.
     """
     sides = dict(
         zip(KINDS, (found.synergies(point, 10**6), found.redundancies(point, 10**6)), strict=True)
@@ -97,28 +133,30 @@ def rows_of_point(
     for kind, sets in sides.items():
         for joint in [x for x in sets if len(x.players) == 2][:TOP]:
             i, j = joint.players
-            rows.append(
-                {
-                    "point": point, "kind": kind, "i": i, "j": j, "joint": f"{joint.value:.5f}",
-                    "cross": int(pairs.cross[i, j]),
-                    "of_class": int(label in pairs.labels[[i, j]]),
-                    "pixels": f"{pairs.pixels[i, j]:.4f}",
-                    "pixels_beyond": f"{pairs.beyond('pixels', i, j):.4f}",
-                    "features": f"{pairs.features[i, j]:.4f}",
-                    "features_beyond": f"{pairs.beyond('features', i, j):.4f}",
-                    "retrained": f"{retrained(masks, residuals, i, j):.5f}",
-                }
-            )  # fmt: skip
+            row = _row(point, kind, joint, pairs)
+            row["of_class"] = int(label in pairs.labels[[i, j]])
+            row["retrained"] = f"{retrained[i, j]:.5f}"
+            rows.append(row)
     return rows
 
 
-def of_kind(rows: Sequence[dict[str, str]], kind: str, measure: str) -> Estimate:
-    """Mean of a measure over a kind of pair: over each point's pairs first, then over points."""
-    by_point: dict[str, list[float]] = {}
-    for row in rows:
-        if row["kind"] == kind:
-            by_point.setdefault(row["point"], []).append(float(row[measure]))
-    return bootstrap_mean(np.array([np.mean(v) for v in by_point.values()]), seed=0)
+def rows_of_all_points(found: td.Attributions, pairs: Pairs) -> list[dict[str, object]]:
+    """The pairs that are most redundant over all test points together, each with a row of its own."""
+    best = found.redundant(OVERALL)
+    return [_row(f"pair {k}", EVERYWHERE, joint, pairs) for k, joint in enumerate(best)]
+
+
+def _row(point: int | str, kind: str, joint: td.Joint, pairs: Pairs) -> dict[str, object]:
+    i, j = joint.players
+    return {
+        "point": point, "kind": kind, "i": i, "j": j, "joint": f"{joint.value:.5f}",
+        "cross": int(pairs.cross[i, j]), "of_class": "",
+        "pixels": f"{pairs.pixels[i, j]:.4f}",
+        "pixels_beyond": f"{pairs.beyond('pixels', i, j):.4f}",
+        "features": f"{pairs.features[i, j]:.4f}",
+        "features_beyond": f"{pairs.beyond('features', i, j):.4f}",
+        "retrained": "",
+    }  # fmt: skip
 
 
 def table(rows: Sequence[dict[str, str]], pairs: Pairs) -> list[str]:
@@ -135,8 +173,9 @@ def table(rows: Sequence[dict[str, str]], pairs: Pairs) -> list[str]:
     lines += ["|---" * 9 + "|"]
     for method in dict.fromkeys(row["method"] for row in rows):
         mine = [row for row in rows if row["method"] == method]
-        for kind in KINDS:
-            cells = [_cell(of_kind(mine, kind, m)) for m in (*MEASURES[:-1], "joint", "retrained")]
+        for kind in dict.fromkeys(row["kind"] for row in mine):
+            some = [row for row in mine if row["kind"] == kind]
+            cells = [_cell(some, m) for m in (*MEASURES[:-1], "joint", "retrained")]
             lines.append(f"| {kind}, {method} | {' | '.join(cells)} |")
     counts = np.bincount(pairs.labels)
     n, each = len(pairs.labels), counts[counts > 0].mean()
@@ -151,6 +190,14 @@ def table(rows: Sequence[dict[str, str]], pairs: Pairs) -> list[str]:
     return lines
 
 
-def _cell(x: Estimate) -> str:
+def _cell(rows: Sequence[dict[str, str]], measure: str) -> str:
+    """Mean of a measure over each point's pairs, then over points; nothing where it was not measured."""
+    by_point: dict[str, list[float]] = {}
+    for row in rows:
+        if row[measure]:
+            by_point.setdefault(row["point"], []).append(float(row[measure]))
+    if not by_point:
+        return ""
+    x = bootstrap_mean(np.array([np.mean(v) for v in by_point.values()]), seed=0)
     digits = 3 if max(abs(x.low), abs(x.high)) < 0.1 else 2
     return f"{x.mean:.{digits}f} [{x.low:.{digits}f}, {x.high:.{digits}f}]"

@@ -183,20 +183,25 @@ def of_pairs(job: Job) -> None:
     every = pairs.all_pairs(images.trainer(job.setting, len(train.classes)), train)
     held, data = job.setting.held_out, job.trainings
     masks = data.masks[held]
-    single = job.attributions("lasso")(masks)
-    rows = []
+    retrained = {}
+    for point, single in zip(job.hard, job.attributions("lasso")(masks).T, strict=True):
+        rest = data.values(point)[held] - single
+        retrained[point] = pairs.all_joint(masks, rest - rest.mean())
+    rows: list[dict[str, str]] = []
     for method in OURS:
         found = job.attributions(method)
-        for k, point in enumerate(job.points(method)):
-            rest = data.values(point)[held] - single[:, k]
+        measured: list[dict[str, object]] = []
+        for point in job.points(method):
             label = int(test.labels[point])
-            for row in pairs.rows_of_point(found, point, label, every, masks, rest - rest.mean()):
-                rows.append({"method": method, **{k: str(v) for k, v in row.items()}})
+            measured += pairs.rows_of_point(found, point, label, every, retrained[point])
+        measured += pairs.rows_of_all_points(found, every)
+        rows += [{"method": method, **{k: str(v) for k, v in row.items()}} for row in measured]
     path = job.results / "pairs.csv"
     path.unlink(missing_ok=True)
     for row in rows:
         append(path, row)
-    lines = pairs.table(rows, every)
+    of_all = [pairs.means_by_class(retrained[p], int(test.labels[p]), every) for p in job.hard]
+    lines = [*pairs.table(rows, every), "", *pairs.class_table(of_all)]
     (job.results / "pairs.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 
@@ -215,10 +220,9 @@ def selection(job: Job) -> None:
         order = np.random.default_rng(draw).permutation(len(test))
         seen, unseen = np.array_split(order, 2)
         halves.append(unseen)
-        options = {"seed": 0}
         worth = values[:, seen].mean(axis=1)
-        ours = sm.decode(run.design, worth, method="proxyspex", **options)
-        linear = sm.decode(run.design, worth, method="lasso", order=1, **options)
+        ours = sm.decode(run.design, worth, method="proxyspex", seed=0)
+        linear = sm.decode(run.design, worth, method="lasso", seed=0, order=1)
         searched = td.TrainingGame(game.trainer, train, test.take(seen), value="loss")
         chosen.append([])
         for keep in setting.keeps:
