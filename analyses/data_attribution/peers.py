@@ -157,9 +157,11 @@ def _loader(examples: Examples) -> DataLoader:
 def _logits(
     module: nn.Module, weights: dict[str, Tensor], pair: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Logits (k,) of one example, and its label."""
+    """Logits (k,) of one example, and its label; dattri gives it alone, or as a batch of one."""
     inputs, label = pair
-    return logits_of(functional_call(module, weights, (inputs[None],)))[0], label
+    if label.ndim == 0:
+        inputs = inputs[None]
+    return logits_of(functional_call(module, weights, (inputs,)))[0], label.reshape(())
 
 
 def _log_odds(logits: Tensor, label: Tensor) -> Tensor:

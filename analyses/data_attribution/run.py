@@ -24,13 +24,13 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from peers import influence_scores, trak_scores
 from problem import AND, AND_POINTS, ORDINARY_POINTS, PLAYERS, TWIN_POINTS, TWINS, game
+from scoring import held_out, row_of, rows_of_scores, summary
 from selection_curves import selection
 from speed import speed
 from table_rows import append, read
 
 import spex_mech as sm
 from spex_mech import training_data as td
-from spex_mech.core.estimates import bootstrap_mean, paired_difference
 
 HERE = Path(__file__).parent
 FIT, HELD = 2000, 400
@@ -40,7 +40,6 @@ BUDGETS = {
     "auto": (1000,),
 }
 OPTIONS = {"lasso": {"order": 1}}
-COLUMNS = ("method", "masks", "point", "r2", "lds", "cpu_seconds")
 
 
 def main() -> None:
@@ -90,8 +89,8 @@ def decode(out: Path) -> None:
                 path = spectrum_path(out, method, masks, point)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 np.savez(path, words=spectrum.words, coefficients=spectrum.coefficients)
-                r2, lds = held_out(data, spectrum, point)
-                append(table, row_of(method, masks, point, r2, lds, seconds))
+                r2, lds = held_out(spectrum, data.masks[FIT:], data.values(point)[FIT:])
+                append(table, row_of(method, masks, point, (r2, lds), seconds))
                 print(
                     method, masks, point, f"R² {r2:.3f} LDS {lds:.3f} ({seconds:.0f} s)", flush=True
                 )
@@ -119,14 +118,8 @@ def peers(out: Path) -> None:
         began = time.process_time()
         scores = call()
         seconds = (time.process_time() - began) / len(scores)
-        predicted = td.additive(scores, data.masks)
-        for point in range(data.points):
-            # the scale of these scores means nothing: two numbers are fitted to the fit's retrainings
-            line = np.polynomial.Polynomial.fit(predicted[:FIT, point], data.values(point)[:FIT], 1)
-            r2, lds = held_out(
-                data, lambda x, p=point, f=line, s=scores: f(td.additive(s, x)[:, p]), point
-            )
-            append(table, row_of(name, 0, point, r2, lds, seconds))
+        for row in rows_of_scores(name, scores, data, range(data.points), FIT, seconds):
+            append(table, row)
         print(name, f"{seconds * len(scores):.0f} s", flush=True)
 
 
@@ -178,28 +171,7 @@ def figures(out: Path) -> None:
 def table(out: Path) -> None:
     """Means over the ordinary test points with intervals, and paired differences from auto."""
     rows = [r for r in read(HERE / "decode.csv") if int(r["point"]) < ORDINARY_POINTS]
-    found: dict[tuple[str, str], dict[int, dict[str, str]]] = {}
-    for row in rows:
-        found.setdefault((row["method"], row["masks"]), {})[int(row["point"])] = row
-    own = found.get(("auto", "1000"), {})
-    lines = [
-        "| method | retrainings | points | R² | LDS | auto minus it, R² | auto minus it, LDS |"
-    ]
-    lines += ["|---|---|---|---|---|---|---|"]
-    for (method, masks), points in found.items():
-        cells = []
-        for what in ("r2", "lds"):
-            x = bootstrap_mean(np.array([float(r[what]) for r in points.values()]), seed=0)
-            cells.append(f"{x.mean:.3f} [{x.low:.3f}, {x.high:.3f}]")
-        both = sorted(own.keys() & points.keys())
-        for what in ("r2", "lds"):
-            if method == "auto" or len(both) < 2:
-                cells.append("")
-                continue
-            ours, its = (np.array([float(x[p][what]) for p in both]) for x in (own, points))
-            cells.append(str(paired_difference(ours, its, seed=0)))
-        spent = {"leave one out": "201"}.get(method, masks if masks != "0" else "gradients")
-        lines.append(f"| {method} | {spent} | {len(points)} | {' | '.join(cells)} |")
+    lines = summary(rows, own=("auto", "1000"), spent={"leave one out": "201"})
     (HERE / "decode.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 
@@ -211,13 +183,6 @@ def fit(data: td.Trainings, method: str, masks: int, point: int) -> sm.Spectrum:
     return sm.decode(
         some.design, some.values(point), method=name, seed=0, **OPTIONS.get(method, {})
     )
-
-
-def held_out(data: td.Trainings, predict, point: int) -> tuple[float, float]:
-    """R² and linear datamodelling score on the retrainings that no method has seen."""
-    masks, truth = data.masks[FIT:], data.values(point)[FIT:]
-    r2 = sm.faithfulness(predict, masks, truth)
-    return r2, float(td.datamodelling_scores(predict(masks)[:, None], truth[:, None])[0])
 
 
 def attributions(out: Path, data: td.Trainings, method: str, masks: int) -> td.Attributions:
@@ -247,14 +212,6 @@ def rank(pairs: list[tuple[tuple[int, ...], float]], wanted: tuple[int, ...]) ->
 def spectrum_path(out: Path, method: str, masks: int, point: int) -> Path:
     """Where a spectrum is kept."""
     return out / "spectra" / f"{method.replace(' ', '_')}-{masks}-{point}.npz"
-
-
-def row_of(
-    method: str, masks: int, point: int, r2: float, lds: float, seconds: float
-) -> dict[str, object]:
-    """A row of decode.csv."""
-    numbers = f"{r2:.4f}", f"{lds:.4f}", f"{seconds:.1f}"
-    return dict(zip(COLUMNS, (method, masks, point, *numbers), strict=True))
 
 
 PARTS = {

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
 from pathlib import Path
 
+import choices
 import numpy as np
 from problem import build
 
 import spex_mech as sm
 from spex_mech import training_data as td
-from spex_mech.core.estimates import bootstrap_mean, paired_difference
 
 DRAWS, POOL, COPIES, WRONG = 5, 200, 40, 20
 SIZES = (20, 40, 60, 100, 140)
-TRAININGS, RATES, RANDOM, SEEDS = 1000, (0.08, 0.7), 10, (50, 51, 52)
+TRAININGS, RATES, SEEDS = 1000, (0.08, 0.7), (50, 51, 52)
 RECIPE = td.Recipe(epochs=40, batch=32, rate=0.1)
-COLUMNS = ("draw", "method", "keep", "accuracy")
 
 
 def pool(draw: int) -> tuple[td.Examples, td.Examples, td.Examples]:
@@ -45,19 +42,12 @@ def pool(draw: int) -> tuple[td.Examples, td.Examples, td.Examples]:
 def selection(out: Path, here: Path) -> None:
     """All methods and sizes of every draw; the table goes on where it stopped."""
     path = here / "selection.csv"
-    done = set()
-    if path.exists():
-        with path.open(newline="") as file:
-            done = {int(row["draw"]) for row in csv.DictReader(file)}
+    done = choices.draws_in(path)
     for draw in range(DRAWS):
         if draw not in done:
-            rows = one(draw, out)
-            new = not path.exists()
-            with path.open("a", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerows([COLUMNS, *rows] if new else rows)
+            choices.add_rows(path, one(draw, out))
             print(draw, flush=True)
-    summary(path, here)
+    choices.summary(path, here)
 
 
 def one(draw: int, out: Path) -> list[tuple[int, str, int, str]]:
@@ -70,58 +60,9 @@ def one(draw: int, out: Path) -> list[tuple[int, str, int, str]]:
     ours = sm.decode(design, run.values, method="proxyspex", seed=0)
     linear = sm.decode(design, run.values, method="lasso", seed=0, order=1)
     losses = td.own_losses(game)
-    chosen: list[tuple[str, int, np.ndarray]] = []
+    chosen: list[choices.Choice] = []
     for keep in SIZES:
-        flat, labels = train.inputs, train.labels
-        chosen += [
-            ("pruned game", keep, td.select(game, ours, keep=keep, seed=draw).mask),
-            ("first-order datamodel", keep, td.first_order(linear, keep)),
-            ("herding", keep, td.herding(flat, keep, labels=labels)),
-            ("k-centre", keep, td.k_centre(flat, keep, labels=labels)),
-            ("lowest loss", keep, td.by_loss(losses, keep, hardest=False)),
-            ("highest loss", keep, td.by_loss(losses, keep)),
-        ]
-        chosen += [
-            ("random", keep, td.at_random(POOL, keep, seed=100 * draw + k)) for k in range(RANDOM)
-        ]
+        chosen += choices.of_the_game(game, ours, linear, keep, seed=draw)
+        chosen += choices.of_the_examples(train, losses, keep, seed=draw)
     final = td.TrainingGame(trainer, train, test, value="accuracy", seeds=SEEDS)
-    accuracy = final(np.stack([mask for _, _, mask in chosen]))
-    found = defaultdict(list)
-    for (name, keep, _), value in zip(chosen, accuracy, strict=True):
-        found[name, keep].append(value)
-    return [(draw, name, keep, f"{np.mean(v):.4f}") for (name, keep), v in found.items()]
-
-
-def summary(path: Path, here: Path) -> None:
-    """Means over the draws with intervals, paired differences, and the figure."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    table: dict[str, dict[int, np.ndarray]] = defaultdict(dict)
-    for name in dict.fromkeys(row["method"] for row in rows):
-        for keep in SIZES:
-            mine = [r for r in rows if r["method"] == name and int(r["keep"]) == keep]
-            mine.sort(key=lambda r: int(r["draw"]))
-            table[name][keep] = np.array([float(r["accuracy"]) for r in mine])
-    curves = {}
-    lines = [f"| method | {' | '.join(str(k) for k in SIZES)} |", "|---" * (1 + len(SIZES)) + "|"]
-    for name, by_size in table.items():
-        found = [bootstrap_mean(by_size[k], seed=0) for k in SIZES]
-        curves[name] = (
-            SIZES,
-            [x.mean for x in found],
-            [x.low for x in found],
-            [x.high for x in found],
-        )
-        cells = [f"{x.mean:.3f} [{x.low:.3f}, {x.high:.3f}]" for x in found]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines += ["", "Pruned game minus the other, paired over the draws:", ""]
-    lines += [f"| method | {' | '.join(str(k) for k in SIZES)} |", "|---" * (1 + len(SIZES)) + "|"]
-    for name, by_size in table.items():
-        if name != "pruned game":
-            cells = [
-                str(paired_difference(table["pruned game"][k], by_size[k], seed=0)) for k in SIZES
-            ]
-            lines.append(f"| {name} | {' | '.join(cells)} |")
-    (here / "selection.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
-    td.selection_figure(curves).savefig(here / "selection.png", dpi=130)
+    return choices.rows_of(draw, chosen, final(np.stack([mask for _, _, mask in chosen])))

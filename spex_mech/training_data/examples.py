@@ -56,7 +56,7 @@ class Examples:
                 f"{len(self.classes)} classes {', '.join(self.classes[:5])}; give every class a name"
             )
         if inputs.dtype.kind == "f":
-            inputs = inputs.astype(np.float32)
+            inputs = inputs.astype(np.float32, order="C")
             bad = ~np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
             if bad.any():
                 raise InputError(
@@ -64,7 +64,7 @@ class Examples:
                     f"({int(bad.sum())} such examples); mend or remove them"
                 )
         else:
-            inputs = inputs.astype(np.int64)
+            inputs = inputs.astype(np.int64, order="C")
         if self.texts is not None and len(self.texts) != len(inputs):
             raise InputError(
                 f"{len(self.texts)} texts beside {len(inputs)} inputs; give one for each"

@@ -16,7 +16,7 @@ from spex_mech.training_data.players import Coalitions, by_example
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_WRAP = 22
+_WRAP, _LONG = 22, 20
 _ROW, _HEAD, _GAP, _MANY = 1.62, 0.62, 0.3, 10**6
 
 
@@ -117,7 +117,9 @@ def _pair(
             spine.set(visible=True, color=color, linewidth=1.6)
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
         label = train.classes[train.labels[rows[0]]]
-        axes.set_xlabel(f"#{rows[0]}{more}, label {label}\nalone {effect:+.2f}", size=7, color=INK)
+        name = f"#{rows[0]}{more}, label {label}"
+        size = 7 if len(name) < _LONG else 6  # a long name would run into the next one
+        axes.set_xlabel(f"{name}\nalone {effect:+.2f}", size=size, color=INK)
         if k == 0:
             axes.set_title(f"together {x.value:+.2f}", size=8, color=color, loc="left")
 

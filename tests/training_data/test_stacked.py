@@ -104,6 +104,17 @@ def test_a_stack_equals_the_plain_loop(build, data: Examples, optimizer: str):
     assert (spread > 1e-3).all()  # subsets do differ
 
 
+def test_images_whose_channels_were_moved_train_in_a_stack():
+    """As photographs come: (N, height, width, channels), transposed into a view."""
+    rng = np.random.default_rng(0)
+    photographs = rng.random((18, 16, 16, 3)).astype(np.float32)
+    moved = Examples(photographs.transpose(0, 3, 1, 2), np.arange(18) % 3, tuple("abc"))
+    copied = Examples(moved.inputs.copy(), moved.labels, moved.classes)
+    trainer = TorchTrainer(lambda: resnet9(3, width=4), Recipe(1, 9, rate=0.02))
+    found, wanted = (trainer.outputs(x, x, subsets(x)[:2], seed=0) for x in (moved, copied))
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
 def test_absent_examples_leave_no_trace(train: Examples, test: Examples):
     rows = subsets(train)[:1]
     changed = train.inputs.copy()
