@@ -19,7 +19,12 @@ HEADINGS = {
     "error_sii": "Relative error of SII of pairs (median)",
     "cpu_seconds": "CPU seconds (mean)",
 }
-PEERS = ("shapiq ProxySPEX", "spectralexplain ProxySPEX")
+PEERS = (
+    "shapiq ProxySPEX",
+    "shapiq ProxySPEX, no refit",
+    "shapiq ProxySHAP trees",
+    "spectralexplain ProxySPEX",
+)
 MEDIANS = ("error_shapley", "error_sii")
 
 
@@ -172,7 +177,11 @@ def _speed(rows: list[dict]) -> str:
     for peer in PEERS:
         for budget in sorted({r["budget"] for r in rows}):
             keys = [k[1:] for k in solved if k[0] == peer and k[2] == budget]
-            pairs = [(solved[("proxyspex", *k)], solved[(peer, *k)]) for k in keys]
+            pairs = [
+                (solved["proxyspex", *k], solved[peer, *k])
+                for k in keys
+                if ("proxyspex", *k) in solved
+            ]
             if pairs:
                 ours, theirs = zip(*pairs, strict=True)
                 r2, r2_peer = (_average("r2", [r["r2"] for r in side]) for side in (ours, theirs))
