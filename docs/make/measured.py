@@ -77,13 +77,15 @@ def by_budget(path: str, heading: str, methods: dict[str, str]) -> str:
 def learning() -> dict[str, str]:
     """What is said of decoders."""
     place = "benchmarks/decoders"
-    methods = {"auto": "`auto` of this library", "shapiq ProxySPEX": "ProxySPEX of shapiq 1.4.1"}
+    methods = {"auto": "`auto` of this library", "shapiq ProxySPEX": "ProxySPEX of shapiq 1.8"}
     methods |= {
+        "shapiq ProxySPEX, no refit": "its trees, not refitted",
         "proxyspex": "our ProxySPEX",
         "lasso 2": "LASSO of pairs",
         "spex": "SPEX, on masks of its own",
     }
     against = {r["masks"]: r for r in table(f"{place}/README.md", "**`auto` against the published")}
+    trees = table(f"{place}/README.md", "**Without its refit**")
     speed = table(f"{place}/README.md", "**ProxySPEX against ProxySPEX**")
     faster = sorted((r["ratio"] for r in speed), key=float)
     own = row(f"{place}/results/summary.md", "walsh_gp", "### R² on masks not sampled")
@@ -96,6 +98,7 @@ def learning() -> dict[str, str]:
         "decoders_needs": " and ".join(
             against[b]["shapiq needs"].rstrip(" ×") for b in ("100", "200")
         ),
+        "decoders_trees": ", ".join(r["auto minus it"].split()[0] for r in trees),
         "proxyspex_least": faster[0],
         "proxyspex_most": faster[-1],
         "walsh_gp": ", ".join(own[budget] for budget in BUDGETS),

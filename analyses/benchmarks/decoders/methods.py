@@ -8,7 +8,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +30,9 @@ from spex_mech.designs import MaskDesign
 from spex_mech.designs.spex import spex as spex_design
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
-    """A complete game, and the masks that every method is given."""
+    """A complete game, and the masks that every method is given; equal to itself only."""
 
     table: np.ndarray
     design: MaskDesign
@@ -113,30 +115,82 @@ def _from_terms(terms: Iterable[tuple[tuple[int, ...], float]], n: int) -> Spect
     return Spectrum.from_supports([s for s, _ in pairs], [float(np.real(c)) for _, c in pairs], n)
 
 
+@dataclass(frozen=True)
+class Proxyspex:
+    """A fit of shapiq's ProxySPEX: all terms of its trees, the refitted ones, CPU seconds until each.
+
+    ``refitted`` is what shapiq gives; it is None where its refit fails.
+    """
+
+    trees: Spectrum
+    trees_seconds: float
+    refitted: Spectrum | None
+    seconds: float
+
+
+class _Done(Exception):
+    """Ends shapiq's ProxySPEX after its refit."""
+
+
 def shapiq_proxyspex(
     design: MaskDesign, game: Callable[[np.ndarray], np.ndarray], seed: int
-) -> tuple[Spectrum, float]:
-    """The spectrum of shapiq's ProxySPEX on the design's masks, and the CPU seconds until it is there."""
-    from shapiq import ProxySPEX
+) -> Proxyspex:
+    """ProxySPEX of shapiq 1.8 as it is shipped, on the design's masks."""
+    import shapiq
 
-    peer = ProxySPEX(n=design.n, index="FBII", max_order=2, random_state=seed)
-    peer._uniform_sampler = _Fixed(design.masks)
-    refine, caught = peer._refine, {}
+    if not hasattr(shapiq.approximator, "ProxySHAP"):
+        raise ImportError(f"shapiq {shapiq.__version__}; expected 1.8, which needs Python 3.12")
+    peer = shapiq.ProxySPEX(n=design.n, index="FBII", max_order=2, random_state=seed)
+    peer._sampler = _Fixed(design.masks)
+    refine, caught = peer._refine, []
 
-    def catch(*arguments: object) -> dict:
-        caught["terms"] = refine(*arguments)
-        caught["end"] = time.process_time()
-        return caught["terms"]
+    def catch(terms: dict, *arguments: object) -> None:
+        caught.append((terms, time.process_time()))
+        try:
+            refitted = refine(terms, *arguments)
+        except IndexError:  # it reads past its last term
+            refitted = None
+        caught.append((refitted, time.process_time()))
+        raise _Done
 
     peer._refine = catch
     start = time.process_time()
-    peer.approximate(len(design), game)
-    return _from_terms(caught["terms"].items(), design.n), caught["end"] - start
+    with suppress(_Done):
+        peer.approximate(len(design), game)
+    (trees, trees_end), (refitted, end) = caught
+    return Proxyspex(
+        _from_terms(trees.items(), design.n),
+        trees_end - start,
+        None if refitted is None else _from_terms(refitted.items(), design.n),
+        end - start,
+    )
+
+
+@lru_cache(maxsize=1)
+def _proxyspex_fit(problem: Problem) -> Proxyspex:
+    return shapiq_proxyspex(problem.design, problem.game, problem.seed)
 
 
 def _shapiq_proxyspex(problem: Problem) -> Answer:
-    spectrum, seconds = shapiq_proxyspex(problem.design, problem.game, problem.seed)
-    return Answer(spectrum, seconds, problem.design.masks)
+    found = _proxyspex_fit(problem)
+    if found.refitted is None:
+        raise InputError("its refit fails")
+    return Answer(found.refitted, found.seconds, problem.design.masks)
+
+
+def _shapiq_proxyspex_trees(problem: Problem) -> Answer:
+    found = _proxyspex_fit(problem)
+    return Answer(found.trees, found.trees_seconds, problem.design.masks)
+
+
+def proxyshap_trees(design: MaskDesign, values: np.ndarray, seed: int) -> Spectrum:
+    """All Fourier terms of the trees that ProxySHAP of shapiq 1.8 fits by default."""
+    from shapiq.approximator import ProxySHAP
+    from shapiq.approximator.proxy._routes import tree_to_fourier
+
+    model = ProxySHAP(design.n, random_state=seed).proxy_model
+    model.fit(design.masks, values)
+    return _from_terms(tree_to_fourier(model, design.n).items(), design.n)
 
 
 @dataclass
@@ -229,6 +283,8 @@ OURS: dict[str, Method] = {
 }
 PEERS: dict[str, Method] = {
     "shapiq ProxySPEX": _shapiq_proxyspex,
+    "shapiq ProxySPEX, no refit": _shapiq_proxyspex_trees,
+    "shapiq ProxySHAP trees": _decoder(proxyshap_trees),
     "shapiq KernelSHAP": _shapiq_index("KernelSHAP", "SV", 1),
     "shapiq KernelSHAPIQ": _shapiq_index("KernelSHAPIQ", "SII", 2),
     "spectralexplain ProxySPEX": _spectralexplain,

@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT"):  # before NumPy: seconds of one core
@@ -26,6 +27,7 @@ from spex_mech.designs import uniform
 
 HERE = Path(__file__).parent
 FIELDS = ("game", "n", "budget", "seed", "method", *COLUMNS, "terms", "cpu_seconds", "note")
+KEYS = ("game", "budget", "seed", "method")
 
 
 def main() -> None:
@@ -36,6 +38,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--limit", type=int, default=None, help="how many games, evenly chosen")
+    parser.add_argument("--missing", action="store_true", help="only fits that results.csv lacks")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     args = parser.parse_args()
     paths = sorted(args.games.glob("*.npz"))
@@ -45,13 +48,14 @@ def main() -> None:
     warnings.filterwarnings("ignore")  # the peers' own
     path = args.out / "results.csv"
     rows = _kept(path, {p.stem for p in _evenly(paths, args.limit)}, args)
+    done = {tuple(row[key] for key in KEYS) for row in rows}
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)
         writer.writeheader()
         writer.writerows(rows)
         for seed in args.seeds:
             for game in _evenly(paths, args.limit):
-                for row in run_game(game, seed, args):
+                for row in run_game(game, seed, args, done):
                     rows.append(row)
                     writer.writerow(row)
                     file.flush()
@@ -60,8 +64,8 @@ def main() -> None:
     print((args.out / "summary.md").read_text())
 
 
-def run_game(path: Path, seed: int, args: argparse.Namespace) -> Iterator[dict]:
-    """All methods on one game: every method in turn on one set of masks, then the next set."""
+def run_game(path: Path, seed: int, args: argparse.Namespace, done: set[tuple]) -> Iterator[dict]:
+    """All methods on one game that are not done: every one in turn on one set of masks, then the next set."""
     with np.load(path) as file:
         table, n = file["values"].astype(float), int(file["n"])
     truth = exact(table)
@@ -69,7 +73,8 @@ def run_game(path: Path, seed: int, args: argparse.Namespace) -> Iterator[dict]:
         problem = Problem(table, uniform(n, budget, seed=seed), seed)
         for name in args.methods:
             row = {"game": path.stem, "n": n, "budget": budget, "seed": seed, "method": name}
-            yield row | _measure(name, METHODS[name], problem, truth)
+            if tuple(row[key] for key in KEYS) not in done:
+                yield row | _measure(name, METHODS[name], problem, truth)
 
 
 def _kept(path: Path, games: set[str], args: argparse.Namespace) -> list[dict]:
@@ -87,7 +92,8 @@ def _kept(path: Path, games: set[str], args: argparse.Namespace) -> list[dict]:
     return [
         row
         for row in rows
-        if row["game"] not in games
+        if args.missing
+        or row["game"] not in games
         or row["budget"] not in args.budgets
         or row["seed"] not in args.seeds
         or row["method"] not in args.methods
@@ -104,7 +110,7 @@ def _measure(name: str, method: Method, problem: Problem, truth: object) -> dict
     try:
         if name not in _warm:  # imports and compilation are nobody's time
             _warm.add(name)
-            method(problem)
+            method(replace(problem))
         answer = method(problem)
     except InputError as error:  # a method that does not apply at this budget
         return {"note": str(error)}

@@ -19,7 +19,12 @@ HEADINGS = {
     "error_sii": "Relative error of SII of pairs (median)",
     "cpu_seconds": "CPU seconds (mean)",
 }
-PEERS = ("shapiq ProxySPEX", "spectralexplain ProxySPEX")
+PEERS = (
+    "shapiq ProxySPEX",
+    "shapiq ProxySPEX, no refit",
+    "shapiq ProxySHAP trees",
+    "spectralexplain ProxySPEX",
+)
 MEDIANS = ("error_shapley", "error_sii")
 
 
@@ -107,6 +112,7 @@ def _advantage(rows: list[dict]) -> str:
     text += "|---|---|---|---|---|---|---|---|\n"
     for other in (*PEERS, "boosted trees", "proxyspex", "walsh_gp", "lasso 2"):
         for budget in sorted(b for m, b in solved if m == other):
+            keys = solved["auto", budget].keys() & solved[other, budget].keys()
             pairs = _by_game(solved["auto", budget], solved[other, budget])
             if len(pairs) < 2:
                 continue
@@ -115,8 +121,8 @@ def _advantage(rows: list[dict]) -> str:
             text += (
                 f"| {other} | {budget} | {len(pairs)} | {a.mean():.3f} | {b.mean():.3f} | "
                 f"{d.mean:+.3f} [{d.low:+.3f}, {d.high:+.3f}] | "
-                f"{_saved(_curve(solved, 'auto', set(pairs)), (budget, b.mean()))} | "
-                f"{_needs(_curve(solved, other, set(pairs)), (budget, a.mean()))} |\n"
+                f"{_saved(_curve(solved, 'auto', keys), (budget, b.mean()))} | "
+                f"{_needs(_curve(solved, other, keys), (budget, a.mean()))} |\n"
             )
     return text + "\n"
 
@@ -129,12 +135,15 @@ def _by_game(ours: dict, theirs: dict) -> dict[str, tuple[float, float]]:
     return {game: tuple(np.mean(games[game], axis=0)) for game in sorted(games)}
 
 
-def _curve(solved: dict, method: str, games: set[str]) -> list[tuple[int, float]]:
-    """The mean R² of a method on these games at every number of masks where it has solved them all."""
-    points = []
+def _curve(solved: dict, method: str, keys: set[tuple[str, int]]) -> list[tuple[int, float]]:
+    """The mean R² of a method at every number of masks where it has solved all games of the keys.
+
+    Each game is the mean of those seeds of the keys that were measured.
+    """
+    games, points = {game for game, _ in keys}, []
     for budget in sorted(b for m, b in solved if m == method):
-        own = solved[method, budget]
-        pairs = _by_game(own, {key: value for key, value in own.items() if key[0] in games})
+        own = {key: value for key, value in solved[method, budget].items() if key in keys}
+        pairs = _by_game(own, own)
         if set(pairs) == games:
             points.append((budget, float(np.mean([mean for mean, _ in pairs.values()]))))
     return points
@@ -172,7 +181,11 @@ def _speed(rows: list[dict]) -> str:
     for peer in PEERS:
         for budget in sorted({r["budget"] for r in rows}):
             keys = [k[1:] for k in solved if k[0] == peer and k[2] == budget]
-            pairs = [(solved[("proxyspex", *k)], solved[(peer, *k)]) for k in keys]
+            pairs = [
+                (solved["proxyspex", *k], solved[peer, *k])
+                for k in keys
+                if ("proxyspex", *k) in solved
+            ]
             if pairs:
                 ours, theirs = zip(*pairs, strict=True)
                 r2, r2_peer = (_average("r2", [r["r2"] for r in side]) for side in (ours, theirs))

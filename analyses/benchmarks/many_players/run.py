@@ -24,7 +24,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path += [str(HERE.parent / "walsh_gp"), str(HERE.parent / "decoders")]
 
-from methods import shapiq_proxyspex
+from methods import proxyshap_trees, shapiq_proxyspex
 from planted import planted
 from summary_many import write_summary
 
@@ -44,7 +44,7 @@ HEAD_BUDGETS = (50, 100, 200, 400, 800)
 TEST = 2000
 LASSO_ENTRIES = 1 << 25  # beyond, order 2 takes minutes, and order 1 stands in
 OURS = ("auto", "walsh_gp", "proxyspex", "lasso", "spex")
-PEER = "shapiq ProxySPEX"
+PEERS = ("shapiq ProxySPEX", "shapiq ProxySPEX, no refit", "shapiq ProxySHAP trees")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--players", type=int, nargs="+", default=[96, 256, 1000])
-    parser.add_argument("--methods", nargs="+", default=list(OURS), choices=(*OURS, PEER))
+    parser.add_argument("--methods", nargs="+", default=list(OURS), choices=(*OURS, *PEERS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="of the games")
     parser.add_argument("--alphas", type=float, nargs="+", default=list(ALPHAS), choices=ALPHAS)
     args = parser.parse_args()
@@ -187,11 +187,8 @@ def measure(problem: Problem, method: str) -> dict:
 
 def _fit(problem: Problem, method: str, n: int) -> Spectrum:
     design, values = MaskDesign(problem.masks, problem.seed), problem.values
-    if method == PEER:
-        try:
-            return shapiq_proxyspex(design, lambda masks: values, problem.seed)[0]
-        except IndexError as error:  # its trees have no term
-            raise InputError(f"shapiq's ProxySPEX fails: {error}") from error
+    if method in PEERS:
+        return _peer(problem, method, design)
     if method == "spex":  # its own masks, within the same budget
         if problem.game is None:
             raise InputError("spex needs masks of its own and keep rate 1/2")
@@ -201,6 +198,17 @@ def _fit(problem: Problem, method: str, n: int) -> Spectrum:
     if method == "lasso" and len(design) * n * (n + 1) // 2 > LASSO_ENTRIES:
         fit = partial(fit, order=1)
     return fit(design, values, seed=problem.seed)
+
+
+def _peer(problem: Problem, method: str, design: MaskDesign) -> Spectrum:
+    """A method of shapiq 1.8 on the same masks."""
+    if method == "shapiq ProxySHAP trees":
+        return proxyshap_trees(design, problem.values, problem.seed)
+    found = shapiq_proxyspex(design, lambda masks: problem.values, problem.seed)
+    chosen = found.trees if method.endswith("no refit") else found.refitted
+    if chosen is None:
+        raise InputError("the refit of shapiq's ProxySPEX fails")
+    return chosen
 
 
 def _again(row: dict, args: argparse.Namespace) -> bool:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float, Float64
 
 
 def signs(masks: Bool[np.ndarray, "m n"]) -> Float64[np.ndarray, "m n"]:
@@ -53,11 +53,11 @@ class WalshKernel:
         return cov
 
     def parts(
-        self, rows: Float64[np.ndarray, "m n"], columns: Float64[np.ndarray, "k n"]
-    ) -> tuple[Float64[np.ndarray, "m k"], Float64[np.ndarray, "m k"]]:
+        self, rows: Float[np.ndarray, "m n"], columns: Float[np.ndarray, "k n"]
+    ) -> tuple[Float[np.ndarray, "m k"], Float[np.ndarray, "m k"]]:
         """The parts u and a2 exp(u - sum theta) for the coalitions of ``rows`` and ``columns``."""
-        inner = (rows * self.theta) @ columns.T
-        product = inner + (np.log(self.product) - self.theta.sum())
+        inner = (rows * self.theta.astype(rows.dtype)) @ columns.T
+        product = inner + float(np.log(self.product) - self.theta.sum())
         return inner, np.exp(product, out=product)
 
     @property

@@ -48,6 +48,30 @@ def test_gradient_is_that_of_finite_differences():
         np.testing.assert_allclose(slope, np.subtract(up, down) / 2e-5, rtol=1e-6, atol=1e-6)
 
 
+def test_objective_in_single_precision_is_near_that_in_double():
+    masks, values, counts = data(600, 10)
+    logs, s = random_prior(10).pack(), signs(masks)
+    loss, slope = objective(logs, s, values, counts)
+    single = objective(logs, s.astype(np.float32), values, counts)
+    assert single[0] == pytest.approx(loss, rel=1e-5) and slope.dtype == single[1].dtype
+    np.testing.assert_allclose(single[1], slope, rtol=1e-3, atol=1e-4 * np.abs(slope).max())
+
+
+def test_many_rows_learnt_in_single_precision_are_as_likely(monkeypatch):
+    rng = np.random.default_rng(0)
+    masks = rng.random((1000, 20)) < 0.5
+    s, counts = signs(masks), np.ones(1000)
+    values = s[:, 0] * s[:, 1] + s[:, 2] + 0.1 * rng.normal(size=1000)
+    values = (values - values.mean()) / values.std()
+    single = learn(s, values, counts, Prior.start(20), iterations=15)
+    monkeypatch.setattr("spex_mech.decoders.gp.likelihood._SINGLE_ROWS", 1001)
+    double = learn(s, values, counts, Prior.start(20), iterations=15)
+    losses = [objective(found.pack(), s, values, counts)[0] for found in (single, double)]
+    start = objective(Prior.start(20).pack(), s, values, counts)[0]
+    assert abs(losses[0] - losses[1]) < 0.01 * (start - losses[1])
+    assert single.pack() != pytest.approx(double.pack(), rel=1e-12)  # the switch is at 1000
+
+
 def test_objective_is_the_normal_density_and_its_penalties():
     from scipy.stats import multivariate_normal
 
