@@ -15,6 +15,7 @@ import dilemmas
 import reworded
 import reworded_table
 import statements
+import text_figures
 import texts
 
 SYNONYMS = {"pull": "tug", "lever": "handle", "five": "5", "people": "persons"}
@@ -57,3 +58,34 @@ def test_texts_have_the_words_that_were_asked_for():
     assert texts.text_of("prose", 3, 1) == "Call me Ishmael."
     with pytest.raises(ValueError, match="words is 415, but the prose has 414"):
         texts.text_of("prose", 415, 0)
+
+
+def test_methods_are_compared_on_the_same_texts_with_students_interval():
+    rows = [
+        {
+            "model": "m",
+            "kind": kind,
+            "n": "16",
+            "seed": "0",
+            "method": method,
+            "R2": r2,
+            "masks": "64",
+        }
+        for kind, method, r2 in (
+            ("review", "auto", "0.9"),
+            ("prose", "auto", "0.7"),
+            ("review", "lime", "0.6"),
+            ("prose", "lime", "0.6"),
+            ("review", "spex", "0.4"),
+        )
+    ]
+    # Student's t of one degree of freedom, and a standard error of half the distance of two values.
+    assert text_figures.half_width([0.9, 0.7]) == pytest.approx(12.706 * 0.1, abs=1e-3)
+    cells = text_figures.differences(rows).splitlines()[-1].split("|")[1:-1]
+    columns = [
+        name.strip() for name in text_figures.differences(rows).splitlines()[0].split("|")[1:-1]
+    ]
+    found = {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
+    assert found["auto minus LIME"] == "+0.20 [-1.07, +1.47]"
+    assert found["auto minus SPEX"] == "+0.50" and found["auto minus LASSO"] == ""
+    assert "| m, prose | 16 | 1 | 64 |" in text_figures.table(rows)
