@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.extend(
@@ -50,6 +51,13 @@ def test_every_statement_has_words_with_synonyms_and_its_named_words_among_them(
     assert doubled == [True, False] * 24
     single = [item.right for item in statements.statements() if item.named == ("not",)]
     assert single == [False, True] * 8
+
+
+def test_the_two_statements_of_a_fact_are_resampled_together():
+    pairs = [{"right": str(i % 2 == 0)} for i in range(6)]
+    np.testing.assert_array_equal(reworded_table.facts(pairs, [1, 3, 0, 0, 2, 5]), [2.0, 0.0, 3.5])
+    alike = [{"right": "True"}] * 4
+    np.testing.assert_array_equal(reworded_table.facts(alike, [1, 3, 0, 0]), [1, 3, 0, 0])
 
 
 def test_texts_have_the_words_that_were_asked_for():
