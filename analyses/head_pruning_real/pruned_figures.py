@@ -51,7 +51,8 @@ def _curve(axes, study: Study) -> None:
         own = {"lw": 2.2, "zorder": 3} if method == OURS else {"lw": 1}
         axes.plot(places, means, "-o", ms=3.5, color=f"C{number}", label=method, **own)
         if method == OURS:
-            ends = np.array([(gain.low, gain.high) for gain in gains])
+            tests = [study.mcnemar(method, keep).difference for keep in one.keeps]
+            ends = np.array([(test.low, test.high) for test in tests])
             axes.fill_between(places, *ends.T, color=f"C{number}", alpha=0.15, lw=0)
     axes.axhline(0.0, color="0.4", ls="--", lw=1)
     axes.set_xticks(places, [str(keep) for keep in one.keeps])

@@ -29,7 +29,7 @@ def write(kept: Path, results: Path) -> str:
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([columns, *rows])
     raising = [row for row in heads[1] if float(row[5]) > 0]
-    parts = [against_full(found), methods, (heads[0], raising), cost_table(found)]
+    parts = [against_full(found), verdicts(found), (heads[0], raising), cost_table(found), methods]
     text = "\n".join(_markdown(*part) for part in parts)
     (folder / "results.md").write_text(text, encoding="utf-8")
     curves(found).savefig(folder / "pruned.png", dpi=130)
@@ -56,6 +56,25 @@ def methods_table(found: Sequence[Study]) -> Table:
     return columns, rows
 
 
+def verdicts(found: Sequence[Study]) -> Table:
+    """Over all sets and sizes of a group: ours minus each method on average, and how its intervals lie."""
+    columns = ["group", "ours against"]
+    for metric in METRICS:
+        columns += [f"{metric}: mean difference", "above 0", "contains 0", "below 0"]
+    rows = []
+    for group in dict.fromkeys(s.draws[0].group for s in found):
+        some = [(s, k) for s in found if s.draws[0].group == group for k in s.draws[0].keeps]
+        for method in some[0][0].draws[0].methods[1:]:
+            cells = [group, method]
+            for metric in METRICS:
+                gains = [study.gain(metric, OURS, method, keep) for study, keep in some]
+                above, below = (sum(g.low > 0 for g in gains), sum(g.high < 0 for g in gains))
+                cells.append(f"{np.mean([g.mean for g in gains]):+.3f}")
+                cells += map(str, (above, len(gains) - above - below, below))
+            rows.append(cells)
+    return columns, rows
+
+
 def against_full(found: Sequence[Study]) -> Table:
     """Ours against the full model, with McNemar's test and Holm's correction over the rows of a group."""
     columns = ["group", "task", "heads", "full: accuracy", "margin", "ours minus full: accuracy"]
@@ -68,7 +87,7 @@ def against_full(found: Sequence[Study]) -> Table:
         for (study, keep), test, p in zip(some, tests, corrected, strict=True):
             cells = [group, study.draws[0].task, str(keep)]
             cells += [f"{study.mean(metric, FULL, keep):.3f}" for metric in METRICS]
-            cells += [str(study.gain(metric, OURS, FULL, keep)) for metric in METRICS]
+            cells += [str(test.difference), str(study.gain("margin", OURS, FULL, keep))]
             cells += [f"{test.only_a} : {test.only_b}", str(test.n), f"{test.p:.2g}", f"{p:.2g}"]
             rows.append(cells)
     return columns, rows
