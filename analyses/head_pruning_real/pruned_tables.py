@@ -29,7 +29,7 @@ def write(kept: Path, results: Path) -> str:
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([columns, *rows])
     raising = [row for row in heads[1] if float(row[5]) > 0]
-    parts = [against_full(found), verdicts(found), (heads[0], raising), cost_table(found), methods]
+    parts = [against_full(found), verdicts(found), (heads[0], raising), cost_table(found)]
     text = "\n".join(_markdown(*part) for part in parts)
     (folder / "results.md").write_text(text, encoding="utf-8")
     curves(found).savefig(folder / "pruned.png", dpi=130)

@@ -87,7 +87,7 @@ def _masks(rows: Rows) -> int:
 
 
 def figure(rows: Rows) -> Figure:
-    """R² against the number of words, a panel for each model and kind of text; bars are over texts."""
+    """R² against the number of words, a panel for each model and kind of text; a dot is a text."""
     panels = list(dict.fromkeys((r["model"], r["kind"]) for r in _in_order(rows)))
     drawn = Figure(figsize=(1.8 + 3.4 * len(panels), 3.5), layout="constrained")
     for axes, panel in zip(
@@ -98,14 +98,18 @@ def figure(rows: Rows) -> Figure:
             sizes = sorted({int(r["n"]) for r in some})
             found = [[float(r["R2"]) for r in some if int(r["n"]) == n] for n in sizes]
             shift = 2.0 ** (0.07 * (number - 2.5))
-            axes.errorbar(
+            means = [max(float(np.mean(values)), 0.0) for values in found]
+            lone = np.array(
+                [(n * shift, max(v, 0.0)) for n, vs in zip(sizes, found, strict=True) for v in vs]
+            )
+            if len(lone):
+                axes.plot(*lone.T, ".", ms=4, alpha=0.45, color=f"C{number}")
+            axes.plot(
                 [n * shift for n in sizes],
-                np.maximum([np.mean(values) for values in found], 0.0),
-                yerr=[half_width(values) for values in found],
-                fmt="-o",
-                ms=3.5,
+                means,
+                "-o",
+                ms=4.5,
                 lw=2.0 if method == OURS else 1.0,
-                elinewidth=0.8,
                 color=f"C{number}",
                 label=NAMES[method],
             )
