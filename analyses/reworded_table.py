@@ -39,14 +39,27 @@ def _decoded(rows: Rows) -> str:
         some = [r for r in rows if r["kind"] == kind]
         whole = np.array([float(r["whole"]) for r in some])
         true = np.array([r["right"] == "True" for r in some])
-        cells = [str(len(some)), mean_text(whole > 0), mean_text((whole > 0) == true)]
-        cells += [mean_text(whole), _difference(whole, true)]
-        cells += [mean_text([float(r[order]) for r in some]) for order in ORDERS]
+        means = [whole > 0, (whole > 0) == true, whole]
+        cells = [str(len(some)), *(mean_text(facts(some, values)) for values in means)]
+        cells.append(_difference(whole, true))
+        cells += [mean_text(facts(some, [float(r[order]) for r in some])) for order in ORDERS]
         cells.append(f"{np.median([float(r['R2']) for r in some]):.2f}")
-        cells.append(mean_text([float(r["named"]) for r in some]))
+        cells.append(mean_text(facts(some, [float(r["named"]) for r in some])))
         cells.append(f"{np.mean([float(r['named by chance']) for r in some]):.2f}")
         text += f"| {kind} | " + " | ".join(cells) + " |\n"
     return text
+
+
+def facts(rows: Rows, values: Sequence[float]) -> np.ndarray:
+    """Values of the statements of a kind, as means over the two statements of a fact, where it has two.
+
+    A true and a false statement that stand one after the other share all words but one. Resampling one
+    without the other would make intervals too short.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    true = np.array([r["right"] == "True" for r in rows])
+    paired = len(true) % 2 == 0 and (true[::2] != true[1::2]).all()
+    return found.reshape(-1, 2).mean(axis=1) if paired else found
 
 
 def _difference(whole: np.ndarray, true: np.ndarray) -> str:
@@ -62,7 +75,8 @@ def _replaced(rows: Rows) -> str:
     text += "|---" * 5 + "|\n"
     for kind in kinds(rows):
         for which, words in REPLACED.items():
-            cells = [mean_text(effect) for effect in effects(rows, kind, which)]
+            some = [r for r in rows if r["kind"] == kind]
+            cells = [mean_text(facts(some, effect)) for effect in effects(rows, kind, which)]
             text += f"| {kind} | {words} | " + " | ".join(cells) + " |\n"
     return text
 
@@ -102,7 +116,10 @@ def figure(rows: Rows) -> Figure:
     left.set_yticks(places, kinds(rows))
     left.set_xlabel("share of the energy")
     for shift, (which, label) in zip((0.22, 0.0, -0.22), REPLACED.items(), strict=True):
-        sizes = [np.array(effects(rows, kind, which)[2]) for kind in kinds(rows)]
+        sizes = [
+            facts([r for r in rows if r["kind"] == kind], effects(rows, kind, which)[2])
+            for kind in kinds(rows)
+        ]
         right.errorbar(
             [s.mean() for s in sizes],
             places + shift,

@@ -1,11 +1,12 @@
-"""Does pruning heads of a trained model improve grammar questions? See the README beside this file.
+"""Does pruning heads of a trained model improve its answers? See the README beside this file.
 
-    python analyses/head_pruning_real/run.py
-    python analyses/head_pruning_real/run.py --tasks circuits/ioi
+    python analyses/head_pruning_real/run.py --group last
+    python analyses/head_pruning_real/run.py --group middle --splits 3 --tasks ioi agreement
     python analyses/head_pruning_real/run.py --paper
 
-A task is a set of BLiMP, which is asked by its beginnings (cards.py), or the name of a task card. The run of
-each task stays under ``--out``, so that a stopped one goes on; what is in the results is not measured again.
+Every method chooses heads of one group of layers on the search questions of a draw. What it kept is then
+asked the test questions of that draw, as is the model without each head alone. A draw of a set is a file
+under ``kept``, and is not measured again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -25,128 +27,138 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path += [str(HERE), str(HERE.parent)]
 
-from cards import write_card
-from pruned_figures import write
-from table_rows import append, read
+from cards import SPLITS, drawn, load
+from pruned_study import Draw
+from pruned_tables import write
 
-from spex_mech.core.estimates import paired_difference
-from spex_mech.core.significance import mcnemar
-from spex_mech.evaluation.stored_run import open_run
-from spex_mech.pruning.prune import OURS
-from spex_mech.run.opening import open_folder
-from spex_mech.run.records import spectrum_from_json
-from spex_mech.run.scores import score_folder
-from spex_mech.run.setup import Setup, prepare
-from spex_mech.run.spec_file import read_spec
-from spex_mech.run.steps import run
+import spex_mech as sm
+from spex_mech.pruning.compare import METHODS, choose_all
+from spex_mech.pruning.methods import Remembered
+from spex_mech.tasks.task import ChoiceTask
 
+PAPER = "meta-llama/Llama-3.1-8B-Instruct"
 SETS = (
-    "distractor_agreement_relative_clause",
+    "ioi",
+    "agreement",
+    "greater_than",
     "regular_plural_subject_verb_agreement_1",
     "distractor_agreement_relational_noun",
+    "distractor_agreement_relative_clause",
 )
-RAISERS = 8  # heads of which the spectrum expects most once they are gone
+GROUPS = {
+    "smollm2": {"early": "0-2", "middle": "14-16", "last": "27-29"},
+    PAPER: {"early": "0-2", "middle": "13-15", "last": "29-31"},
+}
+COMPARED = ("ours", "lasso ranking", "taylor", "greedy removal", "best of random")
 
 
 def main() -> None:
-    """Run what is not in the results yet, and write the tables and the figure."""
+    """Measure what is missing, and write the tables and the figures."""
     args = arguments()
     torch.set_num_threads(1)
-    heads = args.results.with_name("heads.csv")
-    for task in args.tasks:
-        missing = [p for p in (args.results, heads) if task not in {r["task"] for r in read(p)}]
-        if not missing:
-            continue
-        if "/" not in task and not (args.data / f"{task}.jsonl").is_file():
-            print(f"{task} is left out: {args.data} has no {task}.jsonl; give --data", flush=True)
-            continue
-        folder = args.out / task.replace("/", "-")
-        card = task if "/" in task else write_card(task, args.data, args.out / "cards")
-        setup = prepare(read_spec(args.spec, [f"task={card}", *args.set]), pruning=True)
-        if not (folder / "results.json").exists():
-            run(setup, folder)
-        for path in missing:
-            for row in raisers(setup, folder) if path == heads else scores(folder):
-                append(path, {"task": task} | row)
-    print(write(read(args.results), read(heads), args.results.parent))
+    args.kept.mkdir(parents=True, exist_ok=True)
+    model = None
+    for split in range(args.splits):
+        for name in args.tasks:
+            path = args.kept / f"{args.group}-{name.replace('/', '-')}-{split}.npz"
+            if path.exists():
+                continue
+            if not ("/" in name or name in SETS[:3] or (args.data / f"{name}.jsonl").is_file()):
+                print(f"{name} is left out: {args.data} has no {name}.jsonl; give --data")
+                continue
+            model = model or sm.load_model(args.model)
+            draw = measure(model, task_of(model, name, split, args), name, split, args)
+            draw.save(path)
+            print(args.group, name, split, *draw.seconds.round(1), flush=True)
+    print(write(args.kept, args.results))
 
 
-def scores(path: Path) -> list[dict[str, object]]:
-    """Every kept set on the test questions, ours with McNemar's test against the full model."""
-    folder = open_folder(path)
-    table, stored = score_folder(folder), open_run(folder.test)
-    right = stored.with_metric("accuracy")
-    full = np.ones((1, stored.players.n), dtype=bool)
-    rows = []
-    for point in table.points:
-        masks = np.concatenate([full, point.kept.mask[None]])
-        before, after = right.per_example(masks)
-        test = mcnemar(after, before)
-        rows.append(
-            {
-                "heads": point.kept.keep,
-                "method": point.kept.method,
-                **{name: round(value.mean, 4) for name, value in point.metrics.items()},
-                **{f"full {name}": round(value.mean, 4) for name, value in table.full.items()},
-                **{f"{name} minus full": str(value) for name, value in point.change.items()},
-                **{f"{name}, ours minus it": str(point.gains.get(name, "")) for name in table.full},
-                "only pruned right": test.only_a,
-                "only full right": test.only_b,
-                "questions": test.n,
-                "p": f"{test.p:.3g}",
-            }
+def task_of(model: sm.Model, name: str, split: int, args: argparse.Namespace) -> ChoiceTask:
+    """Search and test questions of one draw; with ``--paper`` the paper's cut of MMLU."""
+    if args.paper:
+        return sm.load_task(name, shots=5, cut="published", seed=split)
+
+    def one_token(text: str) -> bool:
+        return len(model.tokenizer(text, add_special_tokens=False)["input_ids"]) == 1
+
+    card = "circuits/ioi" if name == "ioi" else name
+    task = load(card, data=args.data, folder=args.out, one_token=one_token)
+    return drawn(task, split, search=args.search, test=args.test)
+
+
+def measure(
+    model: sm.Model, task: ChoiceTask, name: str, split: int, args: argparse.Namespace
+) -> Draw:
+    """Let every method choose, and ask what it kept, and the model without each head, the test questions."""
+    layers = GROUPS.get(args.model, {}).get(args.group)
+    players = sm.select_players(model, f"heads:{layers}" if layers else "heads")
+    search, test = (
+        sm.TaskGame(model, task, players, split=part, metric="margin", rescale=args.paper)
+        for part in ("search", "test")
+    )
+    asked, keeps = Remembered(search), [round(share * players.n) for share in args.keep]
+    masks, spent, seconds = [], [], []
+    for method in COMPARED:
+        began = time.process_time()
+        chosen = choose_all(
+            asked,
+            keeps,
+            budget=args.budget,
+            seed=split,
+            methods={method: METHODS[method]},
+            questions="auto",
         )
-    return sorted(rows, key=lambda r: (-int(r["heads"]), r["method"] != OURS))
-
-
-def raisers(setup: Setup, path: Path) -> list[dict[str, object]]:
-    """The heads that the spectrum would remove first, each removed alone on the test questions."""
-    folder, players = open_folder(path), setup.players
-    spectrum = folder.read("spectrum.json", lambda content: spectrum_from_json(content, players))
-    whole = np.ones((1, players.n), dtype=bool)
-    without = ~np.eye(players.n, dtype=bool)
-    expected = spectrum(without) - spectrum(whole)
-    chosen = np.argsort(-expected, kind="stable")[:RAISERS]
-    game = setup.game.with_split("test")
-    full, *gone = game.per_question(np.concatenate([whole, without[chosen]]))
-    rows = []
-    for head, margins in zip(chosen, gone, strict=True):
-        level = 1 - 0.05 / RAISERS  # all of them together have 95 %
-        change = paired_difference(margins, full, seed=0, level=level)
-        rows.append(
-            {
-                "head": players.names[head],
-                "expected": round(float(expected[head]), 3),
-                "change": str(change),
-                "right": round(float((margins > 0).mean() - (full > 0).mean()), 4),
-            }
-        )
-    return rows
+        seconds.append(time.process_time() - began)
+        masks.append([kept.mask for kept in chosen])
+        spent.append(chosen[0].ablations)
+    began, full = time.process_time(), np.ones((1, players.n), dtype=bool)
+    kept = np.array(masks)
+    whole, *margins = test.per_question(np.concatenate([full, kept.reshape(-1, players.n)]))
+    alone = test.per_question(~np.eye(players.n, dtype=bool))
+    seconds.append(time.process_time() - began)
+    return Draw(
+        group=args.group,
+        task=name,
+        split=split,
+        methods=COMPARED,
+        keeps=tuple(keeps),
+        heads=tuple(players.names),
+        questions=test.question_ids,
+        kept=kept,
+        full=whole,
+        margins=np.array(margins).reshape(*kept.shape[:2], -1),
+        alone=alone,
+        spent=np.array(spent),
+        seconds=np.array(seconds),
+    )
 
 
 def arguments() -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--group", default="last", choices=["early", "middle", "last", "all"])
     parser.add_argument("--tasks", nargs="+", default=list(SETS))
+    parser.add_argument("--splits", type=int, default=SPLITS, help="draws of questions")
+    parser.add_argument("--keep", type=float, nargs="+", default=[0.9, 0.7, 0.5, 0.3])
+    parser.add_argument("--search", type=int, default=24, help="search questions of a draw")
+    parser.add_argument("--test", type=int, default=60, help="most test questions of a draw")
+    parser.add_argument("--budget", type=int, default=150, help="ablations of each method")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "blimp")
-    parser.add_argument("--spec", type=Path, default=HERE / "sizes.toml")
-    parser.add_argument(
-        "--set", action="append", default=["prune.export=none"], metavar="KEY=VALUE"
-    )
     parser.add_argument("--results", type=Path, default=HERE / "results.csv")
     parser.add_argument("--out", type=Path, default=Path("runs/head_pruning_real"))
     parser.add_argument(
         "--paper",
         action="store_true",
-        help="the paper's setting: Llama-3.1-8B-Instruct on MMLU's US history, 5,000 masks, 120 questions to "
-        "search, rescaled; needs the hub and a GPU",
+        help="the paper's setting: Llama-3.1-8B-Instruct on MMLU's US history, 5,000 ablations, 120 search "
+        "questions, rescaled; needs the hub and a GPU",
     )
     args = parser.parse_args()
     if args.paper:
-        args.tasks, args.results = ["mmlu/high_school_us_history"], HERE / "results_paper.csv"
-        args.set += ["model=meta-llama/Llama-3.1-8B-Instruct", "players=heads:0-2,13-15,29-31"]
-        args.set += ["asking.shots=5", "asking.cut=published", "game.rescale=true"]
-        args.set += ["game.examples=120", "design.budget=5000", "prune.keep=[0.9, 0.8, 0.7]"]
+        args.model, args.tasks, args.budget = PAPER, ["mmlu/high_school_us_history"], 5000
+        args.keep = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
+        args.results = HERE / "results_paper.csv"
+    args.kept = args.results.with_name(args.results.stem.replace("results", "kept"))
     return args
 
 

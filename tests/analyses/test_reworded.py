@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.extend(
@@ -15,6 +16,7 @@ import dilemmas
 import reworded
 import reworded_table
 import statements
+import text_figures
 import texts
 
 SYNONYMS = {"pull": "tug", "lever": "handle", "five": "5", "people": "persons"}
@@ -51,9 +53,47 @@ def test_every_statement_has_words_with_synonyms_and_its_named_words_among_them(
     assert single == [False, True] * 8
 
 
+def test_the_two_statements_of_a_fact_are_resampled_together():
+    pairs = [{"right": str(i % 2 == 0)} for i in range(6)]
+    np.testing.assert_array_equal(reworded_table.facts(pairs, [1, 3, 0, 0, 2, 5]), [2.0, 0.0, 3.5])
+    alike = [{"right": "True"}] * 4
+    np.testing.assert_array_equal(reworded_table.facts(alike, [1, 3, 0, 0]), [1, 3, 0, 0])
+
+
 def test_texts_have_the_words_that_were_asked_for():
     for kind, words in (("review", 30), ("prose", 30), ("prose", 414)):
         assert len(texts.text_of(kind, words, 1).split()) == words
     assert texts.text_of("prose", 3, 1) == "Call me Ishmael."
     with pytest.raises(ValueError, match="words is 415, but the prose has 414"):
         texts.text_of("prose", 415, 0)
+
+
+def test_methods_are_compared_on_the_same_texts_with_students_interval():
+    rows = [
+        {
+            "model": "m",
+            "kind": kind,
+            "n": "16",
+            "seed": "0",
+            "method": method,
+            "R2": r2,
+            "masks": "64",
+        }
+        for kind, method, r2 in (
+            ("review", "auto", "0.9"),
+            ("prose", "auto", "0.7"),
+            ("review", "lime", "0.6"),
+            ("prose", "lime", "0.6"),
+            ("review", "spex", "0.4"),
+        )
+    ]
+    # Student's t of one degree of freedom, and a standard error of half the distance of two values.
+    assert text_figures.half_width([0.9, 0.7]) == pytest.approx(12.706 * 0.1, abs=1e-3)
+    cells = text_figures.differences(rows).splitlines()[-1].split("|")[1:-1]
+    columns = [
+        name.strip() for name in text_figures.differences(rows).splitlines()[0].split("|")[1:-1]
+    ]
+    found = {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
+    assert found["auto minus LIME"] == "+0.20 [-1.07, +1.47]"
+    assert found["auto minus SPEX"] == "+0.50" and found["auto minus LASSO"] == ""
+    assert "| m, prose | 16 | 1 | 64 |" in text_figures.table(rows)
