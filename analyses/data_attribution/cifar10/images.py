@@ -130,7 +130,7 @@ def design(setting: Setting) -> sm.designs.MaskDesign:
 def retrain(
     setting: Setting, train: td.Examples, test: td.Examples, seed: int, out: Path, *, part: slice
 ) -> tuple[td.TrainingGame, sm.Run]:
-    """Train some masks with one seed, or go on where that stopped; every training is stored at once."""
+    """Train some masks with one seed, or go on where that stopped; it is stored every half minute."""
     game = td.TrainingGame(trainer(setting, len(train.classes)), train, test, seeds=(seed,))
     some = sm.designs.MaskDesign(design(setting).masks[part], seed=0)
     return game, sm.evaluate(game, some, store=out / f"seed-{seed}", batch=1)
