@@ -25,7 +25,6 @@ class Setting:
         players: training images, each a player; the same number of every class.
         points: test images that every retrained network is asked, the same number of every class.
         hard: how many of them are decoded.
-        auto: how many of these by `auto`.
         fit: masks that the decoders see; each keeps an image with probability one half.
         held: masks that they are tested on.
         keeps: sizes of the selections.
@@ -38,7 +37,6 @@ class Setting:
     players: int = 300
     points: int = 600
     hard: int = 40
-    auto: int = 10
     fit: int = 850
     held: int = 150
     keeps: tuple[int, ...] = (75, 150, 225)
@@ -54,11 +52,11 @@ class Setting:
 
 
 SMALLEST = Setting(
-    players=20, points=20, hard=3, auto=3, fit=48, held=16, keeps=(5, 10), width=2,
+    players=20, points=20, hard=3, fit=48, held=16, keeps=(5, 10), width=2,
     recipe=td.Recipe(epochs=1, batch=10, rate=0.01, optimizer="adamw"),
 )  # fmt: skip
 PAPER = Setting(
-    players=50_000, points=60, hard=60, auto=60, fit=5000, held=1000, keeps=(12_500, 25_000, 37_500),
+    players=50_000, points=60, hard=60, fit=5000, held=1000, keeps=(12_500, 25_000, 37_500),
     side=32, width=64, recipe=LARGE, device="cuda",
 )  # fmt: skip
 
@@ -132,7 +130,7 @@ def design(setting: Setting) -> sm.designs.MaskDesign:
 def retrain(
     setting: Setting, train: td.Examples, test: td.Examples, seed: int, out: Path, *, part: slice
 ) -> tuple[td.TrainingGame, sm.Run]:
-    """Train some masks with one seed, or go on where that stopped; every training is stored at once."""
+    """Train some masks with one seed, or go on where that stopped; it is stored every half minute."""
     game = td.TrainingGame(trainer(setting, len(train.classes)), train, test, seeds=(seed,))
     some = sm.designs.MaskDesign(design(setting).masks[part], seed=0)
     return game, sm.evaluate(game, some, store=out / f"seed-{seed}", batch=1)

@@ -49,20 +49,16 @@ class Job:
         """The test images to decode."""
         return images.hard_points(self.trainings, self.setting)
 
-    def points(self, method: str) -> list[int]:
-        """The test images that a method decodes: `auto`, which takes 6 seconds for one, not all of them."""
-        return self.hard[: self.setting.auto] if method == "auto" else self.hard
-
     def spectrum_path(self, method: str, point: int) -> Path:
         """Where the effects and pairs of a test image are kept."""
         return self.out / "spectra" / f"{method}-{self.setting.fit}-{point}.npz"
 
     def attributions(self, method: str) -> td.Attributions:
         """Effects and pairs that `decode` has kept."""
-        points, spectra = self.points(method), []
-        for point in points:
+        spectra = []
+        for point in self.hard:
             with np.load(self.spectrum_path(method, point)) as file:
                 spectra.append(
                     sm.Spectrum(file["words"], file["coefficients"], self.setting.players)
                 )
-        return td.Attributions.of(self.trainings, points, spectra)
+        return td.Attributions.of(self.trainings, self.hard, spectra)

@@ -115,7 +115,7 @@ def decode(job: Job) -> None:
     data = job.trainings
     some = data.take(np.arange(fit))
     for method, options in METHODS.items():
-        for point in job.points(method):
+        for point in job.hard:
             if (method, fit, point) in done and job.spectrum_path(method, point).exists():
                 continue
             began = time.process_time()
@@ -191,7 +191,7 @@ def of_pairs(job: Job) -> None:
     for method in OURS:
         found = job.attributions(method)
         measured: list[dict[str, object]] = []
-        for point in job.points(method):
+        for point in job.hard:
             label = int(test.labels[point])
             measured += pairs.rows_of_point(found, point, label, every, retrained[point])
         measured += pairs.rows_of_all_points(found, every)
