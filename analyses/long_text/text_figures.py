@@ -97,7 +97,7 @@ def figure(rows: Rows) -> Figure:
             some = [r for r in rows if (r["model"], r["kind"]) == panel and r["method"] == method]
             sizes = sorted({int(r["n"]) for r in some})
             found = [[float(r["R2"]) for r in some if int(r["n"]) == n] for n in sizes]
-            shift = 2.0 ** (0.07 * (number - 2.5))
+            shift = 2.0 ** (0.05 * (number - 2.5))
             means = [max(float(np.mean(values)), 0.0) for values in found]
             lone = np.array(
                 [(n * shift, max(v, 0.0)) for n, vs in zip(sizes, found, strict=True) for v in vs]
@@ -116,6 +116,7 @@ def figure(rows: Rows) -> Figure:
         axes.set_xscale("log", base=2)
         ticks = sorted({int(r["n"]) for r in rows})
         axes.set_xticks(ticks, [str(t) for t in ticks])
+        axes.set_xlim(0.8 * ticks[0], 1.25 * ticks[-1])
         axes.minorticks_off()
         axes.set_title(", ".join(panel), size=10)
         axes.set_xlabel("words")
