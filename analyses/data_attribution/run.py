@@ -24,7 +24,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from peers import influence_scores, trak_scores
 from problem import AND, AND_POINTS, ORDINARY_POINTS, PLAYERS, TWIN_POINTS, TWINS, game
-from scoring import held_out, row_of, rows_of_scores, summary
+from scoring import held_out, measure_peers, row_of, summary
 from selection_curves import selection
 from speed import speed
 from table_rows import append, read
@@ -110,17 +110,7 @@ def peers(out: Path) -> None:
             trainer, played.train, played.test, models=2, seed=100
         ),
     }
-    table = HERE / "decode.csv"
-    done = {r["method"] for r in read(table)}
-    for name, call in calls.items():
-        if name in done:
-            continue
-        began = time.process_time()
-        scores = call()
-        seconds = (time.process_time() - began) / len(scores)
-        for row in rows_of_scores(name, scores, data, range(data.points), FIT, seconds):
-            append(table, row)
-        print(name, f"{seconds * len(scores):.0f} s", flush=True)
+    measure_peers(HERE / "decode.csv", calls, data, range(data.points), FIT)
 
 
 def planted(out: Path) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from table_rows import append, read
 
 import spex_mech as sm
 from spex_mech import training_data as td
@@ -43,6 +49,26 @@ def rows_of_scores(
         line = np.polynomial.Polynomial.fit(added(data.masks[:fit]), values[:fit], 1)
         predict: Predict = lambda x, f=line, a=added: f(a(x))  # noqa: E731
         yield row_of(method, 0, point, held_out(predict, data.masks[fit:], values[fit:]), seconds)
+
+
+def measure_peers(
+    path: Path,
+    calls: Mapping[str, Callable[[], npt.NDArray[np.float64]]],
+    data: td.Trainings,
+    points: Sequence[int],
+    fit: int,
+) -> None:
+    """Append the rows of each method's scores (points, n) to a table that lacks them."""
+    done = {r["method"] for r in read(path)}
+    for name, call in calls.items():
+        if name in done:
+            continue
+        began = time.process_time()
+        scores = call()
+        seconds = (time.process_time() - began) / len(scores)
+        for row in rows_of_scores(name, scores, data, points, fit, seconds):
+            append(path, row)
+        print(name, f"{seconds * len(scores):.0f} s", flush=True)
 
 
 def summary(

@@ -164,17 +164,7 @@ def peers(job: Job) -> None:
             trainer, train, hard, iterations=10, seed=100
         ),
     }
-    path = job.results / "decode.csv"
-    done = {r["method"] for r in read(path)}
-    for name, call in calls.items():
-        if name in done:
-            continue
-        began = time.process_time()
-        scores = call()
-        seconds = (time.process_time() - began) / len(scores)
-        for row in scoring.rows_of_scores(name, scores, job.trainings, job.hard, fit, seconds):
-            append(path, row)
-        print(name, f"{seconds * len(scores):.0f} s", flush=True)
+    scoring.measure_peers(job.results / "decode.csv", calls, job.trainings, job.hard, fit)
 
 
 def of_pairs(job: Job) -> None:
