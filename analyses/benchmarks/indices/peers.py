@@ -39,6 +39,7 @@ SINGLE: Mapping[str, Make] = {
     "LeverageSHAP": lambda n, _, seed: LeverageSHAP(n, random_state=seed),
     "OddSHAP": lambda n, _, seed: OddSHAP(n, random_state=seed),
     "PolySHAP": lambda n, _, seed: PolySHAP(n, random_state=seed),
+    "ShaplEIG": lambda n, _, seed: shapiq.ShaplEIG(n, show_progress=False, random_state=seed),
 }
 PAIRS: Mapping[str, Make] = {
     "ProxySHAP": lambda n, index, seed: ProxySHAP(n, max_order=2, index=index, random_state=seed),
@@ -94,6 +95,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--tasks", nargs="+", default=list(scores.TASKS))
     parser.add_argument("--skip", nargs="*", default=[], help="names of peers to leave out")
+    parser.add_argument("--only", nargs="*", help="names of peers to run; all by default")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "peers.csv")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -112,7 +114,8 @@ def main() -> None:
                         truth = game.truth(task)
                         for name, make in methods(task).items():
                             key = (game.name, budget, seed, name.replace(",", ""), task)
-                            if name in args.skip or tuple(map(str, key)) in done:
+                            left_out = name in args.skip or (args.only and name not in args.only)
+                            if left_out or tuple(map(str, key)) in done:
                                 continue
                             try:
                                 values, asked, seconds = estimate(game, task, make, budget, seed)
