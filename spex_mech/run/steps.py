@@ -35,7 +35,12 @@ from spex_mech.run.folder import ATTENTION, CURVES, RunFolder
 from spex_mech.run.opening import claim, open_folder
 from spex_mech.run.pilot import save_choice, save_pilot
 from spex_mech.run.prune import choose_exported, choose_kept_sets, size_to_json
-from spex_mech.run.records import ScoreTable, kept_to_json, scores_to_json
+from spex_mech.run.records import (
+    ScoreTable,
+    kept_sets_from_json,
+    kept_to_json,
+    scores_to_json,
+)
 from spex_mech.run.rounds import RoundsTaken, take_rounds
 from spex_mech.run.scores import score_folder
 from spex_mech.run.setup import Setup, check_pruning
@@ -103,7 +108,11 @@ def run(
     else:
         evaluate_step(setup, folder, executor=executor, progress=progress)
     decoded = decode_step(folder, spectrum)
-    kept = prune_step(setup, folder, decoded, progress=progress)
+    if folder.has("kept.json") and folder.has("results.json"):
+        # They were tested, and may have been exported: another version of the search may find others.
+        kept = folder.read("kept.json", lambda rows: kept_sets_from_json(rows, setup.players))
+    else:
+        kept = prune_step(setup, folder, decoded, progress=progress)
     scores = score_step(setup, folder, kept, executor=executor, progress=progress)
     tested = None
     if spec.circuit.subsets:
