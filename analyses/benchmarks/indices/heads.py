@@ -77,7 +77,7 @@ class Sample:
 
 
 def draw(n: int, fitted: int, each: int) -> Sample:
-    """The masks of a sample, without values: those drawn of all sizes in turn, so that a start is even, too."""
+    """The masks of a sample, without values: drawn of all sizes in turn, so that a start is even, too."""
     from spex_mech.designs import leverage
 
     sizes = np.tile(np.arange(2, n - 1), each)[:, None]
@@ -163,6 +163,10 @@ class Served:
             print(" ".join(new), file=self.process.stdin, flush=True)
             self.known |= zip(new, map(float, self.process.stdout.readline().split()), strict=True)
         return np.array([self.known[word] for word in words])
+
+    def close(self) -> None:
+        """End the other process."""
+        self.process.communicate()
 
 
 if __name__ == "__main__":
