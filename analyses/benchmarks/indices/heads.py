@@ -99,43 +99,61 @@ def evaluate(game: Function, n: int, path: Path, fitted: int, each: int, step: i
 
 
 def reference(sample: Sample) -> dict:
-    """Shapley values of a model of the game, corrected without bias by masks it was not fitted to.
+    """Shapley values of models of the game, corrected without bias by masks that they were not fitted to.
 
-    What the model misses is estimated from its errors, by the weights that Shapley values have where
+    The masks drawn are halved; each half corrects a model of the other half and of the fitted masks.
+    What a model misses is estimated from its errors, by the weights that Shapley values have where
     every size from 1 to n - 1 is equally likely: (n - 1) / size for a player that is present, and
     -(n - 1) / (n - size) for one that is not. Sizes 1 and n - 1 are there whole, the others by the
     same number of masks each, from which the standard errors come. The mean of the correction does
     not depend on the model.
     """
+    n, m = sample.drawn.shape[1], len(sample.fitted)
+    start = m + 2 + 2 * n
+    rounds = (len(sample.values) - start) // (n - 3) // 2 * 2  # each has one mask of every size
+    stop = start + rounds * (n - 3)
+    masks, values = sample.masks[:stop], sample.values[:stop]
+    half = np.repeat(np.arange(rounds) % 2, n - 3)
+    found, left = np.zeros((2, n)), np.zeros(stop - start)
+    for k in (0, 1):
+        rows = np.append(np.arange(m), start + np.flatnonzero(half != k))
+        found[k], errors = model(masks, values, rows)
+        found[k] += (errors[m + 1] - errors[m]) / n
+        whole = weighted(masks[m + 2 : start], errors[m + 2 : start])
+        found[k] += (whole[:n].mean(axis=0) + whole[n:].mean(axis=0)) / (n - 1)
+        left[half == k] = errors[start:][half == k]
+    draws = weighted(masks[start:], left).reshape(rounds, n - 3, n)
+    shapley = found.mean(axis=0) + draws.mean(axis=0).sum(axis=0) / (n - 1)
+    variance = draws.var(axis=0, ddof=1).sum(axis=0) / rounds / (n - 1) ** 2
+    return {
+        "masks": stop,
+        "r2_of_the_models": float(1 - left.var() / values[start:].var()),
+        "floor": float(variance.mean() / (shapley.var() - variance.mean())),
+        "shapley": shapley.tolist(),
+        "standard_error": np.sqrt(variance).tolist(),
+    }
+
+
+def model(masks: np.ndarray, values: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The Shapley values of a Gaussian process fitted to some rows, and what it misses in all rows.
+
+    The values are those of its mean alone. With the evidence of evaluated masks, they would not belong
+    to the function whose errors are taken, and the correction would be biased.
+    """
     from spex_mech.core.interactions import interactions
     from spex_mech.decoders.decode import decode
     from spex_mech.designs import MaskDesign
 
-    n, m = sample.drawn.shape[1], len(sample.fitted)
-    design = MaskDesign(sample.fitted, 777)
-    spectrum = decode(design, sample.values[:m], method="walsh_gp", seed=0)
+    spectrum = decode(MaskDesign(masks[rows], 0), values[rows], method="walsh_gp", seed=0)
     index = interactions(replace(spectrum, evidence=None), "Shapley", 1).values
-    masks, values = sample.masks[m : len(sample.values)], sample.values[m:]
-    errors = values - spectrum(masks)
-    sizes = masks[2:].sum(axis=1)[:, None]
-    weights = (n - 1) * np.where(masks[2:], 1 / sizes, -1 / (n - sizes))
-    draws = weights * errors[2:, None]
-    found = np.array([float(index.get((i,), 0.0)) for i in range(n)])
-    found += (errors[1] - errors[0]) / n
-    variance = np.zeros(n)
-    for size in range(1, n):
-        of_size = draws[sizes[:, 0] == size]
-        found += of_size.mean(axis=0) / (n - 1)
-        if 1 < size < n - 1:
-            variance += of_size.var(axis=0, ddof=1) / len(of_size) / (n - 1) ** 2
-    drawn = slice(2 + 2 * n, None)
-    return {
-        "masks": len(sample.values),
-        "r2_of_the_model": float(1 - errors[drawn].var() / values[drawn].var()),
-        "floor": float(variance.mean() / (found.var() - variance.mean())),
-        "shapley": found.tolist(),
-        "standard_error": np.sqrt(variance).tolist(),
-    }
+    shapley = [float(index.get((i,), 0.0)) for i in range(masks.shape[1])]
+    return np.array(shapley), values - spectrum(masks)
+
+
+def weighted(masks: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Errors of masks times the weight of each player, (m, n)."""
+    n, sizes = masks.shape[1], masks.sum(axis=1)[:, None]
+    return (n - 1) * np.where(masks, 1 / sizes, -1 / (n - sizes)) * errors[:, None]
 
 
 def serve() -> None:
