@@ -72,6 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("side", choices=["ours", "peers", "table"])
     parser.add_argument("--players", type=int, nargs="+", default=list(BUDGETS))
+    parser.add_argument("--budgets", type=int, nargs="+", help="in place of those of each game")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--games", nargs="+", default=["planted", "heads"])
     parser.add_argument(
@@ -95,7 +96,7 @@ def main() -> None:
             writer.writeheader()
         for seed in args.seeds:
             for problem in problems(args.games, args.players, seed, args.evaluator):
-                for budget in problem.budgets:
+                for budget in args.budgets or problem.budgets:
                     if args.side == "ours":
                         found = ours(problem, budget, seed, args.methods, done)
                     else:
