@@ -1,7 +1,7 @@
 """Shapley values and SII of games of 32 to 1,000 players, ours and shapiq's: see the README beside this file.
 
 python analyses/benchmarks/indices/large.py ours
-peers/bin/python analyses/benchmarks/indices/large.py peers
+peers/bin/python analyses/benchmarks/indices/large.py peers --evaluator python
 python analyses/benchmarks/indices/large.py table
 """
 
@@ -17,7 +17,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -29,7 +29,9 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[2]), str(HERE.parent / "walsh_gp")]
 
+from heads import REFERENCE, Served, heads
 from planted import planted
+from scores import compare
 
 from spex_mech.core.interactions import interactions
 
@@ -44,11 +46,12 @@ FIELDS = (
     "top5",
     "evaluations",
     "seconds",
+    "spearman",
 )
 BUDGETS = {32: (300, 1000), 100: (1000,), 300: (3000,), 1000: (2500,)}
+HEADS_BUDGETS = (100, 200, 500, 1000)
 PLANTED_SEED = 20
 LIMIT = 240  # seconds, after which a peer is given up
-REFERENCE = HERE / "results" / "heads_reference.json"
 Function = Callable[[np.ndarray], np.ndarray]
 
 
@@ -61,26 +64,30 @@ class Problem:
     game: Function
     shapley: np.ndarray
     pairs: np.ndarray | None
+    budgets: tuple[int, ...]
 
 
 def main() -> None:
     """Append to results/large.csv, or write results/large.md."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("side", choices=["ours", "peers", "table", "reference"])
+    parser.add_argument("side", choices=["ours", "peers", "table"])
     parser.add_argument("--players", type=int, nargs="+", default=list(BUDGETS))
+    parser.add_argument("--budgets", type=int, nargs="+", help="in place of those of each game")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--games", nargs="+", default=["planted", "heads"])
     parser.add_argument(
         "--methods", nargs="+", default=["auto", "walsh_gp"], help="decoders of ours"
     )
     parser.add_argument("--skip", nargs="*", default=[], help="names of peers to leave out")
+    parser.add_argument(
+        "--evaluator", help="a Python with PyTorch, which evaluates the heads for one without"
+    )
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "large.csv")
     args = parser.parse_args()
     if args.side == "table":
         return table()
-    if args.side == "reference":
-        return reference()
     warnings.simplefilter("ignore")
-    path = HERE / "results" / "large.csv"
+    path = args.out
     rows = list(csv.DictReader(path.open())) if path.exists() else []
     done = {tuple(row[key] for key in FIELDS[:6]) for row in rows}
     with path.open("a", newline="") as file:
@@ -88,8 +95,8 @@ def main() -> None:
         if not rows:
             writer.writeheader()
         for seed in args.seeds:
-            for problem in problems(args.games, args.players, seed):
-                for budget in BUDGETS[problem.n]:
+            for problem in problems(args.games, args.players, seed, args.evaluator):
+                for budget in args.budgets or problem.budgets:
                     if args.side == "ours":
                         found = ours(problem, budget, seed, args.methods, done)
                     else:
@@ -101,7 +108,9 @@ def main() -> None:
     return None
 
 
-def problems(games: list[str], players: list[int], seed: int) -> Iterator[Problem]:
+def problems(
+    games: list[str], players: list[int], seed: int, evaluator: str | None
+) -> Iterator[Problem]:
     """Planted games of a seed with known terms, and the heads of the embedded model with a long reference."""
     for n in players if "planted" in games else []:
         terms = planted(n, PLANTED_SEED + seed)
@@ -109,52 +118,13 @@ def problems(games: list[str], players: list[int], seed: int) -> Iterator[Proble
         pairs = interactions(terms, "SII", 2, terms="readout").values
         yield Problem(
             "planted", n, terms, of_sets(shapley, combinations(range(n), 1)),
-            of_sets(pairs, combinations(range(n), 2)),
+            of_sets(pairs, combinations(range(n), 2)), BUDGETS[n],
         )  # fmt: skip
     if "heads" in games and 32 in players and REFERENCE.exists():
         known = json.loads(REFERENCE.read_text())
-        yield Problem("heads", 32, heads(), np.array(known["shapley"]), None)
-
-
-def heads() -> Function:
-    """The 32 heads of the embedded model: mean log-probability of the right answers to 24 questions."""
-    import spex_mech as sm
-
-    model = sm.load_model("embedded")
-    task = sm.load_task("embedded/people").first(24)
-    return sm.TaskGame(
-        model, task, sm.select_players(model, "heads"), split="search", metric="logprob"
-    )
-
-
-def reference(masks: int = 6000, fitted: int = 1500) -> None:
-    """Shapley values of the heads by a large sample: those of a model, corrected without bias by other masks.
-
-    The model is fitted to some masks. What it misses is estimated from its errors at others, whose size is
-    drawn from 1 to n - 1, by the weights that Shapley values have: (n - 1) / size for a player that is
-    present, and -(n - 1) / (n - size) for one that is not. Its mean does not depend on the model.
-    """
-    import spex_mech as sm
-
-    game, n = heads(), 32
-    first = sm.designs.leverage(n, fitted, seed=777)
-    spectrum = sm.decode(first, game(first.masks), method="walsh_gp", seed=0)
-    index = interactions(replace(spectrum, evidence=None), "Shapley", 1).values
-    rng = np.random.default_rng(778)
-    sizes = rng.integers(1, n, size=masks)[:, None]
-    drawn = rng.permuted(np.arange(n) < sizes, axis=1)
-    ends = np.array([[False] * n, [True] * n])
-    of_nobody, of_all = game(ends) - spectrum(ends)
-    weights = (n - 1) * np.where(drawn, 1.0 / sizes, -1.0 / (n - sizes))
-    draws = weights * (game(drawn) - spectrum(drawn))[:, None]
-    found = (
-        of_sets(index, combinations(range(n), 1)) + (of_all - of_nobody) / n + draws.mean(axis=0)
-    )
-    error = draws.std(axis=0) / np.sqrt(masks)
-    REFERENCE.write_text(
-        json.dumps({"shapley": found.tolist(), "standard_error": error.tolist()}, indent=1) + "\n"
-    )
-    print("variance", found.var(), "mean squared standard error", float(np.mean(error**2)))
+        game = Served(evaluator) if evaluator else heads()
+        shapley = np.array(known["shapley"])
+        yield Problem("heads", len(shapley), game, shapley, None, HEADS_BUDGETS)
 
 
 def of_sets(values: Mapping, sets: Iterable[tuple[int, ...]]) -> np.ndarray:
@@ -170,10 +140,9 @@ def truths(problem: Problem) -> Iterator[tuple[str, int, np.ndarray]]:
 
 
 def row_of(problem: Problem, key: tuple, found: np.ndarray, truth: np.ndarray, cost: tuple) -> dict:
-    """A line of the results: mean squared error over the variance of the truth, and the top five found."""
-    error = float(np.mean((found - truth) ** 2) / truth.var())
-    top = [set(np.argsort(-np.abs(v), kind="stable")[:5].tolist()) for v in (found, truth)]
-    numbers = (f"{error:.4g}", len(top[0] & top[1]) / 5, cost[0], f"{cost[1]:.2f}")
+    """A line of the results: how far what was found is from the truth, and its cost."""
+    error, spearman, top = compare(found, truth)
+    numbers = (f"{error:.4g}", top, cost[0], f"{cost[1]:.2f}", f"{spearman:.3f}")
     return dict(zip(FIELDS, (problem.name, problem.n, *key, *numbers), strict=True))
 
 
@@ -253,15 +222,18 @@ def table() -> None:
     cells: dict[tuple, dict[str, list[list[float]]]] = defaultdict(lambda: defaultdict(list))
     for row in csv.DictReader((HERE / "results" / "large.csv").open()):
         problem = (row["game"], int(row["n"]), int(row["budget"]), row["index"])
-        numbers = [float(row[key]) for key in ("error", "top5", "seconds")]
+        numbers = [float(row[key] or "nan") for key in ("error", "top5", "spearman", "seconds")]
         cells[problem][row["method"]].append(numbers)
-    text = "| game, players, masks | index | method | error / variance | top 5 | CPU s |\n"
-    text += "|---|---|---|---|---|---|\n"
+    text = (
+        "| game, players, masks | index | method | error / variance | top 5 | Spearman | CPU s |\n"
+    )
+    text += "|---|---|---|---|---|---|---|\n"
     for (game, n, budget, index), methods in sorted(cells.items()):
         for method, rows in methods.items():
-            error, top, seconds = np.mean(rows, axis=0)
+            error, top, spearman, seconds = np.mean(rows, axis=0)
+            ranks = "" if np.isnan(spearman) else f"{spearman:.2f}"
             text += f"| {game}, {n}, {budget} | {index} | {method} "
-            text += f"| {error:.3g} | {top:.1f} | {seconds:.1f} |\n"
+            text += f"| {error:.3g} | {top:.1f} | {ranks} | {seconds:.1f} |\n"
     (HERE / "results" / "large.md").write_text(text)
     print(text)
 

@@ -1,0 +1,191 @@
+"""The 32 attention heads of the embedded model as a game, and its Shapley values by a large sample.
+
+python analyses/benchmarks/indices/heads.py evaluate
+python analyses/benchmarks/indices/heads.py reference
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import numpy as np
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[2]))
+
+EVALUATED = HERE / "results" / "heads_masks.npz"
+REFERENCE = HERE / "results" / "heads_reference.json"
+FITTED, EACH = 1000, 222  # masks of the model, and of each size from 2 to n - 2
+Function = Callable[[np.ndarray], np.ndarray]
+
+
+def main() -> None:
+    """Write the evaluated masks or the reference, or answer a process that lacks PyTorch."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("step", choices=["evaluate", "reference", "serve"])
+    args = parser.parse_args()
+    if args.step == "serve":
+        serve()
+    elif args.step == "evaluate":
+        game = heads()
+        evaluate(game, game.players.n, EVALUATED, FITTED, EACH)
+    else:
+        with np.load(EVALUATED) as file:
+            found = reference(Sample(file["fitted"], file["drawn"], file["values"]))
+        REFERENCE.write_text(json.dumps(found, indent=1) + "\n")
+        print({name: value for name, value in found.items() if not isinstance(value, list)})
+
+
+def heads():
+    """The game: mean log-probability of the right answers to the first 24 search questions of "people"."""
+    import spex_mech as sm
+
+    model = sm.load_model("embedded")
+    task = sm.load_task("embedded/people").first(24)
+    players = sm.select_players(model, "heads")
+    return sm.TaskGame(model, task, players, split="search", metric="logprob")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Masks to fit a model to, masks drawn evenly by size, and the values of all or of the first.
+
+    ``values`` are of the fitted masks, of the empty and of the full mask, of the n masks of one player,
+    of their n complements, and of those drawn, in this order.
+    """
+
+    fitted: np.ndarray
+    drawn: np.ndarray
+    values: np.ndarray
+
+    @property
+    def masks(self) -> np.ndarray:
+        """All masks, in the order of the values."""
+        alone = np.eye(self.drawn.shape[1], dtype=bool)
+        nobody = np.zeros((1, len(alone)), dtype=bool)
+        return np.concatenate([self.fitted, nobody, ~nobody, alone, ~alone, self.drawn])
+
+
+def draw(n: int, fitted: int, each: int) -> Sample:
+    """The masks of a sample, without values: drawn of all sizes in turn, so that a start is even, too."""
+    from spex_mech.designs import leverage
+
+    sizes = np.tile(np.arange(2, n - 1), each)[:, None]
+    drawn = np.random.default_rng(778).permuted(np.arange(n) < sizes, axis=1)
+    return Sample(leverage(n, fitted, seed=777).masks, drawn, np.zeros(0))
+
+
+def evaluate(game: Function, n: int, path: Path, fitted: int, each: int, step: int = 100) -> None:
+    """Evaluate a sample's masks into a file, 100 at a time; goes on where it was stopped."""
+    sample = draw(n, fitted, each)
+    values = np.zeros(0)
+    if path.exists():
+        with np.load(path) as file:
+            values = file["values"]
+    while len(values) < len(sample.masks):
+        values = np.append(values, game(sample.masks[len(values) : len(values) + step]))
+        np.savez_compressed(path, fitted=sample.fitted, drawn=sample.drawn, values=values)
+        print(len(values), "of", len(sample.masks), flush=True)
+
+
+def reference(sample: Sample) -> dict:
+    """Shapley values of models of the game, corrected without bias by masks that they were not fitted to.
+
+    The masks drawn are halved; each half corrects a model of the other half and of the fitted masks.
+    What a model misses is estimated from its errors, by the weights that Shapley values have where
+    every size from 1 to n - 1 is equally likely: (n - 1) / size for a player that is present, and
+    -(n - 1) / (n - size) for one that is not. Sizes 1 and n - 1 are there whole, the others by the
+    same number of masks each, from which the standard errors come. The mean of the correction does
+    not depend on the model.
+    """
+    n, m = sample.drawn.shape[1], len(sample.fitted)
+    start = m + 2 + 2 * n
+    rounds = (len(sample.values) - start) // (n - 3) // 2 * 2  # each has one mask of every size
+    stop = start + rounds * (n - 3)
+    masks, values = sample.masks[:stop], sample.values[:stop]
+    half = np.repeat(np.arange(rounds) % 2, n - 3)
+    found, left = np.zeros((2, n)), np.zeros(stop - start)
+    for k in (0, 1):
+        rows = np.append(np.arange(m), start + np.flatnonzero(half != k))
+        found[k], errors = model(masks, values, rows)
+        found[k] += (errors[m + 1] - errors[m]) / n
+        whole = weighted(masks[m + 2 : start], errors[m + 2 : start])
+        found[k] += (whole[:n].mean(axis=0) + whole[n:].mean(axis=0)) / (n - 1)
+        left[half == k] = errors[start:][half == k]
+    draws = weighted(masks[start:], left).reshape(rounds, n - 3, n)
+    shapley = found.mean(axis=0) + draws.mean(axis=0).sum(axis=0) / (n - 1)
+    variance = draws.var(axis=0, ddof=1).sum(axis=0) / rounds / (n - 1) ** 2
+    return {
+        "masks": stop,
+        "r2_of_the_models": float(1 - left.var() / values[start:].var()),
+        "floor": float(variance.mean() / (shapley.var() - variance.mean())),
+        "shapley": shapley.tolist(),
+        "standard_error": np.sqrt(variance).tolist(),
+    }
+
+
+def model(masks: np.ndarray, values: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The Shapley values of a Gaussian process fitted to some rows, and what it misses in all rows.
+
+    The values are those of its mean alone. With the evidence of evaluated masks, they would not belong
+    to the function whose errors are taken, and the correction would be biased.
+    """
+    from spex_mech.core.interactions import interactions
+    from spex_mech.decoders.decode import decode
+    from spex_mech.designs import MaskDesign
+
+    spectrum = decode(MaskDesign(masks[rows], 0), values[rows], method="walsh_gp", seed=0)
+    index = interactions(replace(spectrum, evidence=None), "Shapley", 1).values
+    shapley = [float(index.get((i,), 0.0)) for i in range(masks.shape[1])]
+    return np.array(shapley), values - spectrum(masks)
+
+
+def weighted(masks: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Errors of masks times the weight of each player, (m, n)."""
+    n, sizes = masks.shape[1], masks.sum(axis=1)[:, None]
+    return (n - 1) * np.where(masks, 1 / sizes, -1 / (n - sizes)) * errors[:, None]
+
+
+def serve() -> None:
+    """Answer each line of 0s and 1s, masks separated by blanks, by a line of their values."""
+    game = heads()
+    for line in sys.stdin:
+        masks = np.array([[digit == "1" for digit in word] for word in line.split()])
+        print(*map(repr, game(masks).tolist()), flush=True)
+
+
+class Served:
+    """The game for a process without PyTorch: another Python evaluates it, each mask once."""
+
+    def __init__(self, python: str) -> None:
+        command = [python, str(HERE / "heads.py"), "serve"]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self.known: dict[str, float] = {}
+
+    def __call__(self, masks: np.ndarray) -> np.ndarray:
+        """Values of masks (m, n)."""
+        words = ["".join("01"[int(present)] for present in row) for row in masks]
+        new = [word for word in dict.fromkeys(words) if word not in self.known]
+        if new:
+            print(" ".join(new), file=self.process.stdin, flush=True)
+            self.known |= zip(new, map(float, self.process.stdout.readline().split()), strict=True)
+        return np.array([self.known[word] for word in words])
+
+    def close(self) -> None:
+        """End the other process."""
+        self.process.communicate()
+
+
+if __name__ == "__main__":
+    main()
