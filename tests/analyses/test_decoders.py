@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import sys
 from pathlib import Path
 
@@ -12,19 +11,16 @@ import pytest
 
 from spex_mech.core.masks import all_masks
 from spex_mech.designs import uniform
+from tests.shared.scripts import modules_of
 
 HERE = Path(__file__).parents[2] / "analyses" / "benchmarks" / "decoders"
 NAMES = ("run", "methods", "scores", "summary", "baselines")
 
 
 @pytest.fixture
-def benchmark_of(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(HERE), *sys.path])
-    for name in NAMES:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    yield importlib.import_module
-    for name in NAMES:
-        sys.modules.pop(name, None)
+def benchmark_of():
+    with modules_of(HERE, NAMES) as module:
+        yield module
 
 
 def game(n: int = 6) -> np.ndarray:

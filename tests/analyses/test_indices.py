@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import json
 import sys
 from itertools import combinations
@@ -16,19 +15,16 @@ from spex_mech.core.interactions import interactions
 from spex_mech.core.masks import all_masks
 from spex_mech.decoders.decode import decode
 from spex_mech.designs import MaskDesign
+from tests.shared.scripts import modules_of
 
 HERE = Path(__file__).parents[2] / "analyses" / "benchmarks" / "indices"
 NAMES = ("heads", "large", "scores", "planted")
 
 
 @pytest.fixture
-def benchmark_of(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(HERE), *sys.path])
-    for name in NAMES:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    yield importlib.import_module
-    for name in NAMES:
-        sys.modules.pop(name, None)
+def benchmark_of():
+    with modules_of(HERE, NAMES) as module:
+        yield module
 
 
 def wavy(masks: np.ndarray) -> np.ndarray:
