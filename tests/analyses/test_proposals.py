@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.shared.scripts import modules_of
+
 FOLDER = Path(__file__).parents[2] / "analyses" / "real_models"
 
 
 @pytest.fixture
-def proposals(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    monkeypatch.delitem(sys.modules, "proposals", raising=False)
-    import proposals
-
-    return proposals
+def proposals():
+    with modules_of(FOLDER, ["proposals"]) as module:
+        yield module("proposals")
 
 
 def test_every_variant_spends_the_same_and_is_told(tmp_path, proposals):
