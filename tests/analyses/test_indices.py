@@ -1,4 +1,4 @@
-"""analyses/benchmarks/indices: Shapley values by a large sample, and the heads of the embedded model."""
+"""analyses/benchmarks/indices: references by a large sample, and the heads of a model."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def wavy(masks: np.ndarray) -> np.ndarray:
     return masks @ weights + 2.0 * masks[:, :3].all(axis=1) - np.sin(3 * masks[:, 3:].sum(axis=1))
 
 
-def exact_shapley(n: int) -> np.ndarray:
-    """The Shapley values of `wavy`, by its whole table and terms of all orders."""
+def exact(n: int, size: int) -> np.ndarray:
+    """The Shapley values or SII of pairs of `wavy`, by its whole table and terms of all orders."""
     masks = all_masks(n)
     whole = decode(MaskDesign(masks, 0), wavy(masks), method="exact", seed=0)
-    values = interactions(whole, "Shapley", 1).values
-    return np.array([values[players] for players in combinations(range(n), 1)])
+    values = interactions(whole, "SII", 2).values
+    return np.array([values.get(players, 0.0) for players in combinations(range(n), size)])
 
 
 def sample_of(heads, seed: int):
@@ -53,12 +53,24 @@ def sample_of(heads, seed: int):
 def test_the_reference_is_unbiased_and_knows_its_error(benchmark_of):
     heads = benchmark_of("heads")
     found = [heads.reference(sample_of(heads, seed)) for seed in range(24)]
-    off = np.array([each["shapley"] for each in found]) - exact_shapley(8)
-    variance = np.mean([np.square(each["standard_error"]) for each in found], axis=0)
-    assert np.abs(off.sum(axis=1)).max() < 1e-10  # efficiency
     assert found[0]["r2_of_the_models"] < 0.9  # so that there is something to correct
-    assert np.abs(off.mean(axis=0) / np.sqrt(variance / 24)).max() < 4
-    assert 0.7 < np.mean(np.square(off) / variance) < 1.4
+    for index, size in (("shapley", 1), ("sii", 2)):
+        off = np.array([each[index]["values"] for each in found]) - exact(8, size)
+        errors = [each[index]["standard_error"] for each in found]
+        variance = np.square(errors).mean(axis=0)
+        assert np.abs(off.mean(axis=0) / np.sqrt(variance / 24)).max() < 4
+        assert 0.7 < np.mean(np.square(off) / variance) < 1.4
+        if index == "shapley":
+            assert np.abs(off.sum(axis=1)).max() < 1e-10  # efficiency
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_the_shares_of_all_masks_give_the_index(benchmark_of, size):
+    heads = benchmark_of("heads")
+    masks = all_masks(8)
+    weighted = heads.weighted(masks, wavy(masks), size)
+    by_size = [weighted[masks.sum(axis=1) == present].mean(axis=0) for present in range(9)]
+    np.testing.assert_allclose(np.sum(by_size, axis=0), exact(8, size), atol=1e-10)
 
 
 def test_a_stopped_evaluation_goes_on(benchmark_of, tmp_path):
@@ -84,8 +96,10 @@ def test_a_sample_that_is_not_complete_gives_a_reference(benchmark_of):
     heads = benchmark_of("heads")
     whole = sample_of(heads, 0)
     part = heads.Sample(whole.fitted, whole.drawn, whole.values[:-50])
-    errors = [np.mean(heads.reference(each)["standard_error"]) for each in (whole, part)]
-    assert errors[0] < errors[1]
+    found = [heads.reference(each) for each in (whole, part)]
+    for index in ("shapley", "sii"):
+        errors = [np.mean(each[index]["standard_error"]) for each in found]
+        assert errors[0] < errors[1]
 
 
 def test_another_process_evaluates_the_heads(benchmark_of):
@@ -101,18 +115,28 @@ def test_another_process_evaluates_the_heads(benchmark_of):
     assert len(served.known) == 3
 
 
-def test_a_game_with_a_reference_gives_rows_of_one_index(benchmark_of, tmp_path, monkeypatch):
+def test_a_game_with_a_reference_gives_rows_of_both_indices(benchmark_of, tmp_path, monkeypatch):
     large = benchmark_of("large")
-    reference = tmp_path / "reference.json"
-    reference.write_text(json.dumps({"shapley": exact_shapley(8).tolist()}))
+    reference, path = tmp_path / "reference.json", tmp_path / "large.csv"
+    known = {
+        name: {"values": exact(8, size).tolist()} for name, size in (("shapley", 1), ("sii", 2))
+    }
+    reference.write_text(json.dumps(known))
     monkeypatch.setattr(large, "REFERENCE", reference)
     monkeypatch.setattr(large, "HEADS_BUDGETS", (60,))
     monkeypatch.setattr(large, "heads", lambda: wavy)
-    arguments = ["--games", "heads", "--methods", "walsh_gp", "--out", str(tmp_path / "large.csv")]
-    for _ in range(2):  # the second has nothing left to do
-        monkeypatch.setattr(sys, "argv", ["large.py", "ours", *arguments])
-        large.main()
-    with (tmp_path / "large.csv").open() as file:
-        (row,) = csv.DictReader(file)
-    assert (row["game"], row["n"], row["budget"], row["index"]) == ("heads", "8", "60", "SV")
-    assert float(row["error"]) < 0.2 and float(row["spearman"]) > 0.7 and row["evaluations"] == "60"
+    arguments = ["--games", "heads", "--methods", "walsh_gp", "--out", str(path)]
+    monkeypatch.setattr(sys, "argv", ["large.py", "ours", *arguments])
+    large.main()
+    lines = path.read_text().splitlines(keepends=True)
+    large.main()  # nothing is left to do
+    assert path.read_text().splitlines(keepends=True) == lines
+    path.write_text("".join(lines[:2]))  # pairs alone are left
+    large.main()
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["index"] for row in rows] == ["SV", "SII"]
+    for row, most in zip(rows, (0.2, 0.6), strict=True):
+        assert (row["game"], row["n"], row["budget"]) == ("heads", "8", "60")
+        assert float(row["error"]) < most and float(row["spearman"]) > 0.7
+        assert row["evaluations"] == "60"

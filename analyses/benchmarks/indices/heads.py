@@ -1,4 +1,4 @@
-"""The 32 attention heads of the embedded model as a game, and its Shapley values by a large sample.
+"""The 32 attention heads of the embedded model as a game, and its Shapley values and pairs by a large sample.
 
 python analyses/benchmarks/indices/heads.py evaluate
 python analyses/benchmarks/indices/heads.py reference
@@ -13,6 +13,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import combinations
+from math import comb
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -43,7 +45,8 @@ def main() -> None:
         with np.load(EVALUATED) as file:
             found = reference(Sample(file["fitted"], file["drawn"], file["values"]))
         REFERENCE.write_text(json.dumps(found, indent=1) + "\n")
-        print({name: value for name, value in found.items() if not isinstance(value, list)})
+        for name, each in found.items():
+            print(name, each["floor"] if isinstance(each, dict) else each)
 
 
 def heads():
@@ -99,14 +102,12 @@ def evaluate(game: Function, n: int, path: Path, fitted: int, each: int, step: i
 
 
 def reference(sample: Sample) -> dict:
-    """Shapley values of models of the game, corrected without bias by masks that they were not fitted to.
+    """Shapley values and SII of pairs of models of the game, corrected without bias by masks not fitted.
 
     The masks drawn are halved; each half corrects a model of the other half and of the fitted masks.
-    What a model misses is estimated from its errors, by the weights that Shapley values have where
-    every size from 1 to n - 1 is equally likely: (n - 1) / size for a player that is present, and
-    -(n - 1) / (n - size) for one that is not. Sizes 1 and n - 1 are there whole, the others by the
-    same number of masks each, from which the standard errors come. The mean of the correction does
-    not depend on the model.
+    What a model misses is estimated from its errors, by the `shares` that the index gives to masks of each
+    size. Sizes 0, 1, n - 1 and n are there whole, the others by the same number of masks each, from which
+    the standard errors come. The mean of the correction does not depend on the model.
     """
     n, m = sample.drawn.shape[1], len(sample.fitted)
     start = m + 2 + 2 * n
@@ -114,46 +115,85 @@ def reference(sample: Sample) -> dict:
     stop = start + rounds * (n - 3)
     masks, values = sample.masks[:stop], sample.values[:stop]
     half = np.repeat(np.arange(rounds) % 2, n - 3)
-    found, left = np.zeros((2, n)), np.zeros(stop - start)
-    for k in (0, 1):
-        rows = np.append(np.arange(m), start + np.flatnonzero(half != k))
-        found[k], errors = model(masks, values, rows)
-        found[k] += (errors[m + 1] - errors[m]) / n
-        whole = weighted(masks[m + 2 : start], errors[m + 2 : start])
-        found[k] += (whole[:n].mean(axis=0) + whole[n:].mean(axis=0)) / (n - 1)
-        left[half == k] = errors[start:][half == k]
-    draws = weighted(masks[start:], left).reshape(rounds, n - 3, n)
-    shapley = found.mean(axis=0) + draws.mean(axis=0).sum(axis=0) / (n - 1)
-    variance = draws.var(axis=0, ddof=1).sum(axis=0) / rounds / (n - 1) ** 2
+    rows = [np.append(np.arange(m), start + np.flatnonzero(half != k)) for k in (0, 1)]
+    fits = [model(masks, values, fitted) for fitted in rows]
+    errors = np.array([missed[m:] for _, missed in fits])  # of all masks but those fitted by both
+    drawn = np.where(half == 0, *errors[:, 2 + 2 * n :])
+    found = {"masks": stop, "r2_of_the_models": float(1 - drawn.var() / values[start:].var())}
+    for size, name in ((1, "shapley"), (2, "sii")):
+        of_models = np.mean([indices[size - 1] for indices, _ in fits], axis=0)
+        found[name] = corrected(of_models, size, masks[m:], errors, drawn, rounds)
+    return found
+
+
+def corrected(
+    of_models: np.ndarray,
+    size: int,
+    masks: np.ndarray,
+    errors: np.ndarray,
+    drawn: np.ndarray,
+    rounds: int,
+) -> dict:
+    """The values of all sets of a size, their standard errors, and the floor under every error."""
+    n = masks.shape[1]
+    ends, rest = 2 + 2 * n, (rounds, n - 3, -1)
+    exact = weighted(masks[:ends], errors[:, :ends].mean(axis=0), size)
+    whole = exact[:2].sum(axis=0) + exact[2:].sum(axis=0) / n
+    draws = weighted(masks[ends:], drawn, size).reshape(rest)
+    values = of_models + whole + draws.mean(axis=0).sum(axis=0)
+    variance = draws.var(axis=0, ddof=1).sum(axis=0) / rounds
     return {
-        "masks": stop,
-        "r2_of_the_models": float(1 - left.var() / values[start:].var()),
-        "floor": float(variance.mean() / (shapley.var() - variance.mean())),
-        "shapley": shapley.tolist(),
+        "floor": float(variance.mean() / (values.var() - variance.mean())),
+        "values": values.tolist(),
         "standard_error": np.sqrt(variance).tolist(),
     }
 
 
-def model(masks: np.ndarray, values: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The Shapley values of a Gaussian process fitted to some rows, and what it misses in all rows.
+def model(
+    masks: np.ndarray, values: np.ndarray, rows: np.ndarray
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """SII of players and of pairs of a Gaussian process fitted to some rows, and what it misses in all rows.
 
     The values are those of its mean alone. With the evidence of evaluated masks, they would not belong
-    to the function whose errors are taken, and the correction would be biased.
+    to the function whose errors are taken, and the correction would be biased. SII of players are their
+    Shapley values.
     """
     from spex_mech.core.interactions import interactions
     from spex_mech.decoders.decode import decode
     from spex_mech.designs import MaskDesign
 
+    n = masks.shape[1]
     spectrum = decode(MaskDesign(masks[rows], 0), values[rows], method="walsh_gp", seed=0)
-    index = interactions(replace(spectrum, evidence=None), "Shapley", 1).values
-    shapley = [float(index.get((i,), 0.0)) for i in range(masks.shape[1])]
-    return np.array(shapley), values - spectrum(masks)
+    index = interactions(replace(spectrum, evidence=None), "SII", 2).values
+    found = [
+        [float(index.get(players, 0.0)) for players in combinations(range(n), k)] for k in (1, 2)
+    ]
+    return [np.array(each) for each in found], values - spectrum(masks)
 
 
-def weighted(masks: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """Errors of masks times the weight of each player, (m, n)."""
-    n, sizes = masks.shape[1], masks.sum(axis=1)[:, None]
-    return (n - 1) * np.where(masks, 1 / sizes, -1 / (n - sizes)) * errors[:, None]
+def shares(n: int, size: int) -> np.ndarray:
+    """The factor of a mask in SII of a set, by the mask's players and those of the set that it has.
+
+    SII of a set is the sum over coalitions S of the others of |S|! (n - |S| - size)! / (n - size + 1)!
+    times the set's joint difference at S. Ordered by masks, it is the sum over all numbers of players of
+    the mean over the masks of that many players, each with this factor. (n + 1, size + 1)
+    """
+    found = np.zeros((n + 1, size + 1))
+    for present in range(n + 1):
+        for inside in range(size + 1):
+            others = present - inside
+            if 0 <= others <= n - size:
+                even = comb(n, present) / comb(n - size, others) / (n - size + 1)
+                found[present, inside] = (-1) ** (size - inside) * even
+    return found
+
+
+def weighted(masks: np.ndarray, errors: np.ndarray, size: int) -> np.ndarray:
+    """Errors of masks times the factor of each set of a size, in lexicographic order, (m, sets)."""
+    n = masks.shape[1]
+    sets = np.array(list(combinations(range(n), size)))
+    inside = masks[:, sets].sum(axis=2)
+    return shares(n, size)[masks.sum(axis=1)[:, None], inside] * errors[:, None]
 
 
 def serve() -> None:

@@ -57,13 +57,13 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Problem:
-    """A game and its indices: of players (n,), and of pairs in lexicographic order if they are known."""
+    """A game and its indices: of players (n,), and of pairs in lexicographic order."""
 
     name: str
     n: int
     game: Function
     shapley: np.ndarray
-    pairs: np.ndarray | None
+    pairs: np.ndarray
     budgets: tuple[int, ...]
 
 
@@ -123,8 +123,8 @@ def problems(
     if "heads" in games and 32 in players and REFERENCE.exists():
         known = json.loads(REFERENCE.read_text())
         game = Served(evaluator) if evaluator else heads()
-        shapley = np.array(known["shapley"])
-        yield Problem("heads", len(shapley), game, shapley, None, HEADS_BUDGETS)
+        shapley, pairs = (np.array(known[index]["values"]) for index in ("shapley", "sii"))
+        yield Problem("heads", len(shapley), game, shapley, pairs, HEADS_BUDGETS)
 
 
 def of_sets(values: Mapping, sets: Iterable[tuple[int, ...]]) -> np.ndarray:
@@ -133,10 +133,9 @@ def of_sets(values: Mapping, sets: Iterable[tuple[int, ...]]) -> np.ndarray:
 
 
 def truths(problem: Problem) -> Iterator[tuple[str, int, np.ndarray]]:
-    """The name, order and exact values of each index that is known."""
+    """The name, order and values of each index."""
     yield "SV", 1, problem.shapley
-    if problem.pairs is not None:
-        yield "SII", 2, problem.pairs
+    yield "SII", 2, problem.pairs
 
 
 def row_of(problem: Problem, key: tuple, found: np.ndarray, truth: np.ndarray, cost: tuple) -> dict:
@@ -153,14 +152,16 @@ def ours(problem: Problem, budget: int, seed: int, methods: list[str], done: set
 
     for method in methods:
         name = f"spex_mech {method}"
-        if (problem.name, str(problem.n), str(budget), str(seed), name, "SV") in done:
+        key = (problem.name, str(problem.n), str(budget), str(seed), name)
+        wanted = [each for each in truths(problem) if (*key, each[0]) not in done]
+        if not wanted:
             continue
         design = leverage(problem.n, budget, seed=seed)
         values = problem.game(design.masks)
         start = time.process_time()
         spectrum = decode(design, values, method=method, seed=seed)
         fitting = time.process_time() - start
-        for index, order, truth in truths(problem):
+        for index, order, truth in wanted:
             start = time.process_time()
             kind = "Shapley" if index == "SV" else index
             found = interactions(spectrum, kind, order).values
