@@ -6,6 +6,7 @@ need the model. The steps of a circuit and of an export have modules of their ow
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from spex_mech.evaluation.keep_rates import choice_of, find_keep_rates, question
 from spex_mech.evaluation.questions import ALL
 from spex_mech.exporting.comparison import TaskComparison
 from spex_mech.pruning.circuit import Circuit
-from spex_mech.pruning.prune import Pruned
+from spex_mech.pruning.prune import OURS, Pruned
 from spex_mech.run.circuit import circuit_step
 from spex_mech.run.compare import compare_step
 from spex_mech.run.comparisons import FILE as COMPARISON
@@ -108,10 +109,8 @@ def run(
     else:
         evaluate_step(setup, folder, executor=executor, progress=progress)
     decoded = decode_step(folder, spectrum)
-    if folder.has("kept.json") and folder.has("results.json"):
-        # They were tested, and may have been exported: another version of the search may find others.
-        kept = folder.read("kept.json", lambda rows: kept_sets_from_json(rows, setup.players))
-    else:
+    kept = _tested_before(setup, folder, decoded)
+    if kept is None:
         kept = prune_step(setup, folder, decoded, progress=progress)
     scores = score_step(setup, folder, kept, executor=executor, progress=progress)
     tested = None
@@ -125,6 +124,20 @@ def run(
         whole = (folder.path / "pruned").exists()  # a checkpoint is written whole or not at all
         exported = exported_before(setup, folder) if whole else export_step(setup, folder)
     return Result(setup, folder, decoded, scores, tested, exported, compared)
+
+
+def _tested_before(setup: Setup, folder: RunFolder, decoded: Decoded) -> list[Pruned] | None:
+    """The kept sets that were tested, and may have been exported; None where there are none of this spectrum.
+
+    Another version of the search may find others, to which ``results.json`` would not belong.
+    """
+    if not (folder.has("kept.json") and folder.has("results.json")):
+        return None
+    kept = folder.read("kept.json", lambda rows: kept_sets_from_json(rows, setup.players))
+    then = [k for k in kept if k.method == OURS]
+    predicted = [math.nan if k.predicted is None else k.predicted for k in then]
+    now = [decoded.spectrum(k.mask[None])[0] for k in then]
+    return kept if then and np.allclose(now, predicted, rtol=1e-3, atol=1e-6) else None
 
 
 def last_files(spec: RunSpec) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import spex_mech as sm
 from spex_mech.pruning.methods.model import gradient_rankings
 from spex_mech.pruning.prune import Pruned, ranked
-from spex_mech.run import prune
+from spex_mech.run import prune, steps
 from spex_mech.run.decode import decode_folder
 from spex_mech.run.opening import claim
 from spex_mech.run.records import kept_from_json, kept_to_json
@@ -89,3 +89,18 @@ def test_gradients_propose_where_the_spec_says_so(tmp_path):
     proposals = np.stack([ranked(line, 12) for line in lines])
     assert ours.measured >= setup.game(proposals).max() - 1e-5
     assert ours.ablations <= 24 + 16
+
+
+def test_tested_sets_are_kept_while_their_spectrum_is(tmp_path):
+    spec = read_spec(None, ["prune.export=none"])
+    folder = claim(tmp_path / "run", spec)
+    setup = SimpleNamespace(players=PLAYERS)
+    line = sm.Spectrum.from_supports([(), (0,)], [1.0, 0.5], 4)
+    rows = [kept_to_json(Pruned(MASK, float(line(MASK[None])[0]), 0.3, 7, method="ours"), PLAYERS)]
+    folder.save("kept.json", rows)
+    assert steps._tested_before(setup, folder, SimpleNamespace(spectrum=line)) is None  # not tested
+    folder.save("results.json", {})
+    (kept,) = steps._tested_before(setup, folder, SimpleNamespace(spectrum=line))
+    np.testing.assert_array_equal(kept.mask, MASK)
+    other = sm.Spectrum.from_supports([(), (0,)], [1.0, 0.4], 4)  # decoded anew, in another way
+    assert steps._tested_before(setup, folder, SimpleNamespace(spectrum=other)) is None
