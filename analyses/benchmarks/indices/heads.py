@@ -1,4 +1,4 @@
-"""The 32 attention heads of the embedded model as a game, and its Shapley values and pairs by a large sample.
+"""The 32 attention heads of the embedded model as a game, and its interaction indices by a large sample.
 
 python analyses/benchmarks/indices/heads.py evaluate
 python analyses/benchmarks/indices/heads.py reference
@@ -25,10 +25,21 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[2]))
 
+from spex_mech.core.interactions import interactions
+from spex_mech.core.spectrum import Spectrum
+
 EVALUATED = HERE / "results" / "heads_masks.npz"
 REFERENCE = HERE / "results" / "heads_reference.json"
 FITTED, EACH = 1000, 222  # masks of the model, and of each size from 2 to n - 2
 Function = Callable[[np.ndarray], np.ndarray]
+INDICES = {
+    "SV": ("Shapley", 1),
+    "SII": ("SII", 2),
+    "FSII": ("FSII", 2),
+    "STII": ("STII", 2),
+    "BII": ("BII", 2),
+}
+"""The library's name of each index, and the size of the sets that are compared."""
 
 
 def main() -> None:
@@ -102,7 +113,7 @@ def evaluate(game: Function, n: int, path: Path, fitted: int, each: int, step: i
 
 
 def reference(sample: Sample) -> dict:
-    """Shapley values and SII of pairs of models of the game, corrected without bias by masks not fitted.
+    """All `INDICES` of models of the game, corrected without bias by masks not fitted.
 
     The masks drawn are halved; each half corrects a model of the other half and of the fitted masks.
     What a model misses is estimated from its errors, by the `shares` that the index gives to masks of each
@@ -117,18 +128,20 @@ def reference(sample: Sample) -> dict:
     half = np.repeat(np.arange(rounds) % 2, n - 3)
     rows = [np.append(np.arange(m), start + np.flatnonzero(half != k)) for k in (0, 1)]
     fits = [model(masks, values, fitted) for fitted in rows]
-    errors = np.array([missed[m:] for _, missed in fits])  # of all masks but those fitted by both
+    errors = np.array(
+        [values[m:] - fit(masks[m:]) for fit in fits]
+    )  # of all masks but those fitted by both
     drawn = np.where(half == 0, *errors[:, 2 + 2 * n :])
     found = {"masks": stop, "r2_of_the_models": float(1 - drawn.var() / values[start:].var())}
-    for size, name in ((1, "shapley"), (2, "sii")):
-        of_models = np.mean([indices[size - 1] for indices, _ in fits], axis=0)
-        found[name] = corrected(of_models, size, masks[m:], errors, drawn, rounds)
+    for name in INDICES:
+        of_models = np.mean([of_model(fit, name) for fit in fits], axis=0)
+        found[name] = corrected(of_models, name, masks[m:], errors, drawn, rounds)
     return found
 
 
 def corrected(
     of_models: np.ndarray,
-    size: int,
+    name: str,
     masks: np.ndarray,
     errors: np.ndarray,
     drawn: np.ndarray,
@@ -137,9 +150,9 @@ def corrected(
     """The values of all sets of a size, their standard errors, and the floor under every error."""
     n = masks.shape[1]
     ends, rest = 2 + 2 * n, (rounds, n - 3, -1)
-    exact = weighted(masks[:ends], errors[:, :ends].mean(axis=0), size)
+    exact = weighted(masks[:ends], errors[:, :ends].mean(axis=0), name)
     whole = exact[:2].sum(axis=0) + exact[2:].sum(axis=0) / n
-    draws = weighted(masks[ends:], drawn, size).reshape(rest)
+    draws = weighted(masks[ends:], drawn, name).reshape(rest)
     values = of_models + whole + draws.mean(axis=0).sum(axis=0)
     variance = draws.var(axis=0, ddof=1).sum(axis=0) / rounds
     return {
@@ -149,51 +162,67 @@ def corrected(
     }
 
 
-def model(
-    masks: np.ndarray, values: np.ndarray, rows: np.ndarray
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """SII of players and of pairs of a Gaussian process fitted to some rows, and what it misses in all rows.
+def model(masks: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Spectrum:
+    """A Gaussian process fitted to some rows, without the evidence of the masks that were evaluated.
 
-    The values are those of its mean alone. With the evidence of evaluated masks, they would not belong
-    to the function whose errors are taken, and the correction would be biased. SII of players are their
-    Shapley values.
+    With it, index values would not belong to the function whose errors are taken, and the correction would
+    be biased.
     """
-    from spex_mech.core.interactions import interactions
     from spex_mech.decoders.decode import decode
     from spex_mech.designs import MaskDesign
 
-    n = masks.shape[1]
     spectrum = decode(MaskDesign(masks[rows], 0), values[rows], method="walsh_gp", seed=0)
-    index = interactions(replace(spectrum, evidence=None), "SII", 2).values
-    found = [
-        [float(index.get(players, 0.0)) for players in combinations(range(n), k)] for k in (1, 2)
-    ]
-    return [np.array(each) for each in found], values - spectrum(masks)
+    return replace(spectrum, evidence=None)
 
 
-def shares(n: int, size: int) -> np.ndarray:
-    """The factor of a mask in SII of a set, by the mask's players and those of the set that it has.
+def of_model(spectrum: Spectrum, name: str) -> np.ndarray:
+    """An index of all sets of its size, in lexicographic order."""
+    index, size = INDICES[name]
+    values = interactions(spectrum, index, size).values
+    sets = combinations(range(spectrum.n), size)
+    return np.array([float(values.get(players, 0.0)) for players in sets])
 
-    SII of a set is the sum over coalitions S of the others of |S|! (n - |S| - size)! / (n - size + 1)!
-    times the set's joint difference at S. Ordered by masks, it is the sum over all numbers of players of
-    the mean over the masks of that many players, each with this factor. (n + 1, size + 1)
+
+def of_sizes(n: int, name: str) -> np.ndarray:
+    """What an index gives to all coalitions of 0, 1, ... players outside a set together, (n - size + 1,).
+
+    Each is a mean of the set's joint difference, over coalitions of one size with equal weights. For FSII
+    (Tsai et al. 2023, theorem 19) and STII (Dhamdhere et al. 2020) this holds for sets as large as the order.
     """
+    size = INDICES[name][1]
+    others = np.arange(n - size + 1)
+    if name == "FSII":
+        return 6.0 * (others + 1) * (n - 1 - others) / ((n + 1) * n * (n - 1))
+    if name == "STII":
+        return 2.0 * (n - 1 - others) / (n * (n - 1))
+    if name == "BII":
+        return np.array([comb(n - size, int(k)) for k in others]) / 2.0 ** (n - size)
+    return np.full(n - size + 1, 1 / (n - size + 1))
+
+
+def shares(n: int, name: str) -> np.ndarray:
+    """The factor of a mask in an index of a set, by the mask's players and those of the set that it has.
+
+    Ordered by masks, the index is the sum over all numbers of players of the mean over the masks of that
+    many players, each with this factor. (n + 1, size + 1)
+    """
+    size, even = INDICES[name][1], of_sizes(n, name)
     found = np.zeros((n + 1, size + 1))
     for present in range(n + 1):
         for inside in range(size + 1):
             others = present - inside
             if 0 <= others <= n - size:
-                even = comb(n, present) / comb(n - size, others) / (n - size + 1)
-                found[present, inside] = (-1) ** (size - inside) * even
+                alike = comb(n, present) / comb(n - size, others)
+                found[present, inside] = (-1) ** (size - inside) * alike * even[others]
     return found
 
 
-def weighted(masks: np.ndarray, errors: np.ndarray, size: int) -> np.ndarray:
-    """Errors of masks times the factor of each set of a size, in lexicographic order, (m, sets)."""
+def weighted(masks: np.ndarray, errors: np.ndarray, name: str) -> np.ndarray:
+    """Errors of masks times the factor of each set, in lexicographic order, (m, sets)."""
     n = masks.shape[1]
-    sets = np.array(list(combinations(range(n), size)))
+    sets = np.array(list(combinations(range(n), INDICES[name][1])))
     inside = masks[:, sets].sum(axis=2)
-    return shares(n, size)[masks.sum(axis=1)[:, None], inside] * errors[:, None]
+    return shares(n, name)[masks.sum(axis=1)[:, None], inside] * errors[:, None]
 
 
 def serve() -> None:

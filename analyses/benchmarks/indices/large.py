@@ -1,4 +1,4 @@
-"""Shapley values and SII of games of 32 to 1,000 players, ours and shapiq's: see the README beside this file.
+"""Interaction indices of games of 32 to 1,000 players, ours and shapiq's: see the README beside this file.
 
 python analyses/benchmarks/indices/large.py ours
 peers/bin/python analyses/benchmarks/indices/large.py peers --evaluator python
@@ -29,7 +29,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[2]), str(HERE.parent / "walsh_gp")]
 
-from heads import REFERENCE, Served, heads
+from heads import INDICES, REFERENCE, Served, heads
 from planted import planted
 from scores import compare
 
@@ -57,13 +57,12 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Problem:
-    """A game and its indices: of players (n,), and of pairs in lexicographic order."""
+    """A game and its `INDICES` by name, each of all sets of its size in lexicographic order."""
 
     name: str
     n: int
     game: Function
-    shapley: np.ndarray
-    pairs: np.ndarray
+    indices: Mapping[str, np.ndarray]
     budgets: tuple[int, ...]
 
 
@@ -78,6 +77,7 @@ def main() -> None:
     parser.add_argument(
         "--methods", nargs="+", default=["auto", "walsh_gp"], help="decoders of ours"
     )
+    parser.add_argument("--indices", nargs="+", default=list(INDICES), choices=list(INDICES))
     parser.add_argument("--skip", nargs="*", default=[], help="names of peers to leave out")
     parser.add_argument(
         "--evaluator", help="a Python with PyTorch, which evaluates the heads for one without"
@@ -98,9 +98,9 @@ def main() -> None:
             for problem in problems(args.games, args.players, seed, args.evaluator):
                 for budget in args.budgets or problem.budgets:
                     if args.side == "ours":
-                        found = ours(problem, budget, seed, args.methods, done)
+                        found = ours(problem, budget, seed, args.methods, args.indices, done)
                     else:
-                        found = peers(problem, budget, seed, args.skip, done)
+                        found = peers(problem, budget, seed, args.skip, args.indices, done)
                     for row in found:
                         writer.writerow(row)
                         file.flush()
@@ -114,17 +114,16 @@ def problems(
     """Planted games of a seed with known terms, and the heads of the embedded model with a long reference."""
     for n in players if "planted" in games else []:
         terms = planted(n, PLANTED_SEED + seed)
-        shapley = interactions(terms, "Shapley", 1, terms="readout").values
-        pairs = interactions(terms, "SII", 2, terms="readout").values
-        yield Problem(
-            "planted", n, terms, of_sets(shapley, combinations(range(n), 1)),
-            of_sets(pairs, combinations(range(n), 2)), BUDGETS[n],
-        )  # fmt: skip
+        known = {}
+        for name, (index, size) in INDICES.items():
+            values = interactions(terms, index, size, terms="readout").values
+            known[name] = of_sets(values, combinations(range(n), size))
+        yield Problem("planted", n, terms, known, BUDGETS[n])
     if "heads" in games and 32 in players and REFERENCE.exists():
-        known = json.loads(REFERENCE.read_text())
+        stored = json.loads(REFERENCE.read_text())
         game = Served(evaluator) if evaluator else heads()
-        shapley, pairs = (np.array(known[index]["values"]) for index in ("shapley", "sii"))
-        yield Problem("heads", len(shapley), game, shapley, pairs, HEADS_BUDGETS)
+        known = {name: np.array(stored[name]["values"]) for name in INDICES}
+        yield Problem("heads", len(known["SV"]), game, known, HEADS_BUDGETS)
 
 
 def of_sets(values: Mapping, sets: Iterable[tuple[int, ...]]) -> np.ndarray:
@@ -132,20 +131,16 @@ def of_sets(values: Mapping, sets: Iterable[tuple[int, ...]]) -> np.ndarray:
     return np.array([float(values.get(players, 0.0)) for players in sets])
 
 
-def truths(problem: Problem) -> Iterator[tuple[str, int, np.ndarray]]:
-    """The name, order and values of each index."""
-    yield "SV", 1, problem.shapley
-    yield "SII", 2, problem.pairs
-
-
-def row_of(problem: Problem, key: tuple, found: np.ndarray, truth: np.ndarray, cost: tuple) -> dict:
+def row_of(problem: Problem, key: tuple, found: np.ndarray, cost: tuple) -> dict:
     """A line of the results: how far what was found is from the truth, and its cost."""
-    error, spearman, top = compare(found, truth)
+    error, spearman, top = compare(found, problem.indices[key[-1]])
     numbers = (f"{error:.4g}", top, cost[0], f"{cost[1]:.2f}", f"{spearman:.3f}")
     return dict(zip(FIELDS, (problem.name, problem.n, *key, *numbers), strict=True))
 
 
-def ours(problem: Problem, budget: int, seed: int, methods: list[str], done: set) -> Iterator[dict]:
+def ours(
+    problem: Problem, budget: int, seed: int, methods: list[str], indices: list[str], done: set
+) -> Iterator[dict]:
     """Leverage masks, decoded; the indices of the whole model."""
     from spex_mech.decoders.decode import decode
     from spex_mech.designs import leverage
@@ -153,7 +148,7 @@ def ours(problem: Problem, budget: int, seed: int, methods: list[str], done: set
     for method in methods:
         name = f"spex_mech {method}"
         key = (problem.name, str(problem.n), str(budget), str(seed), name)
-        wanted = [each for each in truths(problem) if (*key, each[0]) not in done]
+        wanted = [each for each in indices if (*key, each) not in done]
         if not wanted:
             continue
         design = leverage(problem.n, budget, seed=seed)
@@ -161,18 +156,18 @@ def ours(problem: Problem, budget: int, seed: int, methods: list[str], done: set
         start = time.process_time()
         spectrum = decode(design, values, method=method, seed=seed)
         fitting = time.process_time() - start
-        for index, order, truth in wanted:
+        for index in wanted:
             start = time.process_time()
-            kind = "Shapley" if index == "SV" else index
-            found = interactions(spectrum, kind, order).values
-            seconds = fitting + time.process_time() - start
-            values_of = of_sets(found, combinations(range(problem.n), order))
-            yield row_of(
-                problem, (budget, seed, name, index), values_of, truth, (len(design), seconds)
-            )
+            kind, size = INDICES[index]
+            found = interactions(spectrum, kind, size).values
+            cost = (len(design), fitting + time.process_time() - start)
+            values_of = of_sets(found, combinations(range(problem.n), size))
+            yield row_of(problem, (budget, seed, name, index), values_of, cost)
 
 
-def peers(problem: Problem, budget: int, seed: int, skip: list[str], done: set) -> Iterator[dict]:
+def peers(
+    problem: Problem, budget: int, seed: int, skip: list[str], indices: list[str], done: set
+) -> Iterator[dict]:
     """The estimators of shapiq that run within the limit."""
     from peers import methods
 
@@ -180,7 +175,7 @@ def peers(problem: Problem, budget: int, seed: int, skip: list[str], done: set) 
         raise TimeoutError(f"more than {LIMIT} s")
 
     signal.signal(signal.SIGALRM, stop)
-    for index, order, truth in truths(problem):
+    for index in indices:
         for name, make in methods(index).items():
             key = (budget, seed, name, index)
             if name in skip or (problem.name, str(problem.n), *map(str, key)) in done:
@@ -196,9 +191,9 @@ def peers(problem: Problem, budget: int, seed: int, skip: list[str], done: set) 
             finally:
                 signal.alarm(0)
             seconds = time.process_time() - start - counted.seconds
-            sets = combinations(range(problem.n), order)
+            sets = combinations(range(problem.n), INDICES[index][1])
             values = np.array([float(found[players]) for players in sets])
-            yield row_of(problem, key, values, truth, (len(counted.asked), seconds))
+            yield row_of(problem, key, values, (len(counted.asked), seconds))
 
 
 class Counted:
