@@ -42,11 +42,17 @@ class Ranking:
 
 
 def total_effects(spectrum: sm.Spectrum) -> np.ndarray:
-    """Sum of F(S)² over the terms S of each player, (n,): the variance over uniform masks that needs it.
+    """Mean square of what the presence of each player changes, (n,), over masks like those that were asked.
 
-    A part that others can replace has a small effect alone and a large one with them, which this counts too.
+    A part that others can replace changes little while they are there and much where they are not, which
+    this counts too. Nothing is asked for it: the changes are those of the spectrum's predictions.
     """
-    return spectrum.membership.T.astype(float) @ spectrum.coefficients**2
+    n = spectrum.n
+    masks = sm.designs.biased(n, 256, keep_rate=KEEP_RATE, seed=0).masks
+    changes = []
+    for player in np.eye(n, dtype=bool):
+        changes.append(spectrum(masks | player) - spectrum(masks & ~player))
+    return np.square(changes).mean(axis=1)
 
 
 def decoded(game: sm.TaskGame, rows: int, seed: int) -> dict[str, Ranking]:
