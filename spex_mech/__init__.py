@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from spex_mech.ablation.constant_fit import fit_constants as fit_constants
     from spex_mech.ablation.constants import Constants as Constants
     from spex_mech.ablation.game import TaskGame as TaskGame
+    from spex_mech.ablation.gate_gradients import gate_gradients as gate_gradients
     from spex_mech.core.attention import AttentionPattern as AttentionPattern
     from spex_mech.core.errors import InputError as InputError
     from spex_mech.core.faithfulness import faithfulness as faithfulness
@@ -123,6 +124,7 @@ _HOME = {
     "fit_constants": "ablation.constant_fit",
     "find_keep_rates": "evaluation.keep_rates",
     "footprints": "exporting.footprint",
+    "gate_gradients": "ablation.gate_gradients",
     "interactions": "core.interactions",
     "joint": "core.joint",
     "keep_rates": "pruning.curve",

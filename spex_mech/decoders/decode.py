@@ -57,7 +57,8 @@ def decode(
             ``auto`` is exact when all 2^n masks are there, compares ``spex`` with a ``stack`` on a
             coded design, and otherwise stacks (see `auto`).
         seed: seed of what the method draws, such as its folds; ``spex`` and ``exact`` draw nothing.
-        **options: keywords of the method's own function.
+        **options: keywords of the method's own function; of ``auto``, ``stack`` and ``walsh_gp`` also
+            ``gradients``.
 
     Returns:
         The spectrum; its ``info`` holds the ``method`` that was used and a ``message``. Where it has a
@@ -160,7 +161,13 @@ def exact(design: MaskDesign, values: npt.ArrayLike) -> Spectrum:
     return exact_spectrum(table)
 
 
-def auto(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0) -> Spectrum:
+def auto(
+    design: MaskDesign,
+    values: npt.ArrayLike,
+    *,
+    seed: int = 0,
+    gradients: npt.ArrayLike | None = None,
+) -> Spectrum:
     """Choose the method by the design; the message says which was chosen and what R² to expect.
 
     - All 2^n masks (at most 24 players): ``exact``.
@@ -169,8 +176,9 @@ def auto(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0) -> Spectru
     - Otherwise the ``stack``, whose members depend on what is affordable (see `stack`), or `walsh_gp`
       alone with fewer than 8 distinct masks.
 
-    There are no other options: to set some, name the method. A spectrum that explains less than a tenth
-    of the variance of held-out masks is still returned, with a message that says so, names possible
+    Gradients by the players' gates (float64 (n,), see `walsh_gp`) are worth many masks where players are
+    hundreds. There are no other options: to set some, name the method. A spectrum that explains less than
+    a tenth of the variance of held-out masks is still returned, with a message that says so, names possible
     reasons, and recommends a design that would tell them apart.
 
     Returns:
@@ -178,7 +186,8 @@ def auto(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0) -> Spectru
         the spectrum is exact.
 
     Raises:
-        InputError: values that do not fit the design, or all masks equal with unequal values.
+        InputError: values that do not fit the design, all masks equal with unequal values, or gradients that
+            are not one finite number for each player.
     """
     y = check_values(design, values)
     if constant := constant_spectrum(design, y, "auto"):
@@ -189,11 +198,12 @@ def auto(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0) -> Spectru
     if not np.ptp(means) > 0:
         return _noise_alone(design, means)
     if isinstance(design.structure, SpexStructure):
-        best, why = _coded(design, y, seed)
+        best, why = _coded(design, y, seed, gradients)
     elif len(first) < MIN_MASKS:
-        best, why = walsh_gp(design, y, seed=seed), f"chose walsh_gp for {len(first)} masks"
+        best = walsh_gp(design, y, seed=seed, gradients=gradients)
+        why = f"chose walsh_gp for {len(first)} masks"
     else:
-        best, why = stack(design, y, seed=seed), "chose to stack"
+        best, why = stack(design, y, seed=seed, gradients=gradients), "chose to stack"
     r2 = best.info.get("r2_cv", np.nan)
     message = f"{why}: {best.info['message']}"
     if not r2 >= UNEXPLAINED:
@@ -202,15 +212,21 @@ def auto(design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0) -> Spectru
     return replace(best, info={**best.info, "message": message})
 
 
-def auto_answers(design: MaskDesign, answers: Answers, *, seed: int = 0) -> Spectrum:
+def auto_answers(
+    design: MaskDesign,
+    answers: Answers,
+    *,
+    seed: int = 0,
+    gradients: npt.ArrayLike | None = None,
+) -> Spectrum:
     """What `auto` does with answers to single questions: a stack, or `walsh_gp` alone of few masks.
 
     Raises:
-        InputError: fewer than 10 distinct masks.
+        InputError: fewer than 10 distinct masks, or gradients as in `auto`.
     """
     if len(unique(answers.masks)[0]) < MIN_MASKS:
-        return walsh_gp_answers(design, answers, seed=seed)
-    best = stack_answers(design, answers, seed=seed)
+        return walsh_gp_answers(design, answers, seed=seed, gradients=gradients)
+    best = stack_answers(design, answers, seed=seed, gradients=gradients)
     message = f"chose to stack: {best.info['message']}"
     if not best.info["r2_cv"] >= UNEXPLAINED:
         means = answers.means()
@@ -221,7 +237,10 @@ def auto_answers(design: MaskDesign, answers: Answers, *, seed: int = 0) -> Spec
 
 
 def _coded(
-    design: MaskDesign, values: Float64[np.ndarray, " m"], seed: int
+    design: MaskDesign,
+    values: Float64[np.ndarray, " m"],
+    seed: int,
+    gradients: npt.ArrayLike | None,
 ) -> tuple[Spectrum, str]:
     """SPEX or a stack, whichever predicts held-out masks better, and why."""
     decoded = spex(design, values)
@@ -233,7 +252,8 @@ def _coded(
     fold = subsampling_of(design)
     several = len(np.unique(fold)) > 1
     try:
-        stacked = stack(design, values, seed=seed, fold=fold if several else None)
+        held = fold if several else None
+        stacked = stack(design, values, seed=seed, fold=held, gradients=gradients)
     except InputError:  # too few distinct masks
         return decoded, "chose spex for the coded design"
     scores = f"by R² on masks held out (spex {expected:.3f}, stack {stacked.info['r2_cv']:.3f})"

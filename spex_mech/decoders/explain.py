@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Int64
 
 from spex_mech.core.errors import InputError
@@ -70,6 +71,7 @@ def explain(
     n: int | None = None,
     store: str | Path | None = None,
     seed: int = 0,
+    gradients: npt.ArrayLike | None = None,
     progress: bool | None = None,
 ) -> Explanation:
     """Evaluate and decode in rounds up to a target R² or the budget; keywords of `evaluate` and `decode`.
@@ -106,6 +108,9 @@ def explain(
         n: number of players, for a callable without ``players``.
         store: folder to keep the evaluations in, see `evaluate`.
         seed: seed of masks and decoder.
+        gradients: float64 (n,), the mean derivative of the value by each player's gate, see `walsh_gp`; with
+            hundreds of players it is worth many masks. For a `TaskGame` it is
+            ``sm.gate_gradients(game).mean(axis=0)``, which costs as much as 4 masks.
         progress: show a progress bar, see `evaluate`.
 
     Returns:
@@ -138,6 +143,7 @@ def explain(
         known=None if drawn.rates is None else drawn.rates.run,
         method=method,
         seed=seed,
+        gradients=gradients,
         store=store,
         progress=progress,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Int64
 
 from spex_mech.core.errors import InputError
@@ -63,6 +64,7 @@ def decode_rounds(
     took: Callable[[Round], None] | None = None,
     method: str = "auto",
     seed: int = 0,
+    gradients: npt.ArrayLike | None = None,
     **options: Any,
 ) -> tuple[Spectrum | None, Run, tuple[Round, ...]]:
     """Evaluate and decode each part of a design in turn; one keyword per choice of a caller.
@@ -78,6 +80,7 @@ def decode_rounds(
         took: called after each round that was not recorded.
         method: see `decode`.
         seed: seed of the decoder.
+        gradients: of the decoder, see `walsh_gp`; None for none.
         options: as for `evaluate`.
 
     Returns:
@@ -88,6 +91,7 @@ def decode_rounds(
         InputError: a decoder that does not report the R² that a target needs.
     """
     rounds: list[Round] = []
+    extra = {} if gradients is None else {"gradients": gradients}
     while True:
         design = parts[len(rounds)]
         asked = ALL if counts is None else counts[: len(design)]
@@ -96,7 +100,7 @@ def decode_rounds(
         if len(rounds) < len(recorded):
             rounds.append(recorded[len(rounds)])
         else:
-            spectrum = decode(design, run, method=method, seed=seed)
+            spectrum = decode(design, run, method=method, seed=seed, **extra)
             held_out = None if measure is None else measure(spectrum, run)
             r2 = _expected(spectrum) if held_out is None else held_out.mean
             if r2 is None and target_r2 is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,17 +21,21 @@ class Samples:
         counts: float64 (m,), how often each mask was evaluated, or how many questions a value is the mean of.
         asked: float64 (m, e), the weight of each question in each value, which add up to 1; None where values
             are of all questions.
+        centre: float64 (n,), what the logarithms of relevances are drawn to, up to a constant (see
+            `gp.gradients`); None to draw them to each other.
     """
 
     masks: Bool[np.ndarray, "m n"]
     values: Float64[np.ndarray, " m"]
     counts: Float64[np.ndarray, " m"]
     asked: Float64[np.ndarray, "m e"] | None = None
+    centre: Float64[np.ndarray, " n"] | None = None
 
     def rows(self, chosen: Any) -> Samples:
         """The samples at some indices."""
         asked = None if self.asked is None else self.asked[chosen]
-        return Samples(self.masks[chosen], self.values[chosen], self.counts[chosen], asked)
+        masks, values, counts = self.masks[chosen], self.values[chosen], self.counts[chosen]
+        return replace(self, masks=masks, values=values, counts=counts, asked=asked)
 
     @property
     def overlap(self) -> Float64[np.ndarray, "m m"] | None:

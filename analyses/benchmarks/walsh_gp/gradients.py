@@ -1,7 +1,7 @@
 """Does a gradient help the Gaussian process, as its prior mean or as the start and centre of its relevances?
 
     python analyses/benchmarks/walsh_gp/gradients.py
-    python analyses/benchmarks/walsh_gp/gradients.py --games smollm2 random-1024 --seeds 0
+    python analyses/benchmarks/walsh_gp/gradients.py --games smollm2 random-1024 trained-1024 --seeds 0
 
 Rows of results/gradients.csv that are there already are not made again.
 """
@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -21,22 +21,19 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 import torch
 import transformers
-from scipy.optimize import minimize
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from many_heads import game as many_heads
 from table_rows import append, mean_text, read
 
 import spex_mech as sm
 from spex_mech.ablation.gate_gradients import gate_gradients, integrated_gradients
 from spex_mech.decoders.gp.fit import condition_on, learn_in_stages
-from spex_mech.decoders.gp.kernel import signs
-from spex_mech.decoders.gp.likelihood import TIE, Prior, objective
 from spex_mech.decoders.samples import Samples
 
 HERE = Path(__file__).parent
 FIELDS = ("task", "seed", "masks", "way", "r2")
 _FLOOR = 0.1  # of the mean squared gradient, so that no player is taken to be without relevance
-_STEPS, _CLIP, _TIED = 60, 2.0, 16
 Predictor = Callable[[np.ndarray], np.ndarray]
 
 
@@ -55,33 +52,39 @@ def as_mean(data: Samples, gradient: np.ndarray) -> Predictor:
 
 
 def as_relevances(data: Samples, gradient: np.ndarray) -> Predictor:
-    """Relevances start at, and are drawn to, the squared gradient in place of one another.
-
-    The prior variance of a single player's Fourier term is proportional to its relevance.
-    """
+    """Relevances start at, and are drawn to, the squared gradient in place of one another."""
     square = gradient**2 + _FLOOR * (gradient**2).mean()
-    centre = np.log(square) - np.log(square).mean()
-    start = Prior.start(len(centre)).pack()
-    n, (mean, deviation) = len(centre), data.moments()
-    shift = np.concatenate([centre, np.zeros(len(start) - n)])
-    values = np.clip((data.values - mean) / deviation, -_CLIP, _CLIP)
-    sign, tie = signs(data.masks), TIE * min(1.0, _TIED / n)
-
-    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
-        found, slope = objective(logs + shift, sign, values, data.counts, tie=0.0)
-        apart = logs[:n] - logs[:n].mean()
-        slope = slope.copy()
-        slope[:n] += 2 * tie * apart
-        return found + tie * float(apart @ apart), slope
-
-    bounds = [(-9.0, 1.0)] * n + [(-6.0, 3.0)] + [(-12.0, 8.0)] * 3
-    best = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS}
-    )
-    return condition_on(Prior.unpack(best.x + shift, n), data)
+    return plain(replace(data, centre=np.log(square)), gradient)
 
 
-WAYS = {"without": plain, "prior mean": as_mean, "relevances": as_relevances}
+def auto(data: Samples, gradient: np.ndarray) -> Predictor:
+    """The whole stack without the gradient."""
+    return sm.decode(sm.MaskDesign(data.masks, 0), data.values, seed=0)
+
+
+def auto_with(data: Samples, gradient: np.ndarray) -> Predictor:
+    """The whole stack, whose processes take the gradient for their relevances."""
+    return sm.decode(sm.MaskDesign(data.masks, 0), data.values, seed=0, gradients=gradient)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A fit, the gradient that it takes, and the way that it is compared with; "" for none."""
+
+    fit: Callable[[Samples, np.ndarray], Predictor]
+    gradient: str = "AtP"
+    beside: str = ""
+
+
+WAYS = {
+    "without": Way(plain),
+    "prior mean, AtP": Way(as_mean, "AtP", "without"),
+    "relevances, AtP": Way(as_relevances, "AtP", "without"),
+    "prior mean, NAP-IG": Way(as_mean, "NAP-IG", "without"),
+    "relevances, NAP-IG": Way(as_relevances, "NAP-IG", "without"),
+    "`auto`": Way(auto),
+    "`auto`, AtP": Way(auto_with, "AtP", "`auto`"),
+}
 
 
 def main() -> None:
@@ -89,37 +92,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--games", nargs="+", default=["people", "capitals", "travel"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     args = parser.parse_args()
     torch.set_num_threads(1)
     path = HERE / "results" / "gradients.csv"
     for name in args.games:
         measured = MEASURED.get(name, embedded)
         for seed in args.seeds:
-            if not any((r["task"], r["seed"]) == (name, str(seed)) for r in read(path)):
-                for row in measured(name, seed):
-                    append(path, row)
+            done = {r["way"] for r in read(path) if (r["task"], r["seed"]) == (name, str(seed))}
+            left = [way for way in args.ways if way not in done]
+            for row in measured(name, seed, left) if left else []:
+                append(path, row)
             print(name, seed, flush=True)
     (HERE / "results" / "gradients.md").write_text(table(read(path)), encoding="utf-8")
     print(table(read(path)))
 
 
-def embedded(name: str, seed: int) -> list[dict[str, str]]:
+def embedded(name: str, seed: int, ways: list[str]) -> list[dict[str, str]]:
     """The embedded model's 32 heads, on 24 questions of one of its tasks."""
     model = sm.load_model("embedded")
     task = sm.load_task(f"embedded/{name}").first(24)
     game = sm.TaskGame(model, task, sm.select_players(model, "heads"), metric="margin")
-    return rows_of(game, name, seed, (0.4, 0.95), (16, 32, 64, 128, 256), 300)
+    return rows_of(game, name, seed, ways, (0.4, 0.95), (16, 32, 64, 128, 256), 300)
 
 
-def smollm2(name: str, seed: int) -> list[dict[str, str]]:
+def smollm2(name: str, seed: int, ways: list[str]) -> list[dict[str, str]]:
     """SmolLM2's 270 heads, on 12 questions of IOI, at the keep rates that a pilot finds."""
     model = sm.load_model("smollm2")
     task = sm.load_task("circuits/ioi").first(12)
     game = sm.TaskGame(model, task, sm.select_players(model, "heads"), metric="margin")
-    return rows_of(game, name, seed, (0.74, 0.96), (32, 64, 128, 256, 512), 150)
+    return rows_of(game, name, seed, ways, (0.74, 0.96), (32, 64, 128, 256, 512), 150)
 
 
-def random_weights(name: str, seed: int) -> list[dict[str, str]]:
+def random_weights(name: str, seed: int, ways: list[str]) -> list[dict[str, str]]:
     """A Llama of 32 layers of 32 heads with random weights, on 8 prompts of 12 tokens."""
     torch.manual_seed(seed)
     config = transformers.LlamaConfig(
@@ -136,12 +141,21 @@ def random_weights(name: str, seed: int) -> list[dict[str, str]]:
     pairs = np.stack([rng.choice(128, 2, replace=False) for _ in range(8)])
     task = sm.TokenTask(rng.integers(0, 128, (8, 12)), answers=pairs)
     game = sm.TaskGame(model, task, sm.select_players(model, "heads"), metric="margin")
-    return rows_of(game, name, seed, (0.4, 0.95), (64, 128, 256, 512), 300)
+    return rows_of(game, name, seed, ways, (0.4, 0.95), (64, 128, 256, 512), 300)
 
 
-MEASURED: dict[str, Callable[[str, int], list[dict[str, str]]]] = {
+def trained_weights(name: str, seed: int, ways: list[str]) -> list[dict[str, str]]:
+    """The 1,024 heads of `many_heads`, on 24 questions, at the keep rates that a pilot finds."""
+    game = many_heads(Path("runs/many_heads"), 24, seed=0)
+    rates = sm.find_keep_rates(game, 400, seed=0)
+    budgets = (32, 64, 128, 256, 512, 1024)
+    return rows_of(game, name, seed, ways, (rates.low, rates.high), budgets, 300)
+
+
+MEASURED: dict[str, Callable[[str, int, list[str]], list[dict[str, str]]]] = {
     "smollm2": smollm2,
     "random-1024": random_weights,
+    "trained-1024": trained_weights,
 }
 """Games other than the embedded model's tasks, by name."""
 
@@ -150,6 +164,7 @@ def rows_of(
     game: sm.TaskGame,
     name: str,
     seed: int,
+    ways: list[str],
     keep_rate: tuple[float, float],
     budgets: tuple[int, ...],
     checks: int,
@@ -166,15 +181,11 @@ def rows_of(
     rows = []
     for budget in budgets:
         data = Samples(masks[:budget], values[:budget], np.ones(budget))
-        for gradient, of in gradients.items():
-            for way, fit in WAYS.items():
-                if way == "without" and gradient != "AtP":
-                    continue
-                r2 = sm.faithfulness(fit(data, of), held, truth)
-                label = way if way == "without" else f"{way}, {gradient}"
-                numbers = (name, str(seed), str(budget), label, f"{r2:.4f}")
-                rows.append(dict(zip(FIELDS, numbers, strict=True)))
-                print(*numbers, flush=True)
+        for way in ways:
+            r2 = sm.faithfulness(WAYS[way].fit(data, gradients[WAYS[way].gradient]), held, truth)
+            numbers = (name, str(seed), str(budget), way, f"{r2:.4f}")
+            rows.append(dict(zip(FIELDS, numbers, strict=True)))
+            print(*numbers, flush=True)
     return rows
 
 
@@ -191,7 +202,7 @@ def table(rows: list[dict[str, str]]) -> str:
 
 
 def one_table(rows: list[dict[str, str]]) -> str:
-    """Mean R² over tasks and seeds, with bootstrap intervals over them, and the gain over none."""
+    """Mean R² over tasks and seeds, and the gain over the same without gradients, with intervals."""
     budgets = sorted({int(r["masks"]) for r in rows})
     text = (
         "| way | "
@@ -202,12 +213,18 @@ def one_table(rows: list[dict[str, str]]) -> str:
     )
     of = {(r["task"], r["seed"], int(r["masks"]), r["way"]): float(r["r2"]) for r in rows}
     games = sorted({(r["task"], r["seed"]) for r in rows})
-    for way in dict.fromkeys(r["way"] for r in rows):
+    for way, each in WAYS.items():
+        some = [g for g in games if all((*g, b, way) in of for b in budgets)]
+        if not some:
+            continue
         cells = []
         for b in budgets:
-            gains = [of[(*g, b, way)] - of[(*g, b, "without")] for g in games]
-            mean = np.mean([of[(*g, b, way)] for g in games])
-            cells.append(f"{mean:.3f}" + ("" if way == "without" else f" ({mean_text(gains)})"))
+            mean = f"{np.mean([of[(*g, b, way)] for g in some]):.3f}"
+            if each.beside:
+                mean += (
+                    f" ({mean_text([of[(*g, b, way)] - of[(*g, b, each.beside)] for g in some])})"
+                )
+            cells.append(mean)
         text += f"| {way} | " + " | ".join(cells) + " |\n"
     return text
 

@@ -41,7 +41,12 @@ class AnswerSamples:
     answers: Answers
 
     @classmethod
-    def of(cls, answers: Answers, rng: np.random.Generator) -> AnswerSamples:
+    def of(
+        cls,
+        answers: Answers,
+        rng: np.random.Generator,
+        centre: Float64[np.ndarray, " n"] | None = None,
+    ) -> AnswerSamples:
         """The samples of all answers, mask after mask, with the distinct masks in random order."""
         first, inverse = unique(answers.masks)
         order = rng.permutation(len(first))
@@ -57,13 +62,14 @@ class AnswerSamples:
         weights = np.zeros((len(mask), answers.questions))
         weights[np.arange(len(mask)), question] = 1.0
         if len(mask) <= MAX_ROWS:
-            samples = Samples(masks[mask], values, np.ones(len(mask)), weights)
+            samples = Samples(masks[mask], values, np.ones(len(mask)), weights, centre)
             return cls(masks, samples, mask, merged)
         counts = merged.counts.astype(np.float64)
         starts = np.cumsum(merged.counts) - merged.counts
         means = np.add.reduceat(values, starts) / counts
         asked = np.add.reduceat(weights, starts, axis=0) / counts[:, None]
-        return cls(masks, Samples(masks, means, counts, asked), np.arange(len(masks)), merged)
+        samples = Samples(masks, means, counts, asked, centre)
+        return cls(masks, samples, np.arange(len(masks)), merged)
 
     def of_first(self, masks: int) -> Samples:
         """The samples of the first masks."""

@@ -25,6 +25,7 @@ from spex_mech.decoders.gp.fit import (
     learn_in_stages,
     rows_to_learn,
 )
+from spex_mech.decoders.gp.gradients import centre_of
 from spex_mech.decoders.gp.kernel import signs
 from spex_mech.decoders.gp.posterior import WalshPosterior
 from spex_mech.decoders.gp.readout import Readout, read_out
@@ -38,7 +39,12 @@ _RATE_RANGE = (0.02, 0.98)
 
 
 def walsh_gp(
-    design: MaskDesign, values: npt.ArrayLike, *, seed: int = 0, terms: int = 200
+    design: MaskDesign,
+    values: npt.ArrayLike,
+    *,
+    seed: int = 0,
+    terms: int = 200,
+    gradients: npt.ArrayLike | None = None,
 ) -> Spectrum:
     """Fit a Gaussian process with a Walsh kernel and read out the largest terms of its mean.
 
@@ -54,6 +60,8 @@ def walsh_gp(
         seed: seed of the order of the masks, of the folds and of the masks that test the readout.
         terms: terms to read out, ranked in the basis that is orthogonal at the design's keep rates;
             at rates other than 1/2 their expansion into plain Fourier terms has more.
+        gradients: float64 (n,), the mean derivative of the value by each player's gate, which relevances are
+            then drawn to with more than 32 players (see `gp.gradients`); None to draw them to each other.
 
     Returns:
         A spectrum that predicts with the full posterior mean (its ``predictor``, which also offers
@@ -71,8 +79,10 @@ def walsh_gp(
             values' variance, what was added to the diagonal, masks the relevances are learnt from.
 
     Raises:
-        InputError: values that do not fit the design, fewer than 2 distinct masks, or less than 1 term.
+        InputError: values that do not fit the design, fewer than 2 distinct masks, less than 1 term,
+            or gradients that are not one finite number for each player.
     """
+    centre = centre_of(gradients, design.n)
     y = check_values(design, values)
     _check_terms(terms)
     if constant := constant_spectrum(design, y, "walsh_gp"):
@@ -84,7 +94,8 @@ def walsh_gp(
             "evaluate more masks"
         )
     rng = np.random.default_rng(seed)
-    data = Samples(design.masks[first], means, counts).rows(rng.permutation(len(first)))
+    data = Samples(design.masks[first], means, counts, centre=centre)
+    data = data.rows(rng.permutation(len(first)))
     learnt = min(rows_to_learn(len(first), design.n), MAX_ROWS)
     prior = learn_in_stages(data.rows(slice(learnt)))
     posterior = condition_on(prior, data.rows(slice(MAX_ROWS)))
@@ -93,7 +104,12 @@ def walsh_gp(
 
 
 def walsh_gp_answers(
-    design: MaskDesign, answers: Answers, *, seed: int = 0, terms: int = 200
+    design: MaskDesign,
+    answers: Answers,
+    *,
+    seed: int = 0,
+    terms: int = 200,
+    gradients: npt.ArrayLike | None = None,
 ) -> Spectrum:
     """`walsh_gp` on answers to single questions: the process of their mean over all questions.
 
@@ -102,19 +118,20 @@ def walsh_gp_answers(
         answers: the answers; beyond 5000 they are averaged mask by mask.
         seed: see `walsh_gp`.
         terms: see `walsh_gp`.
+        gradients: see `walsh_gp`.
 
     Returns:
         As `walsh_gp`; ``r2_cv`` is that of the mean over all questions, see `stack_answers`.
 
     Raises:
-        InputError: fewer than 10 distinct masks, or less than 1 term.
+        InputError: fewer than 10 distinct masks, less than 1 term, or gradients as in `walsh_gp`.
     """
     from spex_mech.decoders.gp.answers import AnswerSamples, levels_of, noise_of
     from spex_mech.decoders.gp.fit_answers import fit_answers
 
     _check_terms(terms)
     rng = np.random.default_rng(seed)
-    data = AnswerSamples.of(answers, rng)
+    data = AnswerSamples.of(answers, rng, centre_of(gradients, design.n))
     if len(data.masks) < 2 * FOLDS:
         raise InputError(
             f"answers under {len(data.masks)} distinct masks are too few, expected {2 * FOLDS} masks or "

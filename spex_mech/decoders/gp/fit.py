@@ -42,7 +42,8 @@ def learn_in_stages(data: Samples, *, tie: float = TIE) -> Prior:
     sizes = [len(data.values)]
     while sizes[0] > 1.5 * _ROWS[0]:
         sizes.insert(0, max(sizes[0] // 2, _ROWS[0]))
-    prior = Prior.start(data.masks.shape[1], asked=data.asked is not None)
+    asked = data.asked is not None
+    prior = Prior.start(data.masks.shape[1], asked=asked, centre=data.centre)
     moments = data.moments()
     for stage, size in enumerate(sizes):
         part = data.rows(slice(size))
@@ -65,6 +66,7 @@ def learn_from(
         iterations=steps,
         tie=tie,
         overlap=data.overlap,
+        centre=data.centre,
     )
 
 

@@ -38,9 +38,12 @@ class Prior:
     question: tuple[float, float, float] | None = None
 
     @classmethod
-    def start(cls, n: int, *, asked: bool = False) -> Prior:
-        """Equal players of relevance 1/n; ``asked`` where answers to single questions are known."""
-        kernel = WalshKernel(np.full(n, 1.0 / n), 0.3, 0.3, 0.3)
+    def start(
+        cls, n: int, *, asked: bool = False, centre: Float64[np.ndarray, " n"] | None = None
+    ) -> Prior:
+        """Players of relevance 1/n, times exp ``centre``; ``asked`` where answers are of single questions."""
+        theta = np.full(n, 1.0 / n) if centre is None else np.exp(centre - centre.mean()) / n
+        kernel = WalshKernel(theta, 0.3, 0.3, 0.3)
         return cls(kernel, float(np.exp(_LOG_NOISE)), (0.3, 0.1, 0.1) if asked else None)
 
     def pack(self) -> Float64[np.ndarray, " p"]:
@@ -66,6 +69,7 @@ def learn(
     iterations: int,
     tie: float = TIE,
     overlap: Float64[np.ndarray, "m m"] | None = None,
+    centre: Float64[np.ndarray, " n"] | None = None,
 ) -> Prior:
     """Maximise the posterior density of the logarithms of all parameters by L-BFGS.
 
@@ -81,6 +85,7 @@ def learn(
         tie: how strongly the relevances are drawn towards each other.
         overlap: float64 (m, m), the chance that a question of one value is that of the other, where values
             are means over some questions: sum_j w_ij w_kj with w_ij the weight of question j in value i.
+        centre: float64 (n,), what the relevances' logarithms are drawn to, up to a constant; None for zeros.
     """
     from scipy.optimize import minimize
 
@@ -89,7 +94,7 @@ def learn(
     amplitudes = 3 if start.question is None else 6
     bounds = [_LOG_THETA_RANGE] * n + [(_MIN_LOG_NOISE, 3.0)] + [(-12.0, 8.0)] * amplitudes
     solution = minimize(
-        lambda logs: objective(logs, rows, values, counts, tie=tie, overlap=overlap),
+        lambda logs: objective(logs, rows, values, counts, tie=tie, overlap=overlap, centre=centre),
         start.pack(),
         jac=True,
         method="L-BFGS-B",
@@ -107,12 +112,14 @@ def objective(
     *,
     tie: float = TIE,
     overlap: Float64[np.ndarray, "m m"] | None = None,
+    centre: Float64[np.ndarray, " n"] | None = None,
 ) -> tuple[float, Float64[np.ndarray, " p"]]:
     """Minus the log posterior (up to a constant) at `Prior.pack`, and its gradient.
 
     -log p(y) = 1/2 y' C^-1 y + 1/2 log det C with C = K + noise / counts, plus the penalties
     tie min(1, 16 / n) sum (log theta - their mean)^2, 2 (log noise + 2)^2 and 0.05 (log a - log 0.3)^2 for
     each amplitude a. Without the factor min(1, 16 / n), the first penalty would tie many players too closely.
+    A ``centre`` is subtracted from log theta in the first penalty.
     With ``overlap`` O, K has the amplitudes a + O b, entry by entry (see `Prior.question`). Matrices
     have the precision of ``signs``.
     """
@@ -153,7 +160,8 @@ def objective(
         slope[:n] += np.einsum("mn,mn->n", part @ signs[columns], signs[rows])
     of_product = slope[n + 3] + (0.0 if overlap is None else slope[n + 6])
     slope[:n] = kernel.theta * (slope[:n] - of_product)
-    return _add_penalties(loss, slope, logs, tie, n)
+    apart = logs[:n] if centre is None else logs[:n] - centre
+    return _add_penalties(loss, slope, apart, logs[n:], tie)
 
 
 def _by_amplitudes(
@@ -233,14 +241,15 @@ def _blocks(m: int) -> Iterator[tuple[slice, slice]]:
 def _add_penalties(
     loss: float,
     slope: Float64[np.ndarray, " p"],
-    logs: Float64[np.ndarray, " p"],
+    relevances: Float64[np.ndarray, " n"],
+    others: Float64[np.ndarray, " q"],
     tie: float,
-    n: int,
 ) -> tuple[float, Float64[np.ndarray, " p"]]:
-    spread = logs[:n] - logs[:n].mean()
-    noise = logs[n] - _LOG_NOISE
-    amplitudes = logs[n + 1 :] - _LOG_AMPLITUDE
-    tie *= min(1.0, _TIED_PLAYERS / len(spread))
+    n = len(relevances)
+    spread = relevances - relevances.mean()
+    noise = others[0] - _LOG_NOISE
+    amplitudes = others[1:] - _LOG_AMPLITUDE
+    tie *= min(1.0, _TIED_PLAYERS / n)
     loss += tie * float(spread @ spread) + _NOISE_WEIGHT * float(noise**2)
     loss += _AMPLITUDE_WEIGHT * float(amplitudes @ amplitudes)
     slope[:n] += 2.0 * tie * spread

@@ -9,7 +9,7 @@ correct for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -31,7 +31,7 @@ def rank_gaussian(data: Samples) -> Samples:
     inverse = levels_of(data.values)
     mass = np.bincount(inverse, weights=data.counts)
     middle = (np.cumsum(mass) - 0.5 * mass) / mass.sum()
-    return Samples(data.masks, ndtri(middle)[inverse], data.counts)
+    return replace(data, values=ndtri(middle)[inverse])
 
 
 def levels_of(values: Float64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
@@ -52,11 +52,11 @@ def logistic(data: Samples) -> Samples:
     """
     low, high = float(data.values.min()), float(data.values.max())
     if not high > low:
-        return Samples(data.masks, np.zeros(len(data.values)), data.counts)
+        return replace(data, values=np.zeros(len(data.values)))
     p = (data.values - low + _MARGIN * (high - low)) / ((high - low) * (1.0 + 2.0 * _MARGIN))
     weight = (p * (1.0 - p)) ** 2
     weight = np.clip(weight / np.average(weight, weights=data.counts), *_WEIGHT_RANGE)
-    return Samples(data.masks, np.log(p / (1.0 - p)), data.counts * weight)
+    return replace(data, values=np.log(p / (1.0 - p)), counts=data.counts * weight)
 
 
 @dataclass(frozen=True, eq=False)

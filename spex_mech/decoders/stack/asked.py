@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Int64
 
 from spex_mech.core.answers import Answers
@@ -13,6 +14,7 @@ from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.gp.answers import AnswerSamples, answer_variance, levels_of, noise_of
 from spex_mech.decoders.gp.fit import FEW_PLAYERS
 from spex_mech.decoders.gp.fit_answers import fit_answers
+from spex_mech.decoders.gp.gradients import centre_of
 from spex_mech.decoders.gp.likelihood import TIE
 from spex_mech.decoders.samples import Samples
 from spex_mech.decoders.stack.decode import (
@@ -29,7 +31,13 @@ _TIED = 32.0  # how strongly the relevances of ``tied`` are drawn towards each o
 
 
 def stack_answers(
-    design: MaskDesign, answers: Answers, *, seed: int = 0, terms: int = 200, nthread: int = 1
+    design: MaskDesign,
+    answers: Answers,
+    *,
+    seed: int = 0,
+    terms: int = 200,
+    nthread: int = 1,
+    gradients: npt.ArrayLike | None = None,
 ) -> Spectrum:
     """Fit several decoders to answers and blend their predictions of the mean over all questions.
 
@@ -44,6 +52,7 @@ def stack_answers(
         seed: seed of the folds, the trees, and the masks that the readout is fitted on.
         terms: terms to read out.
         nthread: threads of XGBoost.
+        gradients: of the Gaussian processes, see `walsh_gp`.
 
     Returns:
         As `stack`. ``r2_cv`` is that of the mean over all questions: the variance that single answers add is
@@ -51,7 +60,7 @@ def stack_answers(
         more second answers, and else taken from the Gaussian process.
 
     Raises:
-        InputError: fewer than 8 distinct masks.
+        InputError: fewer than 8 distinct masks, or gradients as in `walsh_gp`.
     """
     rng = np.random.default_rng(seed)
     shift, scale = float(answers.values.mean()), float(np.ptp(answers.values))
@@ -59,7 +68,7 @@ def stack_answers(
         answers.masks, answers.mask, answers.question, (answers.values - shift) / scale,
         answers.questions,
     )  # fmt: skip
-    data = AnswerSamples.of(standard, rng)
+    data = AnswerSamples.of(standard, rng, centre_of(gradients, design.n))
     if len(data.masks) < MIN_MASKS:
         raise InputError(
             f"answers under {len(data.masks)} distinct masks are too little for a stack, which needs "

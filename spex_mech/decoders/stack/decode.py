@@ -14,6 +14,7 @@ from spex_mech.core.errors import InputError
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
 from spex_mech.decoders.gp.decode import product_rates
+from spex_mech.decoders.gp.gradients import centre_of
 from spex_mech.decoders.gp.readout import Readout
 from spex_mech.decoders.gp.warp import levels_of, logistic, rank_gaussian
 from spex_mech.decoders.samples import Samples, r2_of
@@ -46,6 +47,7 @@ def stack(
     members: Sequence[Member] | None = None,
     fold: npt.ArrayLike | None = None,
     nthread: int = 1,
+    gradients: npt.ArrayLike | None = None,
 ) -> Spectrum:
     """Fit several decoders and blend their predictions by non-negative least squares.
 
@@ -74,6 +76,7 @@ def stack(
         members: other members.
         fold: int (m,), the folds to use, 0, 1, ...; equal masks go where the first of them does.
         nthread: threads of XGBoost.
+        gradients: of the Gaussian processes, see `walsh_gp`.
 
     Returns:
         A spectrum that predicts with the whole stack (its ``predictor``, a `StackPredictor`, which also
@@ -89,8 +92,10 @@ def stack(
         - ``exact_readout``: whether the terms are known to be the largest: up to 17 players.
 
     Raises:
-        InputError: values or folds that do not fit the design, or fewer than 8 distinct masks.
+        InputError: values or folds that do not fit the design, fewer than 8 distinct masks, or gradients as
+            in `walsh_gp`.
     """
+    centre = centre_of(gradients, design.n)
     y = check_values(design, values)
     if terms < 1:
         raise InputError(f"terms is {terms}, expected at least 1")
@@ -105,7 +110,8 @@ def stack(
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(first))
     shift, scale = float(np.average(means, weights=counts)), float(np.ptp(means))
-    data = Samples(design.masks[first], (means - shift) / scale, counts).rows(order)
+    standard = (means - shift) / scale
+    data = Samples(design.masks[first], standard, counts, centre=centre).rows(order)
     folds = folds_of(len(first)) if fold is None else _given_folds(fold, len(design), first[order])
     chosen = default_members(data, nthread=nthread) if members is None else members
     if members is None and first_apart(data, folds) is not None:
