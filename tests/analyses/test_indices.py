@@ -34,13 +34,7 @@ def wavy(masks: np.ndarray) -> np.ndarray:
     return masks @ weights + 2.0 * masks[:, :3].all(axis=1) - np.sin(3 * masks[:, 3:].sum(axis=1))
 
 
-INDICES = {
-    "SV": ("Shapley", 1),
-    "SII": ("SII", 2),
-    "FSII": ("FSII", 2),
-    "STII": ("STII", 2),
-    "BII": ("BII", 2),
-}
+INDICES = {"SV": ("Shapley", 1)} | {name: (name, 2) for name in ("SII", "FSII", "STII", "BII")}
 
 
 def exact(n: int, name: str) -> np.ndarray:

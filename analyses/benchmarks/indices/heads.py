@@ -25,6 +25,8 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[2]))
 
+from scores import TASKS
+
 from spex_mech.core.interactions import interactions
 from spex_mech.core.spectrum import Spectrum
 
@@ -32,14 +34,6 @@ EVALUATED = HERE / "results" / "heads_masks.npz"
 REFERENCE = HERE / "results" / "heads_reference.json"
 FITTED, EACH = 1000, 222  # masks of the model, and of each size from 2 to n - 2
 Function = Callable[[np.ndarray], np.ndarray]
-INDICES = {
-    "SV": ("Shapley", 1),
-    "SII": ("SII", 2),
-    "FSII": ("FSII", 2),
-    "STII": ("STII", 2),
-    "BII": ("BII", 2),
-}
-"""The library's name of each index, and the size of the sets that are compared."""
 
 
 def main() -> None:
@@ -113,7 +107,7 @@ def evaluate(game: Function, n: int, path: Path, fitted: int, each: int, step: i
 
 
 def reference(sample: Sample) -> dict:
-    """All `INDICES` of models of the game, corrected without bias by masks not fitted.
+    """All `TASKS` of models of the game, corrected without bias by masks not fitted.
 
     The masks drawn are halved; each half corrects a model of the other half and of the fitted masks.
     What a model misses is estimated from its errors, by the `shares` that the index gives to masks of each
@@ -133,7 +127,7 @@ def reference(sample: Sample) -> dict:
     )  # of all masks but those fitted by both
     drawn = np.where(half == 0, *errors[:, 2 + 2 * n :])
     found = {"masks": stop, "r2_of_the_models": float(1 - drawn.var() / values[start:].var())}
-    for name in INDICES:
+    for name in TASKS:
         of_models = np.mean([of_model(fit, name) for fit in fits], axis=0)
         found[name] = corrected(of_models, name, masks[m:], errors, drawn, rounds)
     return found
@@ -177,8 +171,8 @@ def model(masks: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Spectrum:
 
 def of_model(spectrum: Spectrum, name: str) -> np.ndarray:
     """An index of all sets of its size, in lexicographic order."""
-    index, size = INDICES[name]
-    values = interactions(spectrum, index, size).values
+    index, order, size = TASKS[name]
+    values = interactions(spectrum, index, order).values
     sets = combinations(range(spectrum.n), size)
     return np.array([float(values.get(players, 0.0)) for players in sets])
 
@@ -189,7 +183,7 @@ def of_sizes(n: int, name: str) -> np.ndarray:
     Each is a mean of the set's joint difference, over coalitions of one size with equal weights. For FSII
     (Tsai et al. 2023, theorem 19) and STII (Dhamdhere et al. 2020) this holds for sets as large as the order.
     """
-    size = INDICES[name][1]
+    size = TASKS[name][2]
     others = np.arange(n - size + 1)
     if name == "FSII":
         return 6.0 * (others + 1) * (n - 1 - others) / ((n + 1) * n * (n - 1))
@@ -206,7 +200,7 @@ def shares(n: int, name: str) -> np.ndarray:
     Ordered by masks, the index is the sum over all numbers of players of the mean over the masks of that
     many players, each with this factor. (n + 1, size + 1)
     """
-    size, even = INDICES[name][1], of_sizes(n, name)
+    size, even = TASKS[name][2], of_sizes(n, name)
     found = np.zeros((n + 1, size + 1))
     for present in range(n + 1):
         for inside in range(size + 1):
@@ -220,7 +214,7 @@ def shares(n: int, name: str) -> np.ndarray:
 def weighted(masks: np.ndarray, errors: np.ndarray, name: str) -> np.ndarray:
     """Errors of masks times the factor of each set, in lexicographic order, (m, sets)."""
     n = masks.shape[1]
-    sets = np.array(list(combinations(range(n), INDICES[name][1])))
+    sets = np.array(list(combinations(range(n), TASKS[name][2])))
     inside = masks[:, sets].sum(axis=2)
     return shares(n, name)[masks.sum(axis=1)[:, None], inside] * errors[:, None]
 

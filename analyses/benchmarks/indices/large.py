@@ -29,9 +29,9 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[2]), str(HERE.parent / "walsh_gp")]
 
-from heads import INDICES, REFERENCE, Served, heads
+from heads import REFERENCE, Served, heads
 from planted import planted
-from scores import compare
+from scores import TASKS, compare
 
 from spex_mech.core.interactions import interactions
 
@@ -57,7 +57,7 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Problem:
-    """A game and its `INDICES` by name, each of all sets of its size in lexicographic order."""
+    """A game and the values of its `TASKS` by name, each of all sets of its size in lexicographic order."""
 
     name: str
     n: int
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument(
         "--methods", nargs="+", default=["auto", "walsh_gp"], help="decoders of ours"
     )
-    parser.add_argument("--indices", nargs="+", default=list(INDICES), choices=list(INDICES))
+    parser.add_argument("--indices", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--skip", nargs="*", default=[], help="names of peers to leave out")
     parser.add_argument(
         "--evaluator", help="a Python with PyTorch, which evaluates the heads for one without"
@@ -115,14 +115,14 @@ def problems(
     for n in players if "planted" in games else []:
         terms = planted(n, PLANTED_SEED + seed)
         known = {}
-        for name, (index, size) in INDICES.items():
-            values = interactions(terms, index, size, terms="readout").values
+        for name, (index, order, size) in TASKS.items():
+            values = interactions(terms, index, order, terms="readout").values
             known[name] = of_sets(values, combinations(range(n), size))
         yield Problem("planted", n, terms, known, BUDGETS[n])
     if "heads" in games and 32 in players and REFERENCE.exists():
         stored = json.loads(REFERENCE.read_text())
         game = Served(evaluator) if evaluator else heads()
-        known = {name: np.array(stored[name]["values"]) for name in INDICES}
+        known = {name: np.array(stored[name]["values"]) for name in TASKS}
         yield Problem("heads", len(known["SV"]), game, known, HEADS_BUDGETS)
 
 
@@ -158,8 +158,8 @@ def ours(
         fitting = time.process_time() - start
         for index in wanted:
             start = time.process_time()
-            kind, size = INDICES[index]
-            found = interactions(spectrum, kind, size).values
+            kind, order, size = TASKS[index]
+            found = interactions(spectrum, kind, order).values
             cost = (len(design), fitting + time.process_time() - start)
             values_of = of_sets(found, combinations(range(problem.n), size))
             yield row_of(problem, (budget, seed, name, index), values_of, cost)
@@ -191,7 +191,7 @@ def peers(
             finally:
                 signal.alarm(0)
             seconds = time.process_time() - start - counted.seconds
-            sets = combinations(range(problem.n), INDICES[index][1])
+            sets = combinations(range(problem.n), TASKS[index][2])
             values = np.array([float(found[players]) for players in sets])
             yield row_of(problem, key, values, (len(counted.asked), seconds))
 
