@@ -33,6 +33,7 @@ STEPS = 5
 """Gradients along the path of `integrated_gradients`: as many as MIB takes (arXiv 2504.13151)."""
 
 _STEP = 1e-5
+_TOKENS = 512  # at once: a backward pass keeps the activations of all layers
 _SMOOTH = {"accuracy": "margin", "accuracy_first": "margin", "kl": "logprob"}
 _Sites = dict[str, np.ndarray]
 """Site -> player of each of its entries: (heads,) of a layer, or (1,) of a whole output; n for none."""
@@ -71,7 +72,7 @@ def gate_gradients(
         where = "at the full model" if at == 1 else f"with all gates at {at:g}"
         raise InputError(f"metric {name!r} has no slope {where}; use 'margin' or 'logprob'")
     rows = np.zeros((len(game.prompts), game.players.n))
-    for batch in batches(game):
+    for batch in batches(game, _TOKENS):
         with torch.enable_grad():
             gates = _gates(game, batch, at).requires_grad_()
             single = _gated(game, batch, sites, filler, gates)

@@ -85,10 +85,12 @@ def decoded_json(decoded: Decoded, top: int, written: Path) -> dict[str, Any]:
     }
 
 
-def print_rounds(folder: RunFolder) -> None:
-    """Print what the rounds of a run have spent and reached; nothing of a run without rounds."""
+def print_evaluation(folder: RunFolder) -> None:
+    """Print what a run's gradients and its rounds have cost and reached; nothing of a run without."""
     from spex_mech.run.rounds import ROUNDS, rounds_from_json
 
+    if message := folder.gradients_message():
+        say(message)
     if folder.has(ROUNDS):
         say(folder.read(ROUNDS, rounds_from_json).message or "")
 

@@ -12,9 +12,9 @@ from spex_mech.cli.options import AsJson, OutFolder
 from spex_mech.cli.printing import (
     print_comparisons,
     print_decoded,
+    print_evaluation,
     print_exported,
     print_plan,
-    print_rounds,
     print_scores,
     print_size_choice,
 )
@@ -38,7 +38,7 @@ def run(context: typer.Context, out: OutFolder = None) -> None:
     )
     folder = out or context.meta["folder"]
     result = steps.run(setup, folder, executor=context.obj, finished_with=["report.html"])
-    print_rounds(result.folder)
+    print_evaluation(result.folder)
     print_decoded(result.decoded)
     print_size_choice(result.folder)
     print_scores(result.scores)

@@ -20,10 +20,10 @@ from spex_mech.cli.options import (
     whole,
 )
 from spex_mech.cli.printing import (
+    print_evaluation,
     print_exported,
     print_form_to_write,
     print_kept,
-    print_rounds,
     print_scores,
     print_size_choice,
 )
@@ -50,7 +50,7 @@ def evaluate(context: typer.Context, out: OutFolder = None) -> None:
                 f"{folder.path / name}: {len(run.design)} {run.design.kind} masks{asked}, {run.evaluated} "
                 f"evaluated now; values from {run.values.min():.4g} to {run.values.max():.4g}"
             )
-    print_rounds(folder)
+    print_evaluation(folder)
     typer.echo(f"next: spex-mech decode {folder.path}")
 
 

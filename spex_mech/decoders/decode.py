@@ -290,5 +290,8 @@ ANSWERS: Mapping[str, Callable[..., Spectrum]] = {
 }
 """The decoders that model answers to single questions."""
 
+TAKE_GRADIENTS = frozenset(ANSWERS)
+"""The decoders that take gradients by the players' gates."""
+
 WEIGHTED = frozenset({"lasso", "proxyspex", "spex"})
 """The decoders that take mean answers with weights."""

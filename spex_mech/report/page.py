@@ -182,6 +182,7 @@ def _sections(contents: Contents) -> list[tuple[str, list[tuple[str, Any]]]]:
     explained = contents.input
     if explained is not None:
         settings = [(k, v) for k, v in explained.settings.items() if v]
+        del spec["decode"]["gradients"]  # which are a model's
         names = ("design", "decode", "interactions")
         return [(explained.kind, settings), *((name, [*spec[name].items()]) for name in names)]
     flat = [(k, v) for k, v in spec.items() if not isinstance(v, dict)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 from spex_mech.core.errors import DamagedStoreWarning, InputError
 from spex_mech.core.faithfulness import answers_r2, r2_interval
@@ -16,7 +16,7 @@ from spex_mech.core.players import PlayerSet
 from spex_mech.core.quoting import quoted
 from spex_mech.core.short_repr import short_repr
 from spex_mech.core.spectrum import Spectrum
-from spex_mech.decoders.decode import decode
+from spex_mech.decoders.decode import TAKE_GRADIENTS, decode
 from spex_mech.decoders.per_question import question_effects
 from spex_mech.designs import MaskDesign
 from spex_mech.evaluation.batches import MaskIndex
@@ -51,6 +51,7 @@ class Decoded:
         interactions: its interactions, in the index of the settings.
         held_out: the spectrum's fit to held-out masks; None without any, or where their values are all
             equal or differ by noise only.
+        gradients: whether the decoder was given gradients.
     """
 
     stored: StoredRun
@@ -59,6 +60,7 @@ class Decoded:
     spectrum: Spectrum
     interactions: Interactions
     held_out: HeldOut | None
+    gradients: bool = False
 
     @property
     def players(self) -> PlayerSet:
@@ -89,11 +91,23 @@ def decode_folder(folder: RunFolder, spectrum: Spectrum | None = None) -> Decode
         each = choice.check_counts(spec.design.check)[1] if choice is not None else None
         counts = None if each is None else np.full(len(check), each)
         held_out = _evaluated(_open(folder.check, spec.game.metric), check, counts, folder)
-    decoded = _decode(stored, run, spec.decode, spec.interactions, spectrum)
+    gradients = gradients_of(folder, stored.players)
+    decoded = _decode(stored, run, spec.decode, spec.interactions, spectrum, gradients)
     if held_out is None:
         return decoded
     fit = held_out_fit(decoded.spectrum, held_out, run, seed=spec.design.seed)
     return replace(decoded, held_out=fit)
+
+
+def gradients_of(folder: RunFolder, players: PlayerSet) -> Float64[np.ndarray, " n"] | None:
+    """The gradients that a run's decoder is given; None where the spec or the folder has none.
+
+    Raises:
+        InputError: gradients of other players, or a file that cannot be read.
+    """
+    settings = folder.spec.decode
+    wanted = settings.gradients and settings.method in TAKE_GRADIENTS
+    return folder.gradients(players) if wanted else None
 
 
 def held_out_fit(spectrum: Spectrum, held_out: Run, run: Run, *, seed: int) -> HeldOut | None:
@@ -175,8 +189,10 @@ def save_decoded(decoded: Decoded, folder: RunFolder) -> None:
         "metric": stored.metric or stored.facts["game"].get("metric"),
         "questions": None if stored.examples is None else stored.examples.tolist(),
         "masks": len(decoded.design),
-        **spec.decode.model_dump(),
+        **spec.decode.model_dump(exclude={"gradients"}),
     }
+    if decoded.gradients:
+        settings["gradients"] = True
     if decoded.run.answers is not None:
         settings["answers"] = len(decoded.run.answers)
     folder.save("spectrum.json", spectrum_to_json(decoded.spectrum, decoded.players, settings))
@@ -195,11 +211,14 @@ def _decode(
     settings: DecodeSpec,
     index: InteractionsSpec,
     spectrum: Spectrum | None = None,
+    gradients: Float64[np.ndarray, " n"] | None = None,
 ) -> Decoded:
+    given = gradients is not None
     if spectrum is None:
-        spectrum = decode(run.design, run, method=settings.method, seed=settings.seed)
+        extra = {"gradients": gradients} if given else {}
+        spectrum = decode(run.design, run, method=settings.method, seed=settings.seed, **extra)
     values_of_index = interactions(spectrum, index.index, index.order)
-    return Decoded(stored, run.design, run, spectrum, values_of_index, None)
+    return Decoded(stored, run.design, run, spectrum, values_of_index, None, given)
 
 
 def _open(store: Path, metric: str | None) -> StoredRun:

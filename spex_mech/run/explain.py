@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.games import AnyGame
-from spex_mech.decoders.decode import decode
 from spex_mech.decoders.explain import Explanation
 from spex_mech.run.decode import Decoded, decode_folder, save_decoded
 from spex_mech.run.designs import check_rounds, search_design
@@ -48,7 +47,7 @@ def explain_folder(
     search_design(spec.design, game.players.n)  # refuses sizes and rates before the folder is made
     folder = claim(out, spec)
     if setup is not None:
-        game = _fitted(setup, folder)
+        game = _prepared(setup, folder)
     if target_r2 is None and spec.design.in_rounds:
         target_r2 = spec.design.target_r2
     return explain_into(folder, game, spec, target_r2, progress=progress)
@@ -65,14 +64,10 @@ def explain_into(
     """Take the rounds of a spec into its run's folder, and write the spectrum."""
     with folder.timed("explain"):
         taken = take_rounds(folder, game, spec, target_r2, progress=progress)
-        spectrum = taken.spectrum
-        if spectrum is None:
-            decoder = spec.decode
-            spectrum = decode(taken.run.design, taken.run, method=decoder.method, seed=decoder.seed)
     folder = open_folder(folder.path)
-    decoded = decode_folder(folder, spectrum)
+    decoded = decode_folder(folder, taken.spectrum)
     save_decoded(decoded, folder)
-    return taken.explained(spectrum), decoded
+    return taken.explained(decoded.spectrum), decoded
 
 
 def _game(spec: RunSpec) -> tuple[Any, Setup | None]:
@@ -85,11 +80,14 @@ def _game(spec: RunSpec) -> tuple[Any, Setup | None]:
     return setup.game, setup
 
 
-def _fitted(setup: Setup, folder: RunFolder) -> Any:
-    """The game with the constants of the folder, where its ablation has any."""
+def _prepared(setup: Setup, folder: RunFolder) -> Any:
+    """The game with the constants of the folder, where its ablation has any; gradients are taken."""
     from spex_mech.run.constants import with_constants  # torch
+    from spex_mech.run.gradients import save_gradients
 
-    return with_constants(setup, folder).game
+    setup = with_constants(setup, folder)
+    save_gradients(setup, folder)
+    return setup.game
 
 
 def _check(spec: RunSpec, target_r2: float | None) -> None:

@@ -3,6 +3,8 @@
     spec.json             the run's spec, all keys resolved
     questions.json        how many questions each mask is asked, where it is not asked all
     pilot.json            the keep rates that a pilot has found, where the spec leaves them to it
+    gradients.json        derivatives of the metric by the players' gates, for the decoder, or why there are
+                          none
     constants.safetensors what removed parts become under optimal ablation; others beside it, with a hash in
                           the name, are of one kept set each
     rounds.json           masks, answers and R² after each round, where there were rounds
@@ -40,24 +42,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+from jaxtyping import Float64
+
 from spex_mech.core.errors import InputError, MissingFileError
 from spex_mech.core.files import (
     make_folder,
     read_regular,
     write_whole,
 )
+from spex_mech.core.players import PlayerSet
 from spex_mech.evaluation.questions import QuestionChoice
 from spex_mech.run.designs import has_pilot
 from spex_mech.run.spec import RunSpec
 
 CONSTANTS = "constants.safetensors"
 CURVES, ATTENTION = "circuit-curves.json", "attention.json"
+GRADIENTS = "gradients.json"
 
 _T = TypeVar("_T")
 _COMMANDS = {  # that write a file
     "questions.json": "evaluate --out",
     "pilot.json": "evaluate --out",
     "rounds.json": "evaluate --out",
+    GRADIENTS: "evaluate --out",
     "check.json": "decode",
     "question-effects.json": "decode",
     "spectrum.json": "decode",
@@ -126,6 +134,32 @@ class RunFolder:
             InputError: its file cannot be read.
         """
         return self.read("questions.json", _choice) if self.has("questions.json") else None
+
+    def gradients(self, players: PlayerSet) -> Float64[np.ndarray, " n"] | None:
+        """The gradients that were taken before the evaluation; None where the folder has none.
+
+        Args:
+            players: the run's players.
+
+        Raises:
+            InputError: gradients of other players, or a file that cannot be read.
+        """
+        if not self.has(GRADIENTS):
+            return None
+
+        def parse(content: Any) -> Float64[np.ndarray, " n"] | None:
+            if content["players"] != players.names:
+                raise ValueError("its gradients are of other players")
+            found = content["gradients"]
+            return None if found is None else np.array(found, dtype=np.float64)
+
+        return self.read(GRADIENTS, parse)
+
+    def gradients_message(self) -> str | None:
+        """One line on these gradients, or on why there are none; None of a run that was to take none."""
+        if not self.has(GRADIENTS):
+            return None
+        return self.read(GRADIENTS, lambda content: str(content["message"]))
 
     def has(self, name: str) -> bool:
         """Whether the folder has a file or a store of this name."""

@@ -18,6 +18,7 @@ from spex_mech.pruning.compare import GRADIENTS, METHODS, PROPOSALS
 from spex_mech.pruning.methods import model as model_rankings
 from spex_mech.pruning.prune import OURS, size_of
 from spex_mech.run.designs import check_design, check_rounds, is_asked_all, search_design
+from spex_mech.run.gradients import gradients_cost
 from spex_mech.run.other_tasks import other_tasks
 from spex_mech.run.spec import DesignSpec, PruneSpec, RunSpec
 from spex_mech.run.spec_values import AUTO
@@ -57,8 +58,9 @@ class Outline:
         return self.budget_with(len(self.design))
 
     def budget_with(self, design: int) -> int:
-        """Ablations that a method may spend on all sizes, with so many for the design."""
-        return design + self.spec.prune.ablations * len(self.sizes)
+        """Ablations that a method may spend on all sizes, with so many for the design besides gradients."""
+        gradients = gradients_cost(self.spec.decode, self.players.n)
+        return design + gradients + self.spec.prune.ablations * len(self.sizes)
 
 
 def outline(spec: RunSpec) -> Outline:

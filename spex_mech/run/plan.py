@@ -22,6 +22,7 @@ from spex_mech.models.model import Model
 from spex_mech.pruning.compare import LASSO
 from spex_mech.pruning.prune import size_of
 from spex_mech.run.designs import is_asked_all
+from spex_mech.run.gradients import gradients_cost
 from spex_mech.run.setup import Setup, circuit_game, other_game
 from spex_mech.tasks.noise import Noise, accuracy_noise, expected_noise
 from spex_mech.tasks.task import ChoiceTask
@@ -99,6 +100,9 @@ def plan(setup: Setup) -> list[Phase]:
         counts.append(("circuit", circuit_game(setup), most + 3 * len(spec.circuit.ablations)))
     games = len({id(game) for _, game, masks in [("", search, 1), *counts] if masks})
     phases = [Phase("preparation", 0, 0, 0, games * preparation, 0, 1), *fits]
+    if cost := gradients_cost(spec.decode, setup.players.n):
+        rows, tokens = cost * len(search.question_ids), cost * tokens_per_mask(search)
+        phases.append(Phase("gradients", cost, rows, tokens, tokens / rate, 0, cost))
     whole = [("design", search, len(setup.design)), ("held-out check", search, spec.design.check)]
     if choice is None:
         counts = [*whole, *counts]

@@ -15,6 +15,7 @@ from spex_mech.pruning.prune import OURS, Pruned, size_of
 from spex_mech.pruning.size import SizeChoice, choose_size
 from spex_mech.run.decode import Decoded
 from spex_mech.run.folder import RunFolder
+from spex_mech.run.gradients import gradients_cost
 from spex_mech.run.records import kept_sets_from_json
 from spex_mech.run.setup import Setup
 
@@ -42,8 +43,11 @@ def choose_kept_sets(
     spec, races = setup.spec.prune, decoded.run.answers is not None
     design = decoded.run if races else decoded.design
     rankings = PROPOSALS[spec.proposals]
+    paid = gradients_cost(setup.spec.decode, setup.players.n) if decoded.gradients else 0
     methods: dict[str, Method] = {
-        OURS: surrogate_search(design, decoded.spectrum, limits=setup.limits, rankings=rankings)
+        OURS: surrogate_search(
+            design, decoded.spectrum, limits=setup.limits, rankings=rankings, paid=paid
+        )
     }
     on_design: dict[str, Method] = {LASSO: lasso_ranking(design), RANDOM: best_of_random}
     methods |= {name: on_design.get(name, METHODS[name]) for name in spec.baselines}

@@ -16,7 +16,7 @@ from spex_mech.evaluation.evaluate import evaluate
 from spex_mech.evaluation.evaluated import Run
 from spex_mech.evaluation.games import as_game
 from spex_mech.evaluation.questions import ALL
-from spex_mech.run.decode import held_out_fit
+from spex_mech.run.decode import gradients_of, held_out_fit
 from spex_mech.run.designs import AIMS, check_design, check_rounds, is_asked_all
 from spex_mech.run.folder import RunFolder
 from spex_mech.run.opening import save_spec
@@ -73,7 +73,8 @@ def take_rounds(
 
     Masks held out are evaluated first, and every round is measured on them. Rounds that an earlier call has
     recorded are not decoded again: what stops a run changes nothing of its results. At the end,
-    ``design.first`` of the folder's spec is the number of masks that were spent.
+    ``design.first`` of the folder's spec is the number of masks that were spent. Gradients that the folder
+    has are given to the decoder.
 
     Args:
         folder: the folder.
@@ -134,6 +135,7 @@ def take_rounds(
         took=took,
         method=decoder.method,
         seed=decoder.seed,
+        gradients=gradients_of(folder, game.players),
         store=folder.masks,
         **options,
     )

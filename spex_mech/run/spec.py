@@ -101,10 +101,20 @@ class DesignSpec(_Section):
 
 
 class DecodeSpec(_Section):
-    """How the spectrum is found; see `decode`."""
+    """How the spectrum is found; see `decode`.
+
+    Attributes:
+        method: the decoder.
+        seed: its seed.
+        gradients: with more than 32 parts of a model as players and method ``auto``, ``stack`` or
+            ``walsh_gp``, take the gradients of the metric by the players' gates before anything is ablated,
+            and give them to the decoder. They cost as much as 4 ablations, and count as such in what each
+            method of pruning may spend.
+    """
 
     method: Text = "auto"
     seed: Seed = 0
+    gradients: bool = True
 
 
 class InteractionsSpec(_Section):

@@ -33,6 +33,7 @@ from spex_mech.run.decode import Decoded, decode_folder, save_decoded
 from spex_mech.run.designs import check_design, has_pilot, is_asked_all, search_design
 from spex_mech.run.export import Exported, export_step, exported_before
 from spex_mech.run.folder import ATTENTION, CURVES, RunFolder
+from spex_mech.run.gradients import save_gradients
 from spex_mech.run.opening import claim, open_folder
 from spex_mech.run.pilot import save_choice, save_pilot
 from spex_mech.run.prune import choose_exported, choose_kept_sets, size_to_json
@@ -157,7 +158,7 @@ def evaluate_step(
     executor: str | Executor = "local",
     progress: bool | None = None,
 ) -> tuple[Run, Run | None]:
-    """Evaluate the design and the held-out masks into the folder's stores.
+    """Evaluate the design and the held-out masks into the folder's stores, after taking gradients.
 
     Where the spec leaves keep rates and questions to a pilot, that is evaluated first, see `find_design`.
     Where it leaves the budget to rounds, see `rounds_step`.
@@ -171,6 +172,7 @@ def evaluate_step(
     if spec.in_rounds:
         taken = rounds_step(setup, folder, executor=executor, progress=progress)
         return taken.run, taken.checked
+    save_gradients(setup, folder)
     with folder.timed("evaluate"):
         find_design(setup, folder, options)
         keep_rate, choice = folder.keep_rate(), folder.choice()
@@ -198,6 +200,7 @@ def rounds_step(
     """Evaluate and decode in rounds until the spectrum is good enough; see `take_rounds`."""
     spec = setup.spec
     options = {"executor": executor, "spec": spec.model_dump(), "progress": progress}
+    save_gradients(setup, folder)
     with folder.timed("evaluate"):
         return take_rounds(folder, setup.game, spec, spec.design.target_r2, **options)
 

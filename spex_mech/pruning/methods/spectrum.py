@@ -32,6 +32,7 @@ def surrogate_search(
     method: str = "auto",
     limits: Limits = (),
     rankings: Rankings | None = None,
+    paid: int = 0,
 ) -> Method:
     """Our method: decode a spectrum, and search kept sets of all sizes on it by `prune_curve`.
 
@@ -47,6 +48,7 @@ def surrogate_search(
         limits: limits that every set has to satisfy as well; see `prune`.
         rankings: what proposes these sets, such as `methods.model.by_gradients`; by default first-order
             LASSO of the design's answers (see `lasso_ranking`), which costs an ablation a size at most.
+        paid: ablations that the spectrum has cost besides its design, such as gradients; counted as well.
 
     Raises:
         InputError: a spectrum without its design, or a share that is not in (0, 1].
@@ -57,6 +59,7 @@ def surrogate_search(
         raise InputError(f"share is {share}, expected a part of the budget, above 0 and at most 1")
 
     def choose(problem: Problem) -> list[Pruned]:
+        problem.game.spend(paid)
         run = _evaluated(problem, design, share)
         surrogate = spectrum
         if surrogate is None:
