@@ -29,9 +29,9 @@ def choose_kept_sets(
 ) -> list[Pruned]:
     """Kept sets of every size by ours and by every baseline, largest first, on the search questions.
 
-    Every method may spend as many ablations as the design and the checks of ours, all sizes together; the
-    masks that several ask for are evaluated once, into the folder's store. A question under a mask is what
-    is spent and compared.
+    Every method may spend as many ablations as the design, the gradients and the checks of ours, all sizes
+    together; the masks that several ask for are evaluated once, into the folder's store. A question under a
+    mask is what is spent and compared.
 
     Args:
         setup: the game and what is wanted.

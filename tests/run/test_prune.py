@@ -66,7 +66,7 @@ def test_candidates_race_where_the_design_was_asked_some_questions(tmp_path):
         limits=[],
     )
     spectrum = sm.decode(design, run, method="lasso", order=1)
-    decoded = SimpleNamespace(design=design, run=run, spectrum=spectrum)
+    decoded = SimpleNamespace(design=design, run=run, spectrum=spectrum, gradients=False)
     kept = prune.choose_kept_sets(setup, folder, decoded, progress=False)
     assert [k.method for k in kept] == ["ours", "knock-out", "lasso ranking"] * 2
     spent = {k.method: k.ablations for k in kept}
