@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from spex_mech.core.errors import InputError
 from spex_mech.core.short_repr import short_repr
-from spex_mech.tasks.token_ids import integers, partner_ids, tokens_of
+from spex_mech.tasks.token_ids import integers, padded, partner_ids, tokens_of
 
 Split = Literal["search", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("search", "validation", "test")
@@ -258,7 +258,8 @@ class TokenTask:
         if self.target != "next_token":
             raise InputError(f"unknown target {self.target!r}; expected 'next_token' or answers=")
         ids = integers("input_ids", self.input_ids)
-        mask = np.ones_like(ids) if self.attention_mask is None else np.asarray(self.attention_mask)
+        given = self.attention_mask
+        mask = np.ones_like(ids) if given is None else padded("attention_mask", given)
         if mask.shape != ids.shape:
             raise InputError(
                 f"attention_mask has shape {mask.shape}, expected that of input_ids, {ids.shape}"

@@ -17,13 +17,28 @@ def integers(name: str, values: Any) -> npt.NDArray[np.int64]:
     Raises:
         InputError: another shape, nothing in it, or no integers.
     """
-    array = np.asarray(values.cpu() if hasattr(values, "cpu") else values)
+    array = padded(name, values)
     if array.ndim != 2 or array.size == 0 or not np.issubdtype(array.dtype, np.integer):
         raise InputError(
             f"{name} has shape {array.shape} and dtype {array.dtype}, expected integers of shape "
             "(examples, tokens)"
         )
     return array.astype(np.int64)
+
+
+def padded(name: str, values: Any) -> npt.NDArray:
+    """An array of whatever was given; ``name`` is the argument's, for messages.
+
+    Raises:
+        InputError: rows of different lengths.
+    """
+    try:
+        return np.asarray(values.cpu() if hasattr(values, "cpu") else values)
+    except ValueError:
+        raise InputError(
+            f"{name} has rows of different lengths, expected an array (examples, tokens); pad shorter rows, "
+            "with 0 in attention_mask where input_ids are padded"
+        ) from None
 
 
 def tokens_of(

@@ -20,13 +20,15 @@ from tiny_decoders import CONFIGS, VOCABULARY, ablated, last_logits, tiny_decode
 import spex_mech as sm
 from spex_mech.ablation import spread
 from spex_mech.core.errors import InputError
+from spex_mech.core.players import units
 
 _RNG = np.random.default_rng(0)
 PROMPTS = [_RNG.integers(3, VOCABULARY, length).tolist() for length in (8, 5, 13, 11)]
 ANSWERS = _RNG.integers(3, VOCABULARY, (4, 3))
 SCORES = ("heads", "mlps", "kv", "layers", "bfloat16")
+GRADIENTS = "gradients"
 EXPORTS = ("dense", "dense mlps", "compact")
-CELLS = (*SCORES, *EXPORTS)
+CELLS = (*SCORES, GRADIENTS, *EXPORTS)
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.06}
 
 COMPACT = {"llama", "llama-hd", "qwen2", "qwen3", "gpt2", "gemma", "gemma2", "gemma2-window"}
@@ -92,6 +94,31 @@ def check_scores(model: sm.Model, spec: str) -> None:
     assert np.abs(scores - expected).max() <= allowed < moved
 
 
+def check_gradients(model: sm.Model) -> None:
+    """Gradients by the heads' gates, which runs of many heads take, against finite differences."""
+    players, step = sm.select_players(model, "heads"), 1e-3
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*slow reference engine")
+        game = sm.TaskGame(model, task(), players, metric="logprob")
+    found = sm.gate_gradients(game)
+    gates = spread(players, model.shape, np.ones((1, players.n), dtype=bool))
+    for i in (1, players.n - 1):
+        layer, head = units(players.players[i], model.shape)[0]
+        values = []
+        for x in (1 - step, 1.0, 1 + step):
+            heads = gates.heads[0].astype(np.float64)
+            heads[layer, head] = x
+            with ablated(model.hf, heads, gates.mlps[0], gates.attention[0]):
+                logits = torch.from_numpy(last_logits(model.hf, PROMPTS)).double()
+            values.append(logits.gather(1, torch.from_numpy(ANSWERS)).log_softmax(1)[:, 0].numpy())
+        below, above = np.diff(values, axis=0) / step
+        scale = np.abs(found).max()
+        smooth = np.abs(below - above) < 0.1 * scale  # no router has changed its mind
+        assert smooth.sum() > 2
+        expected = (below + above)[smooth] / 2
+        np.testing.assert_allclose(found[smooth, i], expected, rtol=0.05, atol=0.05 * scale)
+
+
 def check_export(model: sm.Model, spec: str, mode: str, folder: Path) -> None:
     players = sm.select_players(model, spec)
     mask = np.random.default_rng(2).random(players.n) < 0.5
@@ -111,6 +138,8 @@ def check(name: str, cell: str, folder: Path) -> None:
     if cell in SCORES:
         dtype = torch.bfloat16 if cell == "bfloat16" else torch.float32
         check_scores(model_of(name, dtype), "heads" if cell == "bfloat16" else cell)
+    elif cell == GRADIENTS:
+        check_gradients(model_of(name, torch.float32))
     else:
         spec = "mlps" if cell == "dense mlps" else "heads"
         check_export(model_of(name, torch.float32), spec, cell.split()[0], folder)

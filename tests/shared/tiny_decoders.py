@@ -321,10 +321,13 @@ def attention_output(layer: Any) -> nn.Module:
 
 @contextmanager
 def ablated(hf: Any, heads: np.ndarray, mlps: np.ndarray, attention: np.ndarray) -> Iterator[None]:
-    """Hugging Face's model without some parts; True = kept, (layers, heads), (layers,), (layers,)."""
+    """Hugging Face's model without some parts; True = kept, (layers, heads), (layers,), (layers,).
+
+    Heads may be given as numbers, by which their outputs are multiplied.
+    """
     with ExitStack() as stack:
         for i, layer in enumerate(layers_of(hf)):
-            if not heads[i].all():
+            if (heads[i] != 1).any():
                 projection = output_projection(layer)
                 assert projection is not None
                 handle = projection.register_forward_pre_hook(_without_heads(heads[i]))

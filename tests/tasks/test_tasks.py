@@ -237,6 +237,11 @@ def test_text_without_a_tokenizer(tiny_llama):
             r"attention_mask has shape \(1, 3\)",
         ),
         (lambda: sm.TokenTask([[1, 2, 3]], attention_mask=[[1, 0, 1]]), "example 0 has a gap"),
+        (lambda: sm.TokenTask([[1, 2, 3], [4, 5]]), "input_ids has rows of different lengths"),
+        (
+            lambda: sm.TokenTask([[1, 2]] * 2, attention_mask=[[1, 1], [1]]),
+            "attention_mask has rows of different lengths",
+        ),
         (
             lambda: sm.TokenTask([[1, 2], [1, 2]], attention_mask=[[1, 1], [0, 1]]),
             "example 1 has 1 tokens",
