@@ -62,6 +62,34 @@ def table(model: str, rows: Rows) -> str:
         cells[3] += f" ({np.nanmean(column(some, 'chance')):.3f})"
         full = f"{np.mean(column(some, 'full')):.2f}"
         text += f"| {task} | {group} | {len(some)} | {full} | " + " | ".join(cells) + " |\n"
+    return text + "\n" + differences(rows)
+
+
+def differences(rows: Rows) -> str:
+    """Each group of layers minus the last one: means over tasks, with intervals over splits that all have."""
+    tasks, groups, splits = (
+        list(dict.fromkeys(r[k] for r in rows)) for k in ("task", "group", "split")
+    )
+    cells = {(r["task"], r["group"], r["split"]): r for r in rows}
+    splits = [s for s in splits if all((t, g, s) in cells for t in tasks for g in groups)]
+    last = groups.pop()
+    if not (groups and splits):
+        return ""
+    text = (
+        f"| minus the {last} layers | splits | energy in interactions | 1 − R² of single heads | "
+    )
+    text += "higher there: energy | 1 − R² |\n" + "|---" * 6 + "|\n"
+    for group in groups:
+        means, counts = [], []
+        for name in ("order 1", "R2 single"):
+            here, there = (
+                np.array([column([cells[t, g, s] for s in splits], name) for t in tasks])
+                for g in (group, last)
+            )
+            more = there - here
+            means.append(shown(np.nanmean(more, axis=0).tolist()))
+            counts.append(f"{(more > 0).sum()} of {np.isfinite(more).sum()}")
+        text += f"| {group} | {len(splits)} | " + " | ".join([*means, *counts]) + " |\n"
     return text + "\n"
 
 

@@ -112,7 +112,7 @@ def measure(
         "order 3+": round(sum(v for k, v in shares.items() if k > 2), 4),
         "within": "" if layered is None else round(layered.within, 4),
         "chance": "" if layered is None else round(layered.within_by_chance, 4),
-        "missed": round(spectrum.info["readout_loss"], 4),
+        "missed": round(spectrum.info.get("readout_loss", 0.0), 4),
         "R2 all": round(fit(spectrum, run, check), 3),
         "R2 single": round(fit(linear, run, check), 3),
         "evaluation": round(spent, 1),

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float64, Int64
 
+from spex_mech.core.answers import Answers
 from spex_mech.core.errors import InputError
 from spex_mech.core.masks import unique
 from spex_mech.core.packed import word_count
@@ -46,9 +47,30 @@ def constant_spectrum(
     """The spectrum of the intercept alone if all values are equal, else None."""
     if np.ptp(values) > 0:
         return None
-    words = np.zeros((1, word_count(design.n)), dtype=np.uint64)
     message = f"all {len(values)} values equal {values[0]:g}: the answer is the constant alone"
-    return Spectrum(words, values[:1], design.n, {"method": method, "message": message})
+    return _constant(design, float(values[0]), method, message)
+
+
+def constant_answers(design: MaskDesign, answers: Answers, method: str) -> Spectrum | None:
+    """The intercept alone if no question's answer ever changes with the mask, else None.
+
+    Answers that are all equal say so at once; others where every question that was asked was asked at least
+    twice. The constant is the mean over these questions.
+    """
+    asked, place, counts = np.unique(answers.question, return_inverse=True, return_counts=True)
+    first = np.empty(len(asked))
+    first[place] = answers.values  # any answer to each question
+    alike = not np.ptp(answers.values) > 0
+    if not alike and (counts.min() < 2 or (answers.values != first[place]).any()):
+        return None
+    message = f"no answer to {len(asked)} questions changes with the mask: the answer is the constant alone"
+    return _constant(design, float(first.mean()), method, message)
+
+
+def _constant(design: MaskDesign, value: float, method: str, message: str) -> Spectrum:
+    words = np.zeros((1, word_count(design.n)), dtype=np.uint64)
+    info = {"method": method, "r2_cv": 0.0, "message": message}
+    return Spectrum(words, np.array([value]), design.n, info)
 
 
 def check_weights(design: MaskDesign, weights: npt.ArrayLike | None) -> Float64[np.ndarray, " m"]:

@@ -19,7 +19,7 @@ from spex_mech.core.packed import word_count
 from spex_mech.core.seeds import check_seed
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import MAX_PLAYERS, exact_spectrum
-from spex_mech.decoders.checks import check_values, constant_spectrum, distinct
+from spex_mech.decoders.checks import check_values, constant_answers, constant_spectrum, distinct
 from spex_mech.decoders.diagnosis import UNEXPLAINED, outlier, unexplained
 from spex_mech.decoders.gp.decode import walsh_gp, walsh_gp_answers
 from spex_mech.decoders.lasso import lasso
@@ -78,6 +78,8 @@ def decode(
                 f"the answers are of {len(values.masks)} masks that are not the design's {len(design)}; "
                 "decode them with their own design"
             )
+        if constant := constant_answers(design, values, method):
+            return constant
         if method in ANSWERS:
             return ANSWERS[method](design, values, **seeds, **options)
         if method in WEIGHTED:

@@ -273,3 +273,26 @@ def test_effects_are_none_of_whole_masks():
     _, spectrum = of_quiz(method="stack")
     found = question_effects(spectrum)
     assert found.effects.shape == (10, 8)
+
+
+@pytest.mark.parametrize("method", ["auto", "stack", "walsh_gp", "lasso", "proxyspex", "exact"])
+def test_answers_that_no_mask_changes_have_a_constant_alone(method):
+    """Such as accuracies of an easy task, which are all 1, or the same questions right under every mask."""
+    answers = some_answers(60)
+    for values in (np.ones(len(answers)), (answers.question % 2).astype(float)):
+        flat = Answers(answers.masks, answers.mask, answers.question, values, E)
+        design = sm.MaskDesign(answers.masks, 0)
+        spectrum = sm.decode(design, flat, method=method)
+        assert spectrum.top(5, include_empty=True) == [
+            ((), values[:1].item() if values.min() else 0.4)
+        ]
+        assert spectrum.info["r2_cv"] == 0.0
+        assert "changes with the mask: the answer is the constant alone" in spectrum.info["message"]
+
+
+def test_one_answer_to_each_question_says_nothing_of_what_masks_change():
+    masks = sm.designs.uniform(N, 40, seed=0).masks
+    values = masks[:, 0] + 0.5 * masks[:, 3]
+    answers = Answers(masks, np.arange(40), np.arange(40), values, 40)
+    spectrum = sm.decode(sm.MaskDesign(masks, 0), answers, method="walsh_gp")
+    assert spectrum.info["r2_cv"] > 0 and len(spectrum) > 1
