@@ -1,4 +1,4 @@
-"""`joint`: a game whose players are of two kinds at once, such as words of a prompt and heads of a model."""
+"""`joint`: a game whose players are of several kinds, such as words of a prompt and heads of a model."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ class PairValue(Protocol):
     """What two games are worth together: a value of a mask of each."""
 
     @property
+    def sides(self) -> tuple[tuple[PlayerSet, ...], tuple[PlayerSet, ...]]:
+        """The players of the one game and of the other, each by their kinds."""
+        ...
+
+    @property
     def key(self) -> Mapping[str, str]:
         """Everything that decides the values, field by field."""
         ...
@@ -40,11 +45,6 @@ class PairValue(Protocol):
 class JoinsGames(Protocol):
     """A game that can be played together with some other games."""
 
-    @property
-    def players(self) -> PlayerSet:
-        """The ordered players."""
-        ...
-
     def joined_with(self, other: Any, /) -> PairValue | None:
         """The value of both games' masks together; None where the two do not go together.
 
@@ -57,11 +57,16 @@ class JoinsGames(Protocol):
 def joint(game_a: Any, game_b: Any) -> JointGame:
     """A game whose players are those of two games: which of the one matter because of which of the other.
 
-    Known so far: a text in parts (`features.text` with a causal model and answers) together with parts of the
-    same model (`TaskGame`), in either order. Then a mask says which words are left in the prompt and which
-    heads are left in the model that reads it. The value is the text's, such as the margin of the right
-    answer; of the `TaskGame` only the model, the players and the zero ablation with or without rescaling are
-    used, neither its questions nor its metric.
+    Known are, in either order,
+
+    - a text in parts (`features.text` with a causal model and answers) together with parts of the same
+      model (`TaskGame`). Then a mask says which words are left in the prompt and which heads are left in
+      the model that reads it. The value is the text's, such as the margin of the right answer; of the
+      `TaskGame` only the model, the players and the zero ablation with or without rescaling are used,
+      neither its questions nor its metric.
+    - models trained on parts of their training data (`training_data.TrainedModels`) together with a
+      function that makes a game of a model: of its words, of its heads, or of both. Then a mask also says
+      what the model was trained on, and players can be of three kinds.
 
     >>> words = sm.features.text(model, passage, level="word", target=[" A", " B"], template="{text} Answer:")
     >>> heads = sm.TaskGame(model, task, sm.select_players(model, "heads"))
@@ -70,8 +75,8 @@ def joint(game_a: Any, game_b: Any) -> JointGame:
     >>> game.cross_pairs(sm.interactions(spectrum))     # words × heads
 
     Args:
-        game_a: the game whose players come first.
-        game_b: the other game.
+        game_a: the game whose players come first; or trained models, or a function from a model to a game.
+        game_b: the other one.
 
     Returns:
         A game on masks (m, n_a + n_b).
@@ -83,12 +88,11 @@ def joint(game_a: Any, game_b: Any) -> JointGame:
         if not isinstance(own, JoinsGames):
             continue
         if (value := own.joined_with(other)) is not None:
-            sides = (game_a.players, game_b.players)
-            return JointGame(value, sides, swapped=swapped)
+            return JointGame(value, swapped=swapped)
     names = " and ".join(type(game).__name__ for game in (game_a, game_b))
     raise InputError(
         f"games {names} cannot be joined; expected a text's game (features.text with a causal model and "
-        "answers) and a TaskGame of the same model"
+        "answers) and a TaskGame of the same model, or TrainedModels and a function from a model to a game"
     )
 
 
@@ -97,22 +101,23 @@ class JointGame(SentWhole):
 
     Args:
         value: what masks of both games are worth.
-        sides: the players of the first and of the second game.
         swapped: whether ``value`` takes the second game's masks first.
 
     Attributes:
-        sides: as above.
-        players: the players of the first game, then those of the second.
+        sides: the players by kinds, those of the first game first: two kinds, or three where one of the
+            games is itself a joint one.
+        players: all of them, in this order.
 
     Raises:
         InputError: a player of the same name in both games.
     """
 
-    def __init__(
-        self, value: PairValue, sides: tuple[PlayerSet, PlayerSet], *, swapped: bool = False
-    ) -> None:
-        self._value, self.sides, self._swapped = value, sides, swapped
-        self.players = PlayerSet((*sides[0].players, *sides[1].players))
+    def __init__(self, value: PairValue, *, swapped: bool = False) -> None:
+        self._value, self._swapped = value, swapped
+        first, second = reversed(value.sides) if swapped else value.sides
+        self.sides: tuple[PlayerSet, ...] = (*first, *second)
+        self.players = PlayerSet(tuple(player for side in self.sides for player in side))
+        self._first = sum(side.n for side in first)
 
     @property
     def key(self) -> dict[str, str]:
@@ -131,39 +136,55 @@ class JointGame(SentWhole):
         return self._value.batch
 
     def __call__(self, masks: npt.ArrayLike) -> Float64[np.ndarray, " m"]:
-        """Values (m,) of masks (m, n_a + n_b), True = present.
+        """Values (m,) of masks (m, n), True = present.
 
         Raises:
             InputError: masks that are not bool or of another width; else as the games.
             NonFiniteScoreError: a value that is NaN or infinite.
         """
         checked = check_masks(masks, self.players.n)
-        first, second = np.split(checked, [self.sides[0].n], axis=1)
+        first, second = np.split(checked, [self._first], axis=1)
         return self._value(second, first) if self._swapped else self._value(first, second)
 
-    def cross_pairs(self, interactions: Interactions) -> Float64[np.ndarray, "a b"]:
-        """The interactions of one player of the first game with one of the second, as a table.
+    def cross_pairs(
+        self, interactions: Interactions, sides: tuple[int, int] = (0, 1)
+    ) -> Float64[np.ndarray, "a b"]:
+        """The interactions of one player of a kind with one of another, as a table.
 
         Args:
             interactions: of this game's spectrum, in any index with pairs.
+            sides: which two of ``self.sides`` are the rows and the columns.
 
         Returns:
             float64 (n_a, n_b); pairs that are not among the interactions have 0.
 
         Raises:
-            InputError: interactions of another number of players.
+            InputError: interactions of another number of players, or sides that are not two of this game's.
         """
         if interactions.n != self.players.n:
             raise InputError(
                 f"the interactions are of {interactions.n} players, this game has {self.players.n}; read "
                 "them off a spectrum of this game"
             )
-        first = self.sides[0].n
-        table = np.zeros((first, self.sides[1].n))
+        rows, columns = self._columns(sides)
+        table = np.zeros((len(rows), len(columns)))
         for members, value in interactions.values.items():
-            if len(members) == 2 and members[0] < first <= members[1]:
-                table[members[0], members[1] - first] = value
+            for a, b in (members, members[::-1]) if len(members) == 2 else ():
+                if a in rows and b in columns:
+                    table[a - rows.start, b - columns.start] = value
         return table
 
+    def _columns(self, sides: tuple[int, int]) -> tuple[range, range]:
+        """Where the players of two sides stand in a mask."""
+        known = range(len(self.sides))
+        if len(sides) != 2 or sides[0] == sides[1] or not all(side in known for side in sides):
+            raise InputError(
+                f"sides is {sides}, expected two different numbers from 0 to {len(self.sides) - 1}: this "
+                f"game's kinds of players are {self!r}"
+            )
+        ends = np.cumsum([0, *(side.n for side in self.sides)]).tolist()
+        rows, columns = (range(ends[side], ends[side + 1]) for side in sides)
+        return rows, columns
+
     def __repr__(self) -> str:
-        return f"JointGame({self.sides[0].n} + {self.sides[1].n} players)"
+        return f"JointGame({' + '.join(str(side.n) for side in self.sides)} players)"

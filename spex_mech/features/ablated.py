@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64
 
 from spex_mech.ablation.game import TaskGame
 from spex_mech.core.errors import InputError, NonFiniteScoreError
+from spex_mech.core.players import PlayerSet
 from spex_mech.features.game import FeatureGame, choose
 from spex_mech.features.tokens import TokenLayout, TokenRow
 from spex_mech.tasks.prompts import Prompts
@@ -59,6 +60,11 @@ class AblatedReading:
         single = all(len(answer) == 1 for answer in self._answers)
         several = len(self._answers) > 1 and text.reading.name in _DIFFERENCES
         self._by_logits = single and several
+
+    @property
+    def sides(self) -> tuple[tuple[PlayerSet, ...], tuple[PlayerSet, ...]]:
+        """See `PairValue`."""
+        return (self._text.players,), (self._model.players,)
 
     @property
     def key(self) -> dict[str, str]:

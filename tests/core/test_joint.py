@@ -20,11 +20,14 @@ class Numbers:
         self.players = PlayerSet.from_names(names)
 
     def joined_with(self, other):
-        return Product() if isinstance(other, Numbers) else None
+        return Product(self, other) if isinstance(other, Numbers) else None
 
 
 class Product:
     batch = 8
+
+    def __init__(self, own, other) -> None:
+        self.sides = (own.players,), (other.players,)
 
     @property
     def key(self):
@@ -49,8 +52,8 @@ def test_columns_go_to_their_games_and_cross_pairs_come_back():
 def test_what_is_refused():
     with pytest.raises(InputError, match=r"a.*appear more than once"):
         joint(Numbers("ab"), Numbers("ac"))
-    with pytest.raises(InputError, match="games Numbers and Product cannot be joined"):
-        joint(Numbers("ab"), Product())
+    with pytest.raises(InputError, match="games Numbers and int cannot be joined"):
+        joint(Numbers("ab"), 3)
     game = joint(Numbers("ab"), Numbers("xy"))
     with pytest.raises(InputError):
         game(np.ones((1, 3), dtype=bool))
