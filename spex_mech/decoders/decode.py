@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from spex_mech.core.answers import Answers, EvaluatedMasks
 from spex_mech.core.errors import InputError
@@ -29,10 +29,12 @@ from spex_mech.decoders.spex.decode import spex
 from spex_mech.decoders.spex.expected_r2 import spex_r2, subsampling_of
 from spex_mech.decoders.stack.asked import stack_answers
 from spex_mech.decoders.stack.decode import MIN_MASKS, stack
+from spex_mech.designs.crossed import Crossing
 from spex_mech.designs.design import MaskDesign
 from spex_mech.designs.spex import SpexStructure
 
 _CLEAR = 0.98  # R² of SPEX at which nothing else is tried
+_FOLDS = 10  # of a crossed design
 
 
 def decode(
@@ -175,6 +177,7 @@ def auto(
     - All 2^n masks (at most 24 players): ``exact``.
     - A coded design of `designs.spex`: ``spex``, unless a stack explains held-out masks better; the
       stack's folds are then whole subsamplings, since masks of one subsampling share their aliases.
+    - A design of `designs.crossed`: a ``stack`` whose folds hold out whole masks of its first kind.
     - Otherwise the ``stack``, whose members depend on what is affordable (see `stack`), or `walsh_gp`
       alone with fewer than 8 distinct masks.
 
@@ -205,7 +208,11 @@ def auto(
         best = walsh_gp(design, y, seed=seed, gradients=gradients)
         why = f"chose walsh_gp for {len(first)} masks"
     else:
-        best, why = stack(design, y, seed=seed, gradients=gradients), "chose to stack"
+        fold = _blocks(design, seed)
+        best = stack(design, y, seed=seed, fold=fold, gradients=gradients)
+        why = "chose to stack" + (
+            "" if fold is None else ", with whole masks of the first kind held out"
+        )
     r2 = best.info.get("r2_cv", np.nan)
     message = f"{why}: {best.info['message']}"
     if not r2 >= UNEXPLAINED:
@@ -261,6 +268,14 @@ def _coded(
     scores = f"by R² on masks held out (spex {expected:.3f}, stack {stacked.info['r2_cv']:.3f})"
     best = stacked if stacked.info["r2_cv"] > expected else decoded
     return best, f"chose {best.info['method']} {scores}"
+
+
+def _blocks(design: MaskDesign, seed: int) -> Int64[np.ndarray, " m"] | None:
+    """Folds that hold out whole masks of the first kind of a crossed design; None for the usual folds."""
+    if not isinstance(design.structure, Crossing):
+        return None
+    fold = design.structure.folds(_FOLDS, seed)
+    return fold if fold.any() else None
 
 
 def _noise_alone(design: MaskDesign, means: Float64[np.ndarray, " u"]) -> Spectrum:

@@ -15,7 +15,7 @@ from spex_mech.core.masks import unique
 from spex_mech.decoders.checks import distinct
 from spex_mech.designs.codes import source_code
 from spex_mech.designs.design import MaskDesign
-from spex_mech.designs.spex import MIN_GROUPS
+from spex_mech.designs.spex import MIN_GROUPS, SpexStructure
 
 UNEXPLAINED = 0.1  # R² on masks held out, below which nothing is claimed
 _DEGREE = 5
@@ -26,7 +26,7 @@ _FEW_LEVELS = 0.5  # of the masks
 
 def unexplained(design: MaskDesign, values: Float64[np.ndarray, " m"], r2: float) -> str:
     """One line on values whose R² ``r2`` on held-out masks is close to 0."""
-    coded = design.structure is not None
+    coded = isinstance(design.structure, SpexStructure)
     start = (
         f"nothing here predicts masks it has not seen (cross-validated R² {r2:.3f}): no structure of low "
         f"degree was found in {len(design)} masks, and none of these terms should be relied on. Noise "

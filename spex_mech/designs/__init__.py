@@ -9,6 +9,7 @@ that a decoder may need. Which design suits which purpose:
 - `stratified` for sizes drawn in the proportions of the Shapley kernel,
 - `paired` for each mask together with its complement,
 - `spex` for many players with few interactions,
+- `crossed` for two kinds of players, where masks of the one kind cost much,
 - `exhaustive` for up to 24 players.
 
     >>> from spex_mech import designs
@@ -22,6 +23,7 @@ A new design is a file here with a function ``(n, budget, *, seed) -> MaskDesign
 from collections.abc import Callable, Mapping
 
 from spex_mech.designs.biased import biased
+from spex_mech.designs.crossed import crossed
 from spex_mech.designs.design import MaskDesign
 from spex_mech.designs.exhaustive import exhaustive
 from spex_mech.designs.leverage import leverage
@@ -34,6 +36,7 @@ __all__ = [
     "DESIGNS",
     "MaskDesign",
     "biased",
+    "crossed",
     "exhaustive",
     "leverage",
     "paired",

@@ -31,7 +31,8 @@ class MaskDesign:
         kind: name of the design (``uniform``, ``spex``, ...); ``custom`` for masks of your own.
         keep_rates: float64 (n,), the probability that each player is present; measured from the
             masks when not given.
-        structure: what a decoder of coded designs needs (hash matrices and delays), else None.
+        structure: what a decoder of coded designs needs (hash matrices and delays), or which masks of a
+            crossed design belong together; else None.
         inclusion: float64 (n + 1,), the probability that a coalition of 0, 1, ... n players is in the
             design, of designs that treat all coalitions of a size alike; None of others.
 
