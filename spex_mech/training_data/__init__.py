@@ -3,7 +3,8 @@
 In: training and test `Examples` (examples), and a `Trainer` (trainers): scikit-learn, a function, or the
 package `torch`, which trains many subsets at once. Out: a `TrainingGame` (game) for `evaluate`;
 `attribute` (attributions) decodes every test point from one set of trainings; `select` (selection)
-chooses what to train on. Names are imported when first used; only the torch trainers need torch.
+chooses what to train on; `TrainedModels` (trained) makes a joint game of training examples and what a
+trained model's game has as players. Names are imported when first used; only networks need torch.
 
     >>> from spex_mech import training_data as td
     >>> train, test = td.digits(100, 20, seed=0)
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from spex_mech.training_data.selection import select as select
     from spex_mech.training_data.torch.recipe import Recipe as Recipe
     from spex_mech.training_data.torch.trainer import TorchTrainer as TorchTrainer
+    from spex_mech.training_data.trained import TrainedModels as TrainedModels
     from spex_mech.training_data.trainers import SklearnTrainer as SklearnTrainer
     from spex_mech.training_data.trainers import Trainer as Trainer
     from spex_mech.training_data.trainers import TrainFunction as TrainFunction
@@ -71,6 +73,7 @@ _HOME = {
     "SklearnTrainer": "trainers",
     "TorchTrainer": "torch.trainer",
     "TrainFunction": "trainers",
+    "TrainedModels": "trained",
     "Trainer": "trainers",
     "TrainingGame": "game",
     "Trainings": "trainings",
