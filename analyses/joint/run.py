@@ -18,18 +18,17 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr, t
+from scipy.stats import spearmanr
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path += [str(HERE), str(HERE.parent), str(ROOT / "analyses" / "feature_attribution")]
 
+from cross_effects import differences, interval
 from questions import two_hop
 from roles import ROLES, RolesGame
 
 import spex_mech as sm
-from spex_mech.core.packed import degrees, players_of
-from spex_mech.core.supersets import superset_sums
 from spex_mech.report.plots import cross_map
 
 EVIDENCE = ROOT / "analyses" / "embedded_model" / "evidence.json"
@@ -53,19 +52,9 @@ def main() -> None:
 
 
 def effects(spectrum: sm.Spectrum, sides: tuple, rate: float) -> np.ndarray:
-    """By how much one player is worth more when the other is there, (a, b), others present with a rate.
-
-    It is the expected second difference at the keep rate, see `core.index_functional`.
-    """
+    """By how much one player is worth more when the other is there, (a, b), others present with a rate."""
     first = sides[0].n
-    words, sums = superset_sums(
-        spectrum, lambda size, pair: (-2.0) ** pair * (1 - 2 * rate) ** (size - pair), 2, 2
-    )
-    table = np.zeros((first, sides[1].n))
-    for (a, b), value in zip(players_of(words[degrees(words) == 2], 2), sums, strict=True):
-        if a < first <= b:
-            table[a, b - first] = value
-    return table
+    return differences(spectrum, np.full(spectrum.n, rate), 2)[:first, first:]
 
 
 def sentences_and_heads(args: argparse.Namespace) -> tuple[dict, object]:
@@ -134,15 +123,6 @@ def meeting(table: np.ndarray, known: np.ndarray, lost: np.ndarray) -> dict[str,
         "pairs among the ten": float(np.mean((sentence < 2) & np.isin(head, known))),
         "rank correlation": float(spearmanr(energy[:2].sum(axis=0), -lost).statistic),
     }
-
-
-def interval(values: list[float]) -> str:
-    """The mean over splits with a 95 % interval by Student's t."""
-    x = np.array(values)
-    if len(x) < 2:
-        return f"{x[0]:.3f}"
-    half = float(t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
-    return f"{x.mean():.3f} ± {half:.3f}"
 
 
 def words_and_heads(args: argparse.Namespace) -> tuple[dict, object]:
