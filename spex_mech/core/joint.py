@@ -66,7 +66,8 @@ def joint(game_a: Any, game_b: Any) -> JointGame:
       neither its questions nor its metric.
     - models trained on parts of their training data (`training_data.TrainedModels`) together with a
       function that makes a game of a model: of its words, of its heads, or of both. Then a mask also says
-      what the model was trained on, and players can be of three kinds.
+      what the model was trained on. Where the function's game has ``sides``, as joint games have, these
+      kinds of players stay apart, and the joint game is of three kinds.
 
     >>> words = sm.features.text(model, passage, level="word", target=[" A", " B"], template="{text} Answer:")
     >>> heads = sm.TaskGame(model, task, sm.select_players(model, "heads"))

@@ -64,8 +64,8 @@ def test_values_are_those_of_the_models_made_by_hand(start, design):
     assert [side.n for side in game.sides] == [3, 2, 8] and repr(
         game
     ) == "JointGame(3 + 2 + 8 players)"
-    values = game(design.masks)
-    for mask, value in zip(design.masks, values, strict=True):
+    masks = design.masks[::3]
+    for mask, value in zip(masks, game(masks), strict=True):
         by_hand = sm.load_model("embedded")
         Training()(by_hand.hf.train(), mask[:3])
         by_hand.hf.eval()
