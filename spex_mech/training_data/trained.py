@@ -57,7 +57,8 @@ class TrainedModels:
             seeds whatever it draws.
         name: what guards stores and the folder: change it whenever ``train``, its data or its seeds change.
         folder: where the trained weights are kept, one file (safetensors) for each mask, so that a stopped
-            run goes on and another question about the same models trains none. None keeps nothing.
+            run goes on and another question about the same models trains none. None keeps nothing, beside
+            the last model of each joint game.
 
     Attributes:
         start: as above.
