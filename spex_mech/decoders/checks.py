@@ -48,7 +48,7 @@ def constant_spectrum(
     if np.ptp(values) > 0:
         return None
     message = f"all {len(values)} values equal {values[0]:g}: the answer is the constant alone"
-    return _constant(design, float(values[0]), method, message)
+    return constant_alone(design, float(values[0]), method, message)
 
 
 def constant_answers(design: MaskDesign, answers: Answers, method: str) -> Spectrum | None:
@@ -64,10 +64,11 @@ def constant_answers(design: MaskDesign, answers: Answers, method: str) -> Spect
     if not alike and (counts.min() < 2 or (answers.values != first[place]).any()):
         return None
     message = f"no answer to {len(asked)} questions changes with the mask: the answer is the constant alone"
-    return _constant(design, float(first.mean()), method, message)
+    return constant_alone(design, float(first.mean()), method, message)
 
 
-def _constant(design: MaskDesign, value: float, method: str, message: str) -> Spectrum:
+def constant_alone(design: MaskDesign, value: float, method: str, message: str) -> Spectrum:
+    """The spectrum of the intercept alone; its ``r2_cv`` is 0, since a constant explains no variance."""
     words = np.zeros((1, word_count(design.n)), dtype=np.uint64)
     info = {"method": method, "r2_cv": 0.0, "message": message}
     return Spectrum(words, np.array([value]), design.n, info)

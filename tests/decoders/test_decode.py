@@ -10,7 +10,8 @@ from spex_mech.core.interactions import interactions
 from spex_mech.core.masks import all_masks
 from spex_mech.core.spectrum import Spectrum
 from spex_mech.core.transform import exact_spectrum
-from spex_mech.decoders.decode import auto, decode
+from spex_mech.decoders.auto import auto
+from spex_mech.decoders.decode import decode
 from spex_mech.decoders.lasso import lasso
 from spex_mech.decoders.proxyspex import proxyspex
 from spex_mech.decoders.spex.expected_r2 import spex_r2, subsampling_of
