@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from table_rows import mean_text
 
@@ -33,7 +34,10 @@ def table(rows: Rows) -> str:
         right = sum(float(r["whole"]) > 0 for r in some)
         cells = [f"{len(some)}", f"{right}", f"{pairs:,}", f"{len(known)}"]
         cells += [mean_text([int(r["rank"]) < k for r in known]) for k in (1, 3)]
-        cells += [f"{1 / pairs:.4f}", mean_text([int(r["singles among two"]) == 2 for r in known])]
+        cells += [
+            f"{1 / pairs:.4f}, {3 / pairs:.4f}",
+            mean_text([int(r["singles among two"]) == 2 for r in known]),
+        ]
         cells.append(f"{np.median([float(r['R2']) for r in known]):.2f}" if known else "")
         text += f"| {key[0]} | {key[1]}s | {key[2]} | " + " | ".join(cells) + " |\n"
     return text
@@ -50,41 +54,47 @@ def of(rows: Rows, key: tuple[str, str, str]) -> list[dict[str, str]]:
 
 
 def figure(rows: Rows) -> Figure:
-    """Share of questions whose needed pair is first, against the number of documents."""
-    drawn = Figure(figsize=(5.6, 3.4), layout="constrained")
-    axes = drawn.subplots()
+    """Share of questions whose needed pair is first, and among three, against the number of documents."""
+    drawn = Figure(figsize=(9, 3.4), layout="constrained")
+    panels = drawn.subplots(1, 2, sharey=True)
+    for axes, most, title in zip(
+        panels, (1, 3), ("The strongest synergy", "Among the three strongest"), strict=True
+    ):
+        _panel(axes, rows, most)
+        axes.set_title(title, size=10, loc="left")
+    panels[0].set_ylabel("share of questions whose needed pair is that", size=9)
+    handles, labels = panels[0].get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="outside right center", frameon=False, fontsize=8)
+    return drawn
+
+
+def _panel(axes: Axes, rows: Rows, most: int) -> None:
+    """A line for each reader and kind of player, and what chance would give for each kind."""
     for number, (model, level) in enumerate(dict.fromkeys((r["model"], r["level"]) for r in rows)):
-        keys = [k for k in groups(rows) if k[:2] == (model, level)]
-        colour, shift = f"C{number}", 1 + 0.04 * number
-        counts = [int(k[2]) * shift for k in keys]
-        chance = [1 / int(of(rows, k)[0]["pairs"]) for k in keys]
-        axes.plot(counts, chance, ":", color=colour, label=f"{level}s, chance")
-        shown = []
-        for count, key in zip(counts, keys, strict=True):
-            firsts = np.array(
-                [int(r["rank"]) == 0 for r in of(rows, key) if r["rank"]], dtype=float
-            )
-            if len(firsts):
-                shown.append((count, firsts.mean()))
-                axes.annotate(
-                    f"{int(firsts.sum())} of {len(firsts)}",
-                    shown[-1],
-                    xytext=(4, 5),
-                    textcoords="offset points",
-                    size=7,
-                    color=colour,
-                )
-        if shown:
-            label = f"{level}s, {model}"
-            axes.plot(*zip(*shown, strict=True), "-o", ms=4, color=colour, label=label)
+        colour, shift = f"C{number}", 1 + 0.05 * number
+        found = []
+        for key in (k for k in groups(rows) if k[:2] == (model, level)):
+            hits = [int(r["rank"]) < most for r in of(rows, key) if r["rank"]]
+            if hits:
+                found.append((int(key[2]) * shift, np.mean(hits), f"{sum(hits)} of {len(hits)}"))
+        counts, shares, texts = zip(*found, strict=True) if found else ((), (), ())
+        axes.plot(counts, shares, "-o", ms=4, color=colour, label=f"{level}s, {model}")
+        for count, share, text in zip(counts, shares, texts, strict=True):
+            high = 5 + 9 * (number // 2) if share < 0.1 or number > 1 else -11
+            axes.annotate(
+                text, (count, share), xytext=(4, high), textcoords="offset points", size=7, color=colour
+            )  # fmt: skip
+    for level, style in (("document", ":"), ("sentence", "-.")):
+        pairs = {int(r["documents"]): int(r["pairs"]) for r in rows if r["level"] == level}
+        if pairs:
+            known = sorted(pairs)
+            chance = [most / pairs[k] for k in known]
+            axes.plot(known, chance, style, color="#888", label=f"{level}s, chance")
     axes.set_xscale("log", base=2)
     ticks = sorted({int(r["documents"]) for r in rows})
     axes.set_xticks(ticks, [str(t) for t in ticks], size=8)
-    axes.set_ylim(-0.03, 1.1)
+    axes.set_ylim(-0.05, 1.12)
     axes.set_xlabel("documents", size=9)
-    axes.set_ylabel("needed pair is the strongest synergy", size=9)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
-    axes.legend(fontsize=8, frameon=False)
-    return drawn
