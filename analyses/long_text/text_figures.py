@@ -19,8 +19,8 @@ NAMES = {
     "spex": "SPEX",
 }
 
-
 OURS = "auto"
+LONG = 64  # words of a long text
 
 
 def write(rows: Rows, folder: Path) -> str:
@@ -44,20 +44,31 @@ def table(rows: Rows) -> str:
 
 
 def differences(rows: Rows) -> str:
-    """R² of auto minus that of each other method on the same texts of all kinds, by length."""
+    """R² of auto minus that of each other method on the same texts of all kinds: by length, short, long."""
     others = [method for method in NAMES if method != OURS]
     text = "| model | words | texts | " + " | ".join(f"auto minus {NAMES[m]}" for m in others)
     text += " |\n" + "|---" * (3 + len(others)) + "|\n"
-    for model, n in dict.fromkeys((r["model"], r["n"]) for r in _in_order(rows)):
-        some = [r for r in rows if (r["model"], r["n"]) == (model, n)]
-        found = {(r["kind"], r["seed"], r["method"]): float(r["R2"]) for r in some}
-        texts = list(dict.fromkeys((kind, seed) for kind, seed, _ in found))
-        cells = [n, str(len(texts))]
-        for method in others:
-            both = [t for t in texts if (*t, method) in found and (*t, OURS) in found]
-            cells.append(interval([found[*t, OURS] - found[*t, method] for t in both], "+"))
-        text += f"| {model} | " + " | ".join(cells) + " |\n"
+    for model in dict.fromkeys(r["model"] for r in _in_order(rows)):
+        some = [r for r in rows if r["model"] == model]
+        lengths = sorted({int(r["n"]) for r in some})
+        groups = [(str(n), [n]) for n in lengths]
+        groups += [(f"below {LONG}", [n for n in lengths if n < LONG])]
+        groups += [(f"{LONG} or more", [n for n in lengths if n >= LONG])]
+        for name, members in groups:
+            cells = _differences([r for r in some if int(r["n"]) in members], others)
+            text += f"| {model} | {name} | " + " | ".join(cells) + " |\n"
     return text
+
+
+def _differences(rows: Rows, others: Sequence[str]) -> list[str]:
+    """The number of texts, and the mean differences."""
+    found = {(r["kind"], r["n"], r["seed"], r["method"]): float(r["R2"]) for r in rows}
+    texts = list(dict.fromkeys(key[:3] for key in found))
+    cells = [str(len(texts))]
+    for method in others:
+        both = [t for t in texts if (*t, method) in found and (*t, OURS) in found]
+        cells.append(interval([found[*t, OURS] - found[*t, method] for t in both], "+"))
+    return cells
 
 
 def interval(values: Sequence[float], sign: str = "") -> str:
