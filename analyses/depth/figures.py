@@ -103,8 +103,10 @@ def figure(rows: Rows) -> Figure:
     drawn = Figure(figsize=(11.5, 3.6), layout="constrained")
     panels = drawn.subplots(1, 3)
     more = [
-        {**r, "joint": str(1 - float(r["order 1"])), "left": str(1 - float(r["R2 single"]))}
-        for r in rows
+        {**r, "joint": str(1 - alone), "left": str(1 - r2)}
+        for r, alone, r2 in zip(
+            rows, column(rows, "order 1"), column(rows, "R2 single"), strict=True
+        )
     ]
     titles = (
         ("joint", "Found in interactions", "share of the spectrum's energy\nin interactions"),

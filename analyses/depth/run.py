@@ -100,6 +100,11 @@ def measure(
     single = spectrum.degrees <= 1
     linear = sm.Spectrum(spectrum.words[single], spectrum.coefficients[single], spectrum.n)
     shares, layered = energy_by_order(spectrum), energy_by_layers(spectrum, players)
+    higher = sum(share for order, share in shares.items() if order > 2)
+    orders: dict[str, object] = dict.fromkeys(("order 1", "order 2", "order 3+"), "")
+    if shares:  # of a constant there are none
+        found = (shares.get(1, 0.0), shares.get(2, 0.0), higher)
+        orders = {name: round(share, 4) for name, share in zip(orders, found, strict=True)}
     return {
         "players": players.n,
         "rows": run.rows,
@@ -107,9 +112,7 @@ def measure(
         "full": round(full, 3),
         "accuracy": round(accuracy, 3),
         "mean": round(spectrum[()], 3),
-        "order 1": round(shares.get(1, 0.0), 4),
-        "order 2": round(shares.get(2, 0.0), 4),
-        "order 3+": round(sum(v for k, v in shares.items() if k > 2), 4),
+        **orders,
         "within": "" if layered is None else round(layered.within, 4),
         "chance": "" if layered is None else round(layered.within_by_chance, 4),
         "missed": round(spectrum.info.get("readout_loss", 0.0), 4),
