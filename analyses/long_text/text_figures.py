@@ -52,8 +52,9 @@ def differences(rows: Rows) -> str:
         some = [r for r in rows if r["model"] == model]
         lengths = sorted({int(r["n"]) for r in some})
         groups = [(str(n), [n]) for n in lengths]
-        groups += [(f"below {LONG}", [n for n in lengths if n < LONG])]
-        groups += [(f"{LONG} or more", [n for n in lengths if n >= LONG])]
+        short, long = ([n for n in lengths if (n < LONG) == is_short] for is_short in (True, False))
+        if short and long:
+            groups += [(f"below {LONG}", short), (f"{LONG} or more", long)]
         for name, members in groups:
             cells = _differences([r for r in some if int(r["n"]) in members], others)
             text += f"| {model} | {name} | " + " | ".join(cells) + " |\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -170,7 +171,8 @@ class TrainedModels:
         return folder
 
     def __repr__(self) -> str:
-        return f"TrainedModels({self.start.name!r} on {self.players.n} groups, {self.key['training']!r})"
+        name = textwrap.shorten(self.key["training"], 60, placeholder=" ...")
+        return f"TrainedModels({self.start.name!r} on {self.players.n} groups, {name!r})"
 
 
 class _TrainedValue:

@@ -89,11 +89,25 @@ def test_methods_are_compared_on_the_same_texts_with_students_interval():
     ]
     # Student's t of one degree of freedom, and a standard error of half the distance of two values.
     assert text_figures.half_width([0.9, 0.7]) == pytest.approx(12.706 * 0.1, abs=1e-3)
-    cells = text_figures.differences(rows).splitlines()[-1].split("|")[1:-1]
-    columns = [
-        name.strip() for name in text_figures.differences(rows).splitlines()[0].split("|")[1:-1]
-    ]
-    found = {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
+    found = cells_of(text_figures.differences(rows))[-1]
     assert found["auto minus LIME"] == "+0.20 [-1.07, +1.47]"
     assert found["auto minus SPEX"] == "+0.50" and found["auto minus LASSO"] == ""
     assert "| m, prose | 16 | 1 | 64 |" in text_figures.table(rows)
+    longer = [
+        {**row, "n": n, "R2": r2} for row in rows[::2] for n, r2 in (("64", "0.5"), ("128", "0.4"))
+    ]
+    *_, short, long = cells_of(text_figures.differences(rows + longer))
+    assert (short["words"], short["auto minus LIME"]) == ("below 64", "+0.20 [-1.07, +1.47]")
+    assert (long["words"], long["texts"], long["auto minus LIME"]) == (
+        "64 or more",
+        "2",
+        "+0.00 [+0.00, +0.00]",
+    )
+
+
+def cells_of(table: str) -> list[dict[str, str]]:
+    """The rows of a table by the names of its columns."""
+    names, _, *lines = (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()
+    )
+    return [dict(zip(names, line, strict=True)) for line in lines]

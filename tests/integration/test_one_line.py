@@ -95,6 +95,9 @@ def _of_training_data() -> list:
     found = td.Attributions(players.players, (0, 1), spectra, np.zeros((2, 40)))
     joint = td.Joint((0, 1), 0.5, (0.1, 0.2))
     words = td.Vocabulary(tuple(f"w{i}" for i in range(99)))
+    models = td.TrainedModels(
+        sm.load_model("embedded"), players.players, print, name="a\nname " * 50
+    )
     return [
         train,
         players,
@@ -108,6 +111,7 @@ def _of_training_data() -> list:
         found,
         joint,
         words,
+        models,
     ]
 
 
