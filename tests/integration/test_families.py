@@ -116,7 +116,7 @@ def check_gradients(model: sm.Model) -> None:
         smooth = np.abs(below - above) < 0.1 * scale  # no router has changed its mind
         assert smooth.sum() > 2
         expected = (below + above)[smooth] / 2
-        np.testing.assert_allclose(found[smooth, i], expected, rtol=0.05, atol=0.05 * scale)
+        np.testing.assert_allclose(found[smooth, i], expected, rtol=0.02, atol=0.02 * scale)
 
 
 def check_export(model: sm.Model, spec: str, mode: str, folder: Path) -> None:
