@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from paper import parse
 from reworded import Item, measure
 from reworded_table import write
 from table_rows import append, read
@@ -43,7 +44,7 @@ def _model(args: argparse.Namespace) -> Any:
     if args.model == BY_RULE:
         return longer_is_true
     if args.paper:
-        return sm.features.Endpoint(PAPER, replies=args.results.with_suffix(".replies.jsonl"))
+        return sm.features.Endpoint(args.model, replies=args.results.with_suffix(".replies.jsonl"))
     return sm.load_model(args.model)
 
 
@@ -53,12 +54,10 @@ def _arguments(folder: Path, masks: int) -> argparse.Namespace:
     parser.add_argument("--masks", type=int, default=masks)
     parser.add_argument("--every", type=int, default=1, help="measure every so many statements")
     parser.add_argument("--results", type=Path, default=folder / "results.csv")
-    parser.add_argument(
-        "--paper",
-        action="store_true",
-        help=f"the paper's model, {PAPER}, behind OpenAI's address (its key in OPENAI_API_KEY), 500 masks",
+    return parse(
+        parser,
+        f"the paper's model, {PAPER}, behind OpenAI's address (its key in OPENAI_API_KEY), 500 masks",
+        model=PAPER,
+        masks=500,
+        results=folder / "paper" / "results.csv",
     )
-    args = parser.parse_args()
-    if args.paper:
-        args.masks, args.results = 500, args.results.with_stem("results_paper")
-    return args

@@ -20,9 +20,10 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def append(path: Path, row: Mapping[str, object]) -> None:
-    """Add a row to a CSV file; the first row's keys become its header."""
+    """Add a row to a CSV file, which is made if need be; the first row's keys become its header."""
     rows = read(path)
     columns = list(rows[0]) if rows else list(row)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         if not rows:

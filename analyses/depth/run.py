@@ -26,6 +26,7 @@ ROOT = HERE.parents[1]
 sys.path += [str(HERE), str(HERE.parent)]
 
 from figures import write
+from paper import LLAMA, parse
 from table_rows import append, read
 
 import spex_mech as sm
@@ -47,12 +48,12 @@ TASKS = {
 GROUPS = {
     "smollm2": {"early": "0-2", "middle": "14-16", "late": "27-29"},
     "embedded": {"0-1": "0-1", "1-2": "1-2", "2-3": "2-3"},
-    "meta-llama/Llama-3.1-8B-Instruct": {"early": "0-2", "middle": "13-15", "late": "29-31"},
+    LLAMA: {"early": "0-2", "middle": "13-15", "late": "29-31"},
 }
 OF_MODEL = {
     "smollm2": ("ioi", "agreement", "pronouns", "determiner"),
     "embedded": ("boxes", "capitals", "kinds", "moves", "order", "people", "travel"),
-    "meta-llama/Llama-3.1-8B-Instruct": ("us_history",),
+    LLAMA: ("us_history",),
 }
 TERMS = 800  # all 378 heads and pairs of heads, and larger sets
 
@@ -125,10 +126,10 @@ def measure(
 
 def fit(spectrum: sm.Spectrum, run: sm.Run, check: sm.Run) -> float:
     """R² on held-out masks, with the noise of single answers taken off; NaN where there is nothing else."""
-    predicted = spectrum(check.masks)
-    if check.answers is None or run.answers is None:
-        return sm.faithfulness(spectrum, check.masks, check.values)
     try:
+        if check.answers is None or run.answers is None:
+            return sm.faithfulness(spectrum, check.masks, check.values)
+        predicted = spectrum(check.masks)
         return answers_r2(predicted, check.answers, run.answers.levels, seed=0, draws=2).mean
     except sm.InputError:
         return float("nan")
@@ -156,17 +157,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "blimp")
     parser.add_argument("--results", type=Path, default=HERE / "results.csv")
     parser.add_argument("--out", type=Path, default=Path("runs/depth"))
-    parser.add_argument(
-        "--paper",
-        action="store_true",
-        help="the paper's setting: Llama-3.1-8B-Instruct on MMLU's US history, 5,000 masks with all of 120 "
+    args = parse(
+        parser,
+        "the paper's setting: Llama-3.1-8B-Instruct on MMLU's US history, 5,000 masks with all of 120 "
         "questions, accuracy, rescaled; needs the hub and a GPU",
+        model=LLAMA,
+        questions=120,
+        rows=600_000,
+        asked="all",
+        metric="accuracy",
+        rescale=True,
+        held_out=500,
+        results=HERE / "paper" / "results.csv",
     )
-    args = parser.parse_args()
-    if args.paper:
-        args.model, args.questions, args.rows = "meta-llama/Llama-3.1-8B-Instruct", 120, 600_000
-        args.asked, args.metric, args.rescale, args.held_out = "all", "accuracy", True, 500
-        args.results = HERE / "results_paper.csv"
     args.tasks = args.tasks or list(OF_MODEL[args.model])
     return args
 

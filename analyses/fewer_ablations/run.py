@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 sys.path += [str(HERE), str(HERE.parent), str(HERE.parent / "benchmarks" / "walsh_gp")]
 
 from figures import write
+from paper import parse
 from planted import planted
 from table_rows import append, read
 
@@ -41,7 +42,7 @@ BUDGETS = {
     ("heads", "spex"): [800, 1600, 3200, 6400, 12800],
     ("heads", "proxyspex"): [50, 100, 200, 400, 800, 1600],
     ("heads", "auto"): [50, 100, 200, 400, 800],
-    ("planted", "spex"): [2000, 4000, 8000, 16000, 32000, 64000],
+    ("planted", "spex"): [2000 * 2**i for i in range(8)],  # to 256,000
     ("planted", "proxyspex"): [250, 500, 1000, 2000, 4000, 8000],
     ("planted", "auto"): [250, 500, 1000, 2000],
 }
@@ -156,16 +157,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", default=["spex", "proxyspex", "auto"])
     parser.add_argument("--most", type=int, default=64000, help="largest number of masks")
     parser.add_argument("--results", type=Path, default=HERE / "results.csv")
-    parser.add_argument(
-        "--paper",
-        action="store_true",
-        help="the paper's sizes: games of 128 to 1,024 players and budgets up to 256,000 masks",
+    return parse(
+        parser,
+        "the paper's sizes: games of 128 to 1,024 players and up to 256,000 masks",
+        kinds=["planted"],
+        players=[128, 256, 512, 1024],
+        most=256_000,
+        results=HERE / "paper" / "results.csv",
     )
-    args = parser.parse_args()
-    if args.paper:
-        args.kinds, args.players, args.most = ["planted"], [128, 256, 512, 1024], 256_000
-        BUDGETS["planted", "spex"] += [128_000, 256_000]
-    return args
 
 
 if __name__ == "__main__":

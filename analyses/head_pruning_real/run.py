@@ -28,6 +28,7 @@ ROOT = HERE.parents[1]
 sys.path += [str(HERE), str(HERE.parent)]
 
 from cards import SPLITS, drawn, load
+from paper import LLAMA, parse
 from pruned_study import Draw
 from pruned_tables import write
 
@@ -36,7 +37,6 @@ from spex_mech.pruning.compare import METHODS, choose_all
 from spex_mech.pruning.methods import Remembered
 from spex_mech.tasks.task import ChoiceTask
 
-PAPER = "meta-llama/Llama-3.1-8B-Instruct"
 SETS = (
     "ioi",
     "agreement",
@@ -47,7 +47,7 @@ SETS = (
 )
 GROUPS = {
     "smollm2": {"early": "0-2", "middle": "14-16", "last": "27-29"},
-    PAPER: {"early": "0-2", "middle": "13-15", "last": "29-31"},
+    LLAMA: {"early": "0-2", "middle": "13-15", "last": "29-31"},
 }
 COMPARED = ("ours", "lasso ranking", "taylor", "greedy removal", "best of random")
 
@@ -75,8 +75,8 @@ def main() -> None:
 
 def task_of(model: sm.Model, name: str, split: int, args: argparse.Namespace) -> ChoiceTask:
     """Search and test questions of one draw; with ``--paper`` the paper's cut of MMLU."""
-    if args.paper:
-        return sm.load_task(name, shots=5, cut="published", seed=split)
+    if args.paper and name.startswith("mmlu/"):
+        return sm.load_task(name, shots=0, cut="published", seed=split)
 
     def one_token(text: str) -> bool:
         return len(model.tokenizer(text, add_special_tokens=False)["input_ids"]) == 1
@@ -147,17 +147,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "blimp")
     parser.add_argument("--results", type=Path, default=HERE / "results.csv")
     parser.add_argument("--out", type=Path, default=Path("runs/head_pruning_real"))
-    parser.add_argument(
-        "--paper",
-        action="store_true",
-        help="the paper's setting: Llama-3.1-8B-Instruct on MMLU's US history, 5,000 ablations, 120 search "
+    args = parse(
+        parser,
+        "the paper's setting: Llama-3.1-8B-Instruct on MMLU's US history, 5,000 ablations, 120 search "
         "questions, rescaled; needs the hub and a GPU",
+        model=LLAMA,
+        tasks=["mmlu/high_school_us_history"],
+        budget=5000,
+        keep=[0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2],
+        results=HERE / "paper" / "results.csv",
     )
-    args = parser.parse_args()
-    if args.paper:
-        args.model, args.tasks, args.budget = PAPER, ["mmlu/high_school_us_history"], 5000
-        args.keep = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
-        args.results = HERE / "results_paper.csv"
     args.kept = args.results.with_name(args.results.stem.replace("results", "kept"))
     return args
 

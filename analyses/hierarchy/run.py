@@ -25,6 +25,7 @@ ROOT = HERE.parents[1]
 sys.path += [str(HERE), str(HERE.parent)]
 
 from figures import write
+from paper import parse
 from table_rows import append, read
 
 import spex_mech as sm
@@ -157,15 +158,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--planted", type=int, default=14, help="players of the planted games")
     parser.add_argument("--results", type=Path, default=HERE / "results.csv")
     parser.add_argument("--out", type=Path, default=Path("runs/hierarchy"))
-    parser.add_argument(
-        "--paper",
-        action="store_true",
-        help="as the paper does, of spectra that are decoded (5,000 masks); needs --games of its models",
+    return parse(
+        parser,
+        "as the paper does, of spectra that are decoded (5,000 masks); needs --games of its models",
+        masks=[5000],
+        subjects=[],
+        results=HERE / "paper" / "results.csv",
     )
-    args = parser.parse_args()
-    if args.paper:
-        args.masks, args.subjects = [5000], []
-    return args
 
 
 if __name__ == "__main__":

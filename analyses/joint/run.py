@@ -25,6 +25,7 @@ ROOT = HERE.parents[1]
 sys.path += [str(HERE), str(HERE.parent), str(ROOT / "analyses" / "feature_attribution")]
 
 from cross_effects import differences, interval
+from paper import LLAMA, parse
 from questions import two_hop
 from roles import ROLES, RolesGame
 
@@ -178,16 +179,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--keep-rate", type=float, help="by default .8, or .9")
     parser.add_argument("--held-out", type=int, default=150)
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    parser.add_argument(
-        "--paper",
-        action="store_true",
-        help="words × heads on a large model: Llama-3.1-8B-Instruct, all heads, 20,000 masks; needs the "
-        "hub and a GPU",
+    args = parse(
+        parser,
+        "words × heads on a large model: Llama-3.1-8B-Instruct, all heads, 20,000 masks; needs the hub "
+        "and a GPU",
+        task="ioi",
+        masks=20_000,
+        model=LLAMA,
+        players="heads",
+        results=HERE / "paper",
     )
-    args = parser.parse_args()
-    if args.paper:
-        args.task, args.masks = "ioi", 20_000
-        args.model, args.players = "meta-llama/Llama-3.1-8B-Instruct", "heads"
     ioi = args.task == "ioi"
     args.model = args.model or ("smollm2" if ioi else "embedded")
     args.players = args.players or ("heads:15-29" if ioi else "heads")

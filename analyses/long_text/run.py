@@ -28,6 +28,7 @@ ANALYSES = HERE.parent
 sys.path += map(str, (HERE, ANALYSES, ANALYSES / "benchmarks", ANALYSES / "feature_attribution"))
 
 from baselines import faith_banzhaf, lime
+from paper import LLAMA, parse
 from reviews import sentiment
 from table_rows import append, read
 from text_figures import write
@@ -127,18 +128,18 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--held-out", type=int, default=48)
     parser.add_argument("--results", type=Path, default=HERE / "results.csv")
     parser.add_argument("--out", type=Path, default=Path("runs/long_text"))
-    parser.add_argument(
-        "--paper",
-        action="store_true",
-        help="the paper's sizes: 16 to 1,024 words, 8 masks for each and 1,000 held out, ten texts, on a "
-        "model of the hub; needs a GPU",
+    return parse(
+        parser,
+        "the paper's sizes: 16 to 1,024 words, 8 masks for each and 1,000 held out, ten texts, on a model "
+        "of the hub; needs a GPU",
+        model=LLAMA,
+        players=[16, 64, 256, 512, 1024],
+        each=8,
+        held_out=1000,
+        seeds=10,
+        kinds=["review"],
+        results=HERE / "paper" / "results.csv",
     )
-    args = parser.parse_args()
-    if args.paper:
-        args.model, args.players = "meta-llama/Llama-3.1-8B-Instruct", [16, 64, 256, 512, 1024]
-        args.each, args.held_out, args.seeds = 8, 1000, 10
-        args.kinds, args.results = ["review"], HERE / "results_paper.csv"
-    return args
 
 
 if __name__ == "__main__":

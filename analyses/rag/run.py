@@ -29,6 +29,7 @@ sys.path += [str(HERE), str(HERE.parent)]
 
 from documents import Question, generate
 from figures import write
+from paper import LLAMA, parse
 from table_rows import append, read
 
 import spex_mech as sm
@@ -142,17 +143,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--keep-rate", type=float, default=0.6)
     parser.add_argument("--value", default="margin")
     parser.add_argument("--results", type=Path, default=HERE / "results.csv")
-    parser.add_argument(
-        "--paper",
-        action="store_true",
-        help="a large model that answers such questions: Llama-3.1-8B-Instruct, 100 questions, 1,000 masks; "
+    return parse(
+        parser,
+        "a large model that answers such questions: Llama-3.1-8B-Instruct, 100 questions, 1,000 masks; "
         "needs the hub and a GPU",
+        model=LLAMA,
+        questions=100,
+        masks=1000,
+        results=HERE / "paper" / "results.csv",
     )
-    args = parser.parse_args()
-    if args.paper:
-        args.model, args.questions, args.masks = "meta-llama/Llama-3.1-8B-Instruct", 100, 1000
-        args.results = HERE / "results_paper.csv"
-    return args
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ ANALYSES = Path(__file__).parents[2] / "analyses"
 OWN = ("figures", "documents", "roles", "needed", "planted", "table_rows", "questions", "words")
 SMALLEST = {
     "depth": "--model embedded --tasks kinds --groups 2-3 --questions 4 --rows 60 --held-out 12 --splits 1",
-    "hierarchy": "--subjects --masks 60 --planted 8",
-    "fewer_ablations": "--kinds planted --players 20 --seeds 1 --most 2000 --methods spex proxyspex",
+    "hierarchy": "--paper --masks 60 --planted 8",
+    "fewer_ablations": "--paper --players 20 --seeds 1 --most 2000 --methods spex proxyspex",
     "head_pruning_real": "--model embedded --group all --tasks embedded/kinds --search 4 --test 8 "
     "--budget 40 --keep 0.75 --splits 2",
     "long_text": "--model rule --players 12 --kinds review --seeds 1 --each 3 --held-out 20",

@@ -123,7 +123,10 @@ def test_an_interrupt_between_two_arrivals_from_processes_loses_neither():
         while sum(p.poll() for _, p in workers._children.values()) < 2:  # both are awake
             assert time.monotonic() < end
             time.sleep(0.01)
-        for worker, (_, pipe) in workers._children.items():  # not wait: it takes an early start, too
+        for worker, (
+            _,
+            pipe,
+        ) in workers._children.items():  # not wait: it takes an early start, too
             assert read(worker, pipe) is None
         while sum(p.poll() for _, p in workers._children.values()) < 2:  # both have started
             assert time.monotonic() < end

@@ -29,6 +29,7 @@ import images
 import pairs
 import scoring
 from job import Job
+from paper import parse
 from peers import influence_scores, trak_scores
 from table_rows import append, read
 
@@ -50,17 +51,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/cifar10/cifar10-3000.npz"))
     parser.add_argument("--out", type=Path, default=Path("runs/cifar10"))
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--smallest", action="store_true", help="seconds: to see that it runs")
-    size.add_argument(
-        "--paper", action="store_true",
-        help="all 50,000 images from the Hugging Face hub as players, ResNet-9 of full width; needs a GPU",
-    )  # fmt: skip
+    parser.add_argument("--smallest", action="store_true", help="seconds: to see that it runs")
     parser.add_argument(
         "--masks", type=int, nargs=2, metavar=("FIT", "HELD"),
         help="other numbers of masks to decode and to hold out; give other --results, too",
     )  # fmt: skip
-    given = parser.parse_args()
+    given = parse(
+        parser,
+        "all 50,000 images from the Hugging Face hub as players, ResNet-9 of full width; needs a GPU",
+        out=Path("runs/cifar10-paper"),
+        results=HERE / "paper",
+    )
+    if given.paper and given.smallest:
+        parser.error("--paper and --smallest are two sizes: give one of them")
     torch.set_num_threads(1)
     setting = images.SMALLEST if given.smallest else images.Setting()
     setting = images.PAPER if given.paper else setting
