@@ -154,11 +154,11 @@ def table_lines(rows: Sequence[dict]) -> Iterator[str]:
             for name in (NONE, LASSO, GRADIENTS, BOTH)
         }
         accuracy = np.mean([np.mean(found[NONE]["accuracy"]) for found in same])
-        gains = [_mean_text(margins[name] - margins[NONE]) for name in (LASSO, GRADIENTS, BOTH)]
+        gains = [mean_text(margins[name] - margins[NONE]) for name in (LASSO, GRADIENTS, BOTH)]
         yield f"| {keep} | {margins[NONE].mean():.2f}, {accuracy:.3f} | " + " | ".join(gains) + " |"
 
 
-def _mean_text(values: Float64[np.ndarray, " c"]) -> str:
+def mean_text(values: Float64[np.ndarray, " c"]) -> str:
     """A mean with its interval; of one value that alone."""
     if len(values) < 2:
         return f"{values[0]:+.2f}"

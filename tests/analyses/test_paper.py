@@ -155,6 +155,20 @@ def test_the_paper_s_setting_runs_on_what_the_hub_gives(name, world, tmp_path):
         assert "| 111 |" in shown and SUBJECT in shown
 
 
+def test_attention_of_heads_is_written_for_every_part_of_a_prompt(world, tmp_path):
+    script = str(ROOT / "analyses" / "head_pruning_real" / "attention.py")
+    options = ["--model", str(world[0][LLAMA]), "--players", "heads:30-31", "--questions", "3"]
+    results = tmp_path / "attention.csv"
+    _run([script, *options, "--tasks", "ioi", "--out", str(tmp_path / "runs")], results)
+    with results.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["head"] for row in rows] == [f"L{i}H{j}" for i in (30, 31) for j in range(4)]
+    parts = ("first token", "indirect object", "subject", "subject again")
+    for row in rows:
+        shares = [float(row[part].split()[0]) for part in parts]
+        assert 0 < sum(shares) <= 1 and row["questions"] == "3"
+
+
 # Twenty images, a narrow network and no GPU in place of the paper's.
 FEW_IMAGES = """
 import runpy, sys

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).parents[2] / "analyses" / "head_pruning_real"))
+import attention
 import cards
 import pruned_study
+
+from spex_mech.tasks.task import Example
 
 
 def short(text: str) -> bool:
@@ -95,3 +98,24 @@ def test_a_head_that_hurts_and_a_method_that_mends_are_seen(tmp_path):
     assert study.without("margin", 0, 0.95).mean == pytest.approx(2.0)
     assert study.without("margin", 0, 0.95).low > 0 > study.without("margin", 2, 0.95).high
     assert [study.removed(head, 2) for head in range(3)] == [3, 0, 0]
+
+
+def test_parts_of_a_prompt_are_found_by_its_words():
+    example = Example("q", "", 1, (" Ann", " Bob"), "test")
+    tokens = ["Then", " Bob", " and", " Ann", " met", ".", " Ann", " gave", " to"]
+    assert attention.parts_of("ioi", tokens, example) == {
+        "first token": [0], "indirect object": [1], "subject": [3], "subject again": [6],
+    }  # fmt: skip
+    clause = "distractor_agreement_relative_clause"
+    tokens = ["A", " lot", " of", " wait", "ers", " that", " met", " child", "ren"]
+    found = attention.parts_of(clause, tokens, example)
+    assert {part: list(places) for part, places in found.items()} == {
+        "first token": [0], "subject's noun": [3, 4], "last noun": [7, 8],
+    }  # fmt: skip
+    noun = "distractor_agreement_relational_noun"
+    found = attention.parts_of(noun, ["The", " niece", " of", " guests"], example)
+    assert list(found["subject's noun"]) == [1] and list(found["last noun"]) == [3]
+    assert (
+        attention.parts_of(noun, ["Boys", " of", " Spain"], example) == {}
+    )  # it is the first token
+    assert attention.parts_of(noun, ["The", " boys"], example) == {}
