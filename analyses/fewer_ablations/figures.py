@@ -12,6 +12,7 @@ from needed import needed
 
 Rows = Sequence[dict[str, str]]
 COLOURS = {"spex": "#b3432b", "proxyspex": "#c98a1b", "auto": "#1f6f9c"}
+KINDS = ("real", "heads", "planted")
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -24,9 +25,9 @@ def write(rows: Rows, folder: Path) -> str:
 
 
 def groups(rows: Rows) -> list[tuple[str, str]]:
-    """Kind and number of players, the complete games together."""
-    named = {(r["kind"], "14 to 16" if r["kind"] == "real" else r["n"]): None for r in rows}
-    return list(named)
+    """Kind and number of players, the complete games together; real ones first, larger ones last."""
+    named = {(r["kind"], "14 to 16" if r["kind"] == "real" else r["n"]) for r in rows}
+    return sorted(named, key=lambda group: (KINDS.index(group[0]), int(group[1].split()[0])))
 
 
 def of(rows: Rows, group: tuple[str, str], method: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -25,7 +25,7 @@ import torch
 HERE = Path(__file__).parent
 sys.path += [str(HERE), str(HERE.parent), str(HERE.parent / "benchmarks" / "walsh_gp")]
 
-from figures import write
+from figures import KINDS, write
 from paper import parse
 from planted import planted
 from table_rows import append, read
@@ -33,7 +33,6 @@ from table_rows import append, read
 import spex_mech as sm
 from spex_mech.core.masks import pack
 
-KINDS = ("real", "heads", "planted")
 BEFORE = HERE.parent / "benchmarks" / "decoders" / "results" / "results.csv"
 SUBJECTS = ("boxes", "people", "moves")
 FRESH = 1000

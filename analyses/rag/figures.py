@@ -71,7 +71,7 @@ def figure(rows: Rows) -> Figure:
 def _panel(axes: Axes, rows: Rows, most: int) -> None:
     """A line for each reader and kind of player, and what chance would give for each kind."""
     for number, (model, level) in enumerate(dict.fromkeys((r["model"], r["level"]) for r in rows)):
-        colour, shift = f"C{number}", 1 + 0.05 * number
+        colour, shift = f"C{number}", 1 + 0.08 * number
         found = []
         for key in (k for k in groups(rows) if k[:2] == (model, level)):
             hits = [int(r["rank"]) < most for r in of(rows, key) if r["rank"]]
@@ -80,9 +80,9 @@ def _panel(axes: Axes, rows: Rows, most: int) -> None:
         counts, shares, texts = zip(*found, strict=True) if found else ((), (), ())
         axes.plot(counts, shares, "-o", ms=4, color=colour, label=f"{level}s, {model}")
         for count, share, text in zip(counts, shares, texts, strict=True):
-            high = 5 + 9 * (number // 2) if share < 0.1 or number > 1 else -11
             axes.annotate(
-                text, (count, share), xytext=(4, high), textcoords="offset points", size=7, color=colour
+                text, (count, share), xytext=(0, 6 if number > 1 else -13), ha="center", color=colour,
+                textcoords="offset points", size=7,
             )  # fmt: skip
     for level, style in (("document", ":"), ("sentence", "-.")):
         pairs = {int(r["documents"]): int(r["pairs"]) for r in rows if r["level"] == level}
@@ -93,7 +93,7 @@ def _panel(axes: Axes, rows: Rows, most: int) -> None:
     axes.set_xscale("log", base=2)
     ticks = sorted({int(r["documents"]) for r in rows})
     axes.set_xticks(ticks, [str(t) for t in ticks], size=8)
-    axes.set_ylim(-0.05, 1.12)
+    axes.set_ylim(-0.1, 1.12)
     axes.set_xlabel("documents", size=9)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

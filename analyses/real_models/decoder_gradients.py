@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from proposals import TASKS, mean_text
 
-from spex_mech.ablation.gate_gradients import COST
 from spex_mech.core.estimates import paired_difference
 from spex_mech.run.decode import decode_folder
+from spex_mech.run.gradients import gradients_cost
 from spex_mech.run.opening import claim
 from spex_mech.run.setup import prepare
 from spex_mech.run.spec_file import read_spec
@@ -76,9 +76,10 @@ def searched(
     settings: Sequence[str], task: str, seed: int, budget: int, out: Path
 ) -> Iterator[dict]:
     """Kept sets of every size with and without gradients, and their scores on the test questions."""
-    for name, masks in ((WITH, budget), (WITHOUT, budget + COST)):
-        own = [f"decode.gradients={str(name == WITH).lower()}", f"design.budget={masks}"]
+    for name in (WITH, WITHOUT):
+        own = [f"decode.gradients={str(name == WITH).lower()}", f"design.budget={budget}"]
         setup = prepare(read_spec(HERE / "sizes.toml", [*settings, *own]), pruning=True)
+        budget += gradients_cost(setup.spec.decode, setup.players.n)  # for the run without
         folder = claim(out / f"{task}_{seed}_{name.split()[0]}", setup.spec)
         began = time.process_time()
         evaluate_step(setup, folder, progress=False)

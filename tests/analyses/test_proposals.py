@@ -35,3 +35,18 @@ def test_every_variant_spends_the_same_and_is_told(tmp_path, proposals):
     gain = np.mean(rows[3]["margin"]) - plain
     line = next(line for line in table if line.startswith("| people, 0 | 10 |"))
     assert f" {plain:.2f}, " in line and f"| {gain:+.2f} [" in line
+
+
+def test_runs_with_and_without_gradients_spend_the_same(tmp_path):
+    with modules_of(FOLDER, ["decoder_gradients", "proposals"]) as module:
+        compared = module("decoder_gradients")
+        settings = ["model=embedded", "task=embedded/people", "players=heads mlps"]
+        settings += ["game.examples=4", "design.questions=auto", "design.check=0"]
+        settings += ["prune.keep=[18]", "prune.ablations=4", "prune.export=none"]
+        settings += ["prune.baselines=[]"]
+        rows = list(compared.searched(settings, "people", 0, 12, tmp_path))
+        table = list(compared.table_lines(rows))
+    assert [row["decoder"] for row in rows] == [compared.WITH, compared.WITHOUT]
+    assert {row["ablations"] for row in rows} == {20}  # 12, 4 for the gradients, 4 to check
+    gain = np.mean(rows[0]["margin"]) - np.mean(rows[1]["margin"])
+    assert f"| {gain:+.2f} [" in next(line for line in table if line.startswith("| people, 0 |"))
