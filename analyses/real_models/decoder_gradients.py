@@ -9,8 +9,6 @@ measured again.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -20,8 +18,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import numpy as np
-import torch
-from proposals import TASKS, mean_text
+from proposals import kept_rows, mean_text, options
 
 from spex_mech.core.estimates import paired_difference
 from spex_mech.run.decode import decode_folder
@@ -34,53 +31,34 @@ from spex_mech.run.steps import evaluate_step, prune_step
 HERE = Path(__file__).parent
 WITH, WITHOUT = "with gradients", "without"
 METRICS = ("margin", "accuracy")
-BUDGET = 48  # masks, as if each were asked all of the 60 questions
+SETTINGS = (
+    "game.examples=60",
+    "design.questions=auto",
+    "design.budget=48",  # as if each mask were asked all of the 60 questions
+    "design.check=8",
+    "prune.ablations=8",
+    "prune.baselines=[]",
+)
 
 
 def main() -> None:
     """Run what is missing, and write the table of all that is there."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--tasks", nargs="*", choices=list(TASKS), default=list(TASKS))
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1])
-    parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--budget", type=int, default=BUDGET)
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="of sizes.toml"
-    )
-    parser.add_argument("--out", type=Path, default=Path("runs/decoder_gradients"))
-    parser.add_argument("--results", type=Path, default=HERE)
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    args.out.mkdir(parents=True, exist_ok=True)
-    for seed in args.seeds:
-        for task in args.tasks:
-            file = args.out / f"{task}_{seed}.jsonl"
-            if not file.exists():
-                settings = [f"model={args.model}", f"task={TASKS[task]}", f"design.seed={seed}"]
-                settings += [f"prune.seed={seed}", "prune.export=none", "prune.baselines=[]"]
-                settings += ["game.examples=60", "design.questions=auto", "design.check=8"]
-                settings += ["prune.ablations=8", *args.set]
-                lines = list(searched(settings, task, seed, args.budget, args.out))
-                file.write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
-    rows = [
-        json.loads(line)
-        for file in sorted(args.out.glob("*.jsonl"))
-        for line in file.read_text(encoding="utf-8").splitlines()
-    ]
-    table = "\n".join(table_lines(rows)) + "\n"
+    args = options(__doc__ or "", Path("runs/decoder_gradients")).parse_args()
+    table = "\n".join(table_lines(kept_rows(args, SETTINGS, searched))) + "\n"
     (args.results / "decoder_gradients.md").write_text(table, encoding="utf-8")
     print(table)
 
 
-def searched(
-    settings: Sequence[str], task: str, seed: int, budget: int, out: Path
-) -> Iterator[dict]:
+def searched(settings: Sequence[str], task: str, seed: int, out: Path) -> Iterator[dict]:
     """Kept sets of every size with and without gradients, and their scores on the test questions."""
+    more: list[str] = []
     for name in (WITH, WITHOUT):
-        own = [f"decode.gradients={str(name == WITH).lower()}", f"design.budget={budget}"]
-        setup = prepare(read_spec(HERE / "sizes.toml", [*settings, *own]), pruning=True)
-        budget += gradients_cost(setup.spec.decode, setup.players.n)  # for the run without
-        folder = claim(out / f"{task}_{seed}_{name.split()[0]}", setup.spec)
+        own = [*settings, f"decode.gradients={str(name == WITH).lower()}", *more]
+        spec = read_spec(HERE / "sizes.toml", own)
+        setup = prepare(spec, pruning=True)
+        budget = spec.design.budget + gradients_cost(spec.decode, setup.players.n)
+        more = [f"design.budget={budget}"]  # for the run without
+        folder = claim(out.with_name(f"{out.name}_{name.split()[0]}"), spec)
         began = time.process_time()
         evaluate_step(setup, folder, progress=False)
         decoded = decode_folder(folder)

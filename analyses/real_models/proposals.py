@@ -9,7 +9,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,33 +41,52 @@ NONE, LASSO, GRADIENTS, BOTH = "nothing", "LASSO", "gradients", "LASSO and gradi
 
 def main() -> None:
     """Run what is missing, and write the table of all that is there."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    args = options(__doc__ or "", Path("runs/proposals")).parse_args()
+    table = "\n".join(table_lines(kept_rows(args, [], searched))) + "\n"
+    (args.results / "proposals.md").write_text(table, encoding="utf-8")
+
+
+def options(doc: str, out: Path) -> argparse.ArgumentParser:
+    """The command line of a script that compares searches, one for each task and seed."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--tasks", nargs="*", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1])
     parser.add_argument("--model", default="smollm2")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="of sizes.toml"
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/proposals"))
+    parser.add_argument("--out", type=Path, default=out)
     parser.add_argument("--results", type=Path, default=HERE)
-    args = parser.parse_args()
+    return parser
+
+
+def kept_rows(
+    args: argparse.Namespace,
+    settings: Sequence[str],
+    search: Callable[[Sequence[str], str, int, Path], Iterator[dict]],
+) -> list[dict]:
+    """Rows of all searches below ``--out``, after those that are asked for and missing.
+
+    Args:
+        args: see `options`.
+        settings: of sizes.toml, before those of the command line.
+        search: gives the rows of a task and seed, from settings and a folder for its runs.
+    """
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
-    for task in args.tasks:
-        for seed in args.seeds:
+    for seed in args.seeds:
+        for task in args.tasks:
             file = args.out / f"{task}_{seed}.jsonl"
             if not file.exists():
-                settings = [f"model={args.model}", f"task={TASKS[task]}", f"design.seed={seed}"]
-                settings += [f"prune.seed={seed}", "prune.export=none", *args.set]
-                lines = list(searched(settings, task, seed, args.out / f"run_{task}_{seed}"))
+                own = [f"model={args.model}", f"task={TASKS[task]}", f"design.seed={seed}"]
+                own += [f"prune.seed={seed}", "prune.export=none", *settings, *args.set]
+                lines = list(search(own, task, seed, args.out / f"run_{task}_{seed}"))
                 file.write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
-    rows = [
+    return [
         json.loads(line)
         for file in sorted(args.out.glob("*.jsonl"))
         for line in file.read_text(encoding="utf-8").splitlines()
     ]
-    table = "\n".join(table_lines(rows)) + "\n"
-    (args.results / "proposals.md").write_text(table, encoding="utf-8")
 
 
 def searched(settings: Sequence[str], task: str, seed: int, out: Path) -> Iterator[dict]:

@@ -42,9 +42,10 @@ def test_runs_with_and_without_gradients_spend_the_same(tmp_path):
         compared = module("decoder_gradients")
         settings = ["model=embedded", "task=embedded/people", "players=heads mlps"]
         settings += ["game.examples=4", "design.questions=auto", "design.check=0"]
+        settings += ["design.budget=12"]
         settings += ["prune.keep=[18]", "prune.ablations=4", "prune.export=none"]
         settings += ["prune.baselines=[]"]
-        rows = list(compared.searched(settings, "people", 0, 12, tmp_path))
+        rows = list(compared.searched(settings, "people", 0, tmp_path / "run"))
         table = list(compared.table_lines(rows))
     assert [row["decoder"] for row in rows] == [compared.WITH, compared.WITHOUT]
     assert {row["ablations"] for row in rows} == {20}  # 12, 4 for the gradients, 4 to check
