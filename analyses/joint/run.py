@@ -1,7 +1,7 @@
 """Which heads matter because of which sentences or words? See the README beside this file.
 
 python analyses/joint/run.py                  # two-hop questions: sentences in their roles × heads
-python analyses/joint/run.py --task ioi       # one prompt of SmolLM2: words × heads
+python analyses/joint/run.py --task ioi       # five prompts of SmolLM2: words × heads
 python analyses/joint/run.py --paper
 """
 
@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -34,8 +35,18 @@ from spex_mech.report.plots import cross_map
 
 EVIDENCE = ROOT / "analyses" / "embedded_model" / "evidence.json"
 KNOWN = 8  # heads without which the model answers worst
-IOI = "Then, Mary and John went to the store. John gave a drink to"
-ANSWERS = [" Mary", " John"]
+IOI = "Then, {first} and {second} went to the {place}. {second} gave a {thing} to"
+FILLED = (
+    ("Mary", "John", "store", "drink"),
+    ("Laura", "Peter", "hospital", "ring"),
+    ("Anna", "Paul", "office", "book"),
+    ("Emma", "James", "school", "letter"),
+    ("Sarah", "David", "garden", "ball"),
+)
+SLOTS = ("first", "second", "place", "thing")
+# SmolLM2's heads with the largest Banzhaf values on IOI in analyses/real_circuits/attention-ioi.md, strongest
+# first; there all heads were players, and removed ones had their output on a partner.
+OF_CIRCUIT = ("L23H3", "L20H0", "L17H4", "L29H1", "L29H0", "L19H2", "L24H7", "L25H2", "L24H4")
 
 
 def main() -> None:
@@ -127,42 +138,69 @@ def meeting(table: np.ndarray, known: np.ndarray, lost: np.ndarray) -> dict[str,
 
 
 def words_and_heads(args: argparse.Namespace) -> tuple[dict, object]:
-    """One prompt: its words × the heads of some layers."""
+    """Some prompts that differ in names, place and thing: their words × the heads of some layers."""
     model = sm.load_model(args.model)
     players = sm.select_players(model, args.players)
     heads = sm.TaskGame(model, sm.load_task("circuits/ioi").first(2), players)
-    text = sm.features.text(model, IOI, level="word", target=ANSWERS)
-    game = sm.joint(text, heads)
-    design = sm.designs.biased(game.players.n, args.masks, keep_rate=args.keep_rate, seed=0)
-    values = sm.evaluate(game, design).values
-    fresh = sm.designs.biased(game.players.n, args.held_out, keep_rate=args.keep_rate, seed=1000)
-    spectrum = sm.decode(design, values, seed=0)
-    table = effects(spectrum, game.sides, args.keep_rate)
-    energy = (table**2).sum(axis=1)
-    words = text.players.names
+    words = IOI.replace("{", "").replace("}", "").split()
+    roles = [f"{w} again" if w in words[:i] else w for i, w in enumerate(words)]
+    tables, rows = [], []
+    for seed, filled in enumerate(FILLED[: args.prompts]):
+        answers = [f" {name}" for name in filled[:2]]
+        prompt = IOI.format(**dict(zip(SLOTS, filled, strict=True)))
+        text = sm.features.text(model, prompt, level="word", target=answers)
+        game = sm.joint(text, heads)
+        n, rate = game.players.n, args.keep_rate
+        design = sm.designs.biased(n, args.masks, keep_rate=rate, seed=seed)
+        fresh = sm.designs.biased(n, args.held_out, keep_rate=rate, seed=1000 + seed)
+        spectrum = sm.decode(design, sm.evaluate(game, design).values, seed=seed)
+        r2 = sm.faithfulness(spectrum, fresh.masks, sm.evaluate(game, fresh).values)
+        tables.append(effects(spectrum, game.sides, rate))
+        row = {"whole": float(game(np.ones((1, n), dtype=bool))[0]), "R2": r2}
+        rows.append(row | shares(tables[-1], roles, players.names))
+        print(prompt, rows[-1], flush=True)
+    mean = np.mean(tables, axis=0)
+    energy = np.mean([(table**2).sum(axis=1) / (table**2).sum() for table in tables], axis=0)
+    strongest = [divmod(int(k), players.n) for k in np.argsort(-np.abs(mean).reshape(-1))[:12]]
     result = {
-        "prompt": IOI,
-        "whole": round(float(game(np.ones((1, game.players.n), dtype=bool))[0]), 3),
-        "players": [text.players.n, players.n],
-        "masks": args.masks,
-        "R2 on held-out masks": round(
-            sm.faithfulness(spectrum, fresh.masks, sm.evaluate(game, fresh).values), 3
-        ),
-        "share of each word": {
-            f"{i} {w.strip()}": round(float(e / energy.sum()), 3)
-            for i, (w, e) in enumerate(zip(words, energy, strict=True))
-        },
+        "prompts": [IOI.format(**dict(zip(SLOTS, f, strict=True))) for f in FILLED[: args.prompts]],
+        "players": [len(roles), players.n],
+        "masks of each prompt": args.masks,
+        "of each prompt": {name: [round(row[name], 3) for row in rows] for name in rows[0]},
+        "means": {name: interval([row[name] for row in rows]) for name in rows[0]},
+        "chance": {k: round(float(c), 4) for k, c in by_chance(roles, players.names).items()},
+        "share of each word": {w: round(float(e), 3) for w, e in zip(roles, energy, strict=True)},
         "strongest": [
-            [words[a], players.names[b], round(float(table[a, b]), 3)]
-            for a, b in (
-                divmod(int(k), players.n) for k in np.argsort(-np.abs(table).reshape(-1))[:12]
-            )
+            [roles[a], players.names[b], round(float(mean[a, b]), 3)] for a, b in strongest
         ],
-        "table": np.round(table, 4).tolist(),
+        "table": np.round(mean, 4).tolist(),
     }
-    title = "Which heads matter because of which word: Mary or John"
+    title = "Which heads matter because of which word: indirect objects"
     label = "change of a head's worth\nwhen the word is there (margin)"
-    return result, cross_map(table, words, players.names, label=label, title=title)
+    return result, cross_map(mean, roles, players.names, label=label, title=title)
+
+
+def shares(table: np.ndarray, roles: Sequence[str], heads: Sequence[str]) -> dict[str, float]:
+    """Shares of the squared effects that the names have, heads of a known circuit, and both."""
+    energy = table**2
+    found = {k: energy[np.ix_(*places)].sum() for k, places in _parts(roles, heads).items()}
+    return {k: float(v / energy.sum()) for k, v in found.items()}
+
+
+def by_chance(roles: Sequence[str], heads: Sequence[str]) -> dict[str, float]:
+    """What `shares` are of effects that are all alike."""
+    return shares(np.ones((len(roles), len(heads))), roles, heads)
+
+
+def _parts(roles: Sequence[str], heads: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Rows and columns of each part; the circuit's only where all its heads are players."""
+    names = np.array(["first" in role or "second" in role for role in roles])
+    inside, every = np.isin(heads, OF_CIRCUIT), np.ones(len(heads), dtype=bool)
+    found = {"names": (names, every)}
+    if set(OF_CIRCUIT) <= set(heads):
+        found["heads of the circuit"] = (np.ones(len(roles), dtype=bool), inside)
+        found["both"] = (names, inside)
+    return found
 
 
 def arguments() -> argparse.Namespace:
@@ -173,9 +211,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--players", help="parts of the model, by default all heads, or heads:15-29"
     )
-    parser.add_argument("--masks", type=int, help="by default 2000 for each split, or 1500")
+    parser.add_argument(
+        "--masks", type=int, help="by default 2000 for each split, or 1200 for each prompt"
+    )
     parser.add_argument("--questions", type=int, default=40, help="two-hop questions of a split")
     parser.add_argument("--splits", type=int, default=4, help="disjoint sets of questions")
+    parser.add_argument("--prompts", type=int, default=len(FILLED), help="of ioi")
     parser.add_argument("--keep-rate", type=float, help="by default .8, or .9")
     parser.add_argument("--held-out", type=int, default=150)
     parser.add_argument("--results", type=Path, default=HERE / "results")
@@ -192,7 +233,7 @@ def arguments() -> argparse.Namespace:
     ioi = args.task == "ioi"
     args.model = args.model or ("smollm2" if ioi else "embedded")
     args.players = args.players or ("heads:15-29" if ioi else "heads")
-    args.masks = args.masks or (1500 if ioi else 2000)
+    args.masks = args.masks or (1200 if ioi else 2000)
     args.keep_rate = args.keep_rate or (0.9 if ioi else 0.8)
     return args
 

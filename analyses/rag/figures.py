@@ -78,10 +78,11 @@ def _panel(axes: Axes, rows: Rows, most: int) -> None:
             if hits:
                 found.append((int(key[2]) * shift, np.mean(hits), f"{sum(hits)} of {len(hits)}"))
         counts, shares, texts = zip(*found, strict=True) if found else ((), (), ())
-        axes.plot(counts, shares, "-o", ms=4, color=colour, label=f"{level}s, {model}")
+        axes.plot(counts, shares, "o", ms=4, color=colour, label=f"{level}s, {model}")
+        axes.plot(counts, shares, "-", lw=0.8, color=colour, alpha=0.4)
         for count, share, text in zip(counts, shares, texts, strict=True):
             axes.annotate(
-                text, (count, share), xytext=(0, 6 if number > 1 else -13), ha="center", color=colour,
+                text, (count, share), xytext=(0, (-13, 6, 15)[number % 3]), ha="center", color=colour,
                 textcoords="offset points", size=7,
             )  # fmt: skip
     for level, style in (("document", ":"), ("sentence", "-.")):
@@ -93,7 +94,7 @@ def _panel(axes: Axes, rows: Rows, most: int) -> None:
     axes.set_xscale("log", base=2)
     ticks = sorted({int(r["documents"]) for r in rows})
     axes.set_xticks(ticks, [str(t) for t in ticks], size=8)
-    axes.set_ylim(-0.1, 1.12)
+    axes.set_ylim(-0.1, 1.18)
     axes.set_xlabel("documents", size=9)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
