@@ -144,6 +144,7 @@ def words_and_heads(args: argparse.Namespace) -> tuple[dict, object]:
     heads = sm.TaskGame(model, sm.load_task("circuits/ioi").first(2), players)
     words = IOI.replace("{", "").replace("}", "").split()
     roles = [f"{w} again" if w in words[:i] else w for i, w in enumerate(words)]
+    parts = (roles, players.names, OF_CIRCUIT if args.model == "smollm2" else ())
     tables, rows = [], []
     for seed, filled in enumerate(FILLED[: args.prompts]):
         answers = [f" {name}" for name in filled[:2]]
@@ -157,7 +158,7 @@ def words_and_heads(args: argparse.Namespace) -> tuple[dict, object]:
         r2 = sm.faithfulness(spectrum, fresh.masks, sm.evaluate(game, fresh).values)
         tables.append(effects(spectrum, game.sides, rate))
         row = {"whole": float(game(np.ones((1, n), dtype=bool))[0]), "R2": r2}
-        rows.append(row | shares(tables[-1], roles, players.names))
+        rows.append(row | shares(tables[-1], *parts))
         print(prompt, rows[-1], flush=True)
     mean = np.mean(tables, axis=0)
     energy = np.mean([(table**2).sum(axis=1) / (table**2).sum() for table in tables], axis=0)
@@ -168,7 +169,7 @@ def words_and_heads(args: argparse.Namespace) -> tuple[dict, object]:
         "masks of each prompt": args.masks,
         "of each prompt": {name: [round(row[name], 3) for row in rows] for name in rows[0]},
         "means": {name: interval([row[name] for row in rows]) for name in rows[0]},
-        "chance": {k: round(float(c), 4) for k, c in by_chance(roles, players.names).items()},
+        "chance": {k: round(c, 4) for k, c in shares(np.ones_like(mean), *parts).items()},
         "share of each word": {w: round(float(e), 3) for w, e in zip(roles, energy, strict=True)},
         "strongest": [
             [roles[a], players.names[b], round(float(mean[a, b]), 3)] for a, b in strongest
@@ -180,26 +181,24 @@ def words_and_heads(args: argparse.Namespace) -> tuple[dict, object]:
     return result, cross_map(mean, roles, players.names, label=label, title=title)
 
 
-def shares(table: np.ndarray, roles: Sequence[str], heads: Sequence[str]) -> dict[str, float]:
-    """Shares of the squared effects that the names have, heads of a known circuit, and both."""
-    energy = table**2
-    found = {k: energy[np.ix_(*places)].sum() for k, places in _parts(roles, heads).items()}
-    return {k: float(v / energy.sum()) for k, v in found.items()}
+def shares(
+    table: np.ndarray, roles: Sequence[str], heads: Sequence[str], circuit: Sequence[str]
+) -> dict[str, float]:
+    """Shares of the squared effects that the mentions of names have, heads of a known circuit, and both.
 
-
-def by_chance(roles: Sequence[str], heads: Sequence[str]) -> dict[str, float]:
-    """What `shares` are of effects that are all alike."""
-    return shares(np.ones((len(roles), len(heads))), roles, heads)
-
-
-def _parts(roles: Sequence[str], heads: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Rows and columns of each part; the circuit's only where all its heads are players."""
+    Args:
+        table: effects (words, heads); of effects that are all alike the shares are those of chance.
+        roles: of the words.
+        heads: names of the heads.
+        circuit: names of those of the circuit; empty for a model whose circuit is not known.
+    """
+    energy = table**2 / (table**2).sum()
     names = np.array(["first" in role or "second" in role for role in roles])
-    inside, every = np.isin(heads, OF_CIRCUIT), np.ones(len(heads), dtype=bool)
-    found = {"names": (names, every)}
-    if set(OF_CIRCUIT) <= set(heads):
-        found["heads of the circuit"] = (np.ones(len(roles), dtype=bool), inside)
-        found["both"] = (names, inside)
+    found = {"names": float(energy[names].sum())}
+    if circuit:
+        inside = np.isin(heads, circuit)
+        found["heads of the circuit"] = float(energy[:, inside].sum())
+        found["both"] = float(energy[names][:, inside].sum())
     return found
 
 

@@ -82,6 +82,17 @@ def test_effects_are_expected_second_differences(call):
     np.testing.assert_allclose(found, [[1.8, 0.8], [3.6, 1.6]])
 
 
+def test_shares_of_names_and_of_a_circuit(call):
+    shares = call("joint/run.py", name="joint")["shares"]
+    table, roles = np.array([[1.0, 2.0, 0.0], [0.0, 2.0, 4.0]]), ["first", "and"]
+    heads = ["L0H0", "L0H1", "L0H2"]
+    found = shares(table, roles, heads, ("L0H1",))
+    assert found == {"names": 0.2, "heads of the circuit": 0.32, "both": 0.16}
+    assert shares(table, roles, heads, ()) == {"names": 0.2}
+    chance = shares(np.ones((2, 3)), roles, heads, ("L0H1",))
+    assert list(chance.values()) == pytest.approx([1 / 2, 1 / 3, 1 / 6])
+
+
 @pytest.mark.parametrize("documents", [4, 10, 64])
 def test_the_needed_documents_are_the_synergy_of_a_reader_who_follows_the_chain(call, documents):
     space = call("rag/run.py", name="rag")
