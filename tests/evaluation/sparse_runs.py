@@ -42,7 +42,9 @@ class Mortal(quiz.Quiz):
     def asked_scores(self, masks, questions):
         if len(masks) and self.last and len(list(self.log.iterdir())) + 1 >= self.last:
             os.kill(self.home, signal.SIGKILL)
-            time.sleep(60)  # a worker ends with the process that started it
+            while os.getppid() == self.home:
+                time.sleep(0.01)
+            os._exit(0)  # it holds the output that whoever started the process waits for
         self.asked = []
         scores = super().asked_scores(masks, questions)
         (self.log / f"{os.getpid()}-{time.monotonic_ns()}").write_text(
