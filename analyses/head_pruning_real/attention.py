@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path += [str(HERE), str(HERE.parent)]
 
-from cards import load
+from cards import load, one_token_of
 from table_rows import mean_text
 
 import spex_mech as sm
@@ -66,12 +66,8 @@ def measured(
     model: sm.Model, name: str, args: argparse.Namespace
 ) -> dict[str, dict[str, list[float]]]:
     """For every head and part of a prompt, the attention that the last position pays in each question."""
-
-    def one_token(text: str) -> bool:
-        return len(model.tokenizer(text, add_special_tokens=False)["input_ids"]) == 1
-
-    card = "circuits/ioi" if name == "ioi" else name
-    task = load(card, data=args.data, folder=args.out, one_token=one_token).first(args.questions)
+    task = load(name, data=args.data, folder=args.out, one_token=one_token_of(model))
+    task = task.first(args.questions)
     game = sm.TaskGame(model, task, sm.select_players(model, args.players))
     examples = {example.id: example for example in task.examples}
     found: dict[str, dict[str, list[float]]] = {}

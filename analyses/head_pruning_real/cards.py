@@ -18,14 +18,17 @@ template = "{{question}}"
 form = "pairs"
 metric = "margin"
 """
-AGREEMENT = Path(__file__).parents[1] / "real_models" / "tasks" / "agreement.toml"
+CARDS = {
+    "ioi": "circuits/ioi",
+    "agreement": Path(__file__).parents[1] / "real_models" / "tasks" / "agreement.toml",
+}
 SPLITS = 5  # draws of questions that share no search question and no test question
 
 Rows = Iterable[dict[str, object]]
 
 
 def load(name: str, *, data: Path, folder: Path, one_token: Callable[[str], bool]) -> ChoiceTask:
-    """The questions of a set by its name: ``agreement``, ``greater_than``, a set of BLiMP, or a card.
+    """The questions of a set: ``ioi``, ``agreement``, ``greater_than``, a set of BLiMP, or a card.
 
     Args:
         name: of the set; a name with a slash is that of a card.
@@ -33,8 +36,8 @@ def load(name: str, *, data: Path, folder: Path, one_token: Callable[[str], bool
         folder: where to write cards.
         one_token: whether the model's tokenizer has a text as one token.
     """
-    if name == "agreement":
-        return sm.load_task(AGREEMENT)
+    if name in CARDS:
+        return sm.load_task(CARDS[name])
     if "/" in name:
         return sm.load_task(name)
     if name == "greater_than":
@@ -43,6 +46,11 @@ def load(name: str, *, data: Path, folder: Path, one_token: Callable[[str], bool
         rows = beginnings(data / f"{name}.jsonl", one_token)
         about = f"BLiMP's {name}: a beginning, and the two words that may follow"
     return sm.load_task(_write(name, about, rows, folder))
+
+
+def one_token_of(model: sm.Model) -> Callable[[str], bool]:
+    """Whether a model's tokenizer has a text as one token."""
+    return lambda text: len(model.tokenizer(text, add_special_tokens=False)["input_ids"]) == 1
 
 
 def beginnings(path: Path, one_token: Callable[[str], bool]) -> list[dict[str, object]]:

@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path += [str(HERE), str(HERE.parent)]
 
-from cards import SPLITS, drawn, load
+from cards import SPLITS, drawn, load, one_token_of
 from paper import LLAMA, parse
 from pruned_study import Draw
 from pruned_tables import write
@@ -77,12 +77,7 @@ def task_of(model: sm.Model, name: str, split: int, args: argparse.Namespace) ->
     """Search and test questions of one draw; with ``--paper`` the paper's cut of MMLU."""
     if args.paper and name.startswith("mmlu/"):
         return sm.load_task(name, shots=0, cut="published", seed=split)
-
-    def one_token(text: str) -> bool:
-        return len(model.tokenizer(text, add_special_tokens=False)["input_ids"]) == 1
-
-    card = "circuits/ioi" if name == "ioi" else name
-    task = load(card, data=args.data, folder=args.out, one_token=one_token)
+    task = load(name, data=args.data, folder=args.out, one_token=one_token_of(model))
     return drawn(task, split, search=args.search, test=args.test)
 
 
