@@ -31,7 +31,7 @@ class Draw:
         kept: bool (k, s, n).
         full: margins (e,) of the full model.
         margins: (k, s, e), of the kept sets.
-        alone: (n, e), of the model without one head.
+        alone: (n, e), of the model without one head; (0, e) where these were not asked.
         spent: (k,) ablations that each method spent, rows of all questions.
         seconds: (k + 1,) of processor time, of each method and then of the test; methods share answers.
     """
@@ -104,10 +104,15 @@ class Study:
                 first.setdefault(question, pair)
         return mcnemar(*np.array(list(first.values())).T)
 
+    @property
+    def single(self) -> tuple[Draw, ...]:
+        """The draws in which the model was asked without each head alone."""
+        return tuple(draw for draw in self.draws if len(draw.alone))
+
     def without(self, metric: str, head: int, level: float) -> Estimate:
-        """What the removal of one head changes, over the questions of all draws, each question once."""
+        """What the removal of one head changes, over the questions of all such draws, each question once."""
         first: dict[str, tuple[float, float]] = {}
-        for draw in self.draws:
+        for draw in self.single:
             after, before = measured(metric, draw.alone[head]), measured(metric, draw.full)
             for question, pair in zip(draw.questions, zip(after, before, strict=True), strict=True):
                 first.setdefault(question, pair)

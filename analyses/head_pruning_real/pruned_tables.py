@@ -33,7 +33,9 @@ def write(kept: Path, results: Path) -> str:
     text = "\n".join(_markdown(*part) for part in parts)
     (folder / "results.md").write_text(text, encoding="utf-8")
     curves(found).savefig(folder / "pruned.png", dpi=130)
-    heads_map(found).savefig(folder / "heads.png", dpi=130)
+    single = [study for study in found if study.single]
+    if single:
+        heads_map(single).savefig(folder / "heads.png", dpi=130)
     return text
 
 
@@ -97,7 +99,7 @@ def heads_table(found: Sequence[Study]) -> Table:
     columns = ["group", "task", "head", "margin without it, minus full", "accuracy"]
     columns += ["low", "draws in which ours removed it", "of", "largest size"]
     rows = []
-    for study in found:
+    for study in (study for study in found if study.single):
         one = study.draws[0]
         level, keep = 1 - 0.05 / len(one.heads), max(one.keeps)
         for number, head in enumerate(one.heads):

@@ -109,7 +109,8 @@ def measure(
     began, full = time.process_time(), np.ones((1, players.n), dtype=bool)
     kept = np.array(masks)
     whole, *margins = test.per_question(np.concatenate([full, kept.reshape(-1, players.n)]))
-    alone = test.per_question(~np.eye(players.n, dtype=bool))
+    single = ~np.eye(players.n, dtype=bool)
+    alone = test.per_question(single[: players.n * args.single])
     seconds.append(time.process_time() - began)
     return Draw(
         group=args.group,
@@ -139,6 +140,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--search", type=int, default=24, help="search questions of a draw")
     parser.add_argument("--test", type=int, default=60, help="most test questions of a draw")
     parser.add_argument("--budget", type=int, default=150, help="ablations of each method")
+    parser.add_argument(
+        "--single",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="ask the test questions of the model without each head alone, too",
+    )
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "blimp")
     parser.add_argument("--results", type=Path, default=HERE / "results.csv")
     parser.add_argument("--out", type=Path, default=Path("runs/head_pruning_real"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ sys.path.append(str(Path(__file__).parents[2] / "analyses" / "head_pruning_real"
 import attention
 import cards
 import pruned_study
+import pruned_tables
 
 from spex_mech.tasks.task import Example
 
@@ -98,6 +101,25 @@ def test_a_head_that_hurts_and_a_method_that_mends_are_seen(tmp_path):
     assert study.without("margin", 0, 0.95).mean == pytest.approx(2.0)
     assert study.without("margin", 0, 0.95).low > 0 > study.without("margin", 2, 0.95).high
     assert [study.removed(head, 2) for head in range(3)] == [3, 0, 0]
+    others = [replace(draw, task="rest", alone=draw.alone[:0]) for draw in draws]
+    others.append(replace(draws[0], split=3, alone=draws[0].alone[:0]))
+    # A set without single removals, and a further draw of the first one without them.
+    for draw in others:
+        draw.save(tmp_path / f"last-{draw.task}-{draw.split}.npz")
+    pruned_tables.write(tmp_path, tmp_path / "results.csv")
+    with (tmp_path / "heads.csv").open(newline="") as file:
+        heads = list(csv.DictReader(file))
+    assert [(row["task"], row["head"], row["of"]) for row in heads] == [
+        ("rule", head, "4") for head in "abc"
+    ]
+    assert heads[0]["margin without it, minus full"] == str(
+        study.without("margin", 0, 1 - 0.05 / 3)
+    )
+    with (tmp_path / "results.csv").open(newline="") as file:
+        assert {(row["task"], row["draws"]) for row in csv.DictReader(file)} == {
+            ("rule", "4"),
+            ("rest", "3"),
+        }
 
 
 def test_parts_of_a_prompt_are_found_by_its_words():
