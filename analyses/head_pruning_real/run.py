@@ -136,7 +136,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--group", default="last", choices=["early", "middle", "last", "all"])
     parser.add_argument("--tasks", nargs="+", default=list(SETS))
     parser.add_argument("--splits", type=int, default=SPLITS, help="draws of questions")
-    parser.add_argument("--keep", type=float, nargs="+", default=[0.9, 0.7, 0.5, 0.3])
+    parser.add_argument("--keep", type=float, nargs="+", default=[0.9, 0.7, 0.5, 0.3, 0.2])
     parser.add_argument("--search", type=int, default=24, help="search questions of a draw")
     parser.add_argument("--test", type=int, default=60, help="most test questions of a draw")
     parser.add_argument("--budget", type=int, default=150, help="ablations of each method")
