@@ -35,7 +35,7 @@ CHAT = (
 # What is smaller than in the paper, for each folder; everything that is not named is the paper's.
 SMALLER = {
     "depth": "--questions 6 --rows 120 --held-out 8 --splits 1 --groups early",
-    "head_pruning_real": "--budget 12 --keep 0.8 --splits 1 --group last",
+    "head_pruning_real": "--budget 12 --keep 0.8 --splits 1 --group last --no-single",
     "joint": "--players heads:30-31 --prompts 2 --masks 60 --held-out 8",
     "long_text": "--players 16 --seeds 1 --each 3 --held-out 8 --methods auto lime",
     "rag": "--documents 4 --questions 1 --masks 16 --wrong",
