@@ -13,6 +13,7 @@ from jaxtyping import Float64, Int64, UInt64
 from spex_mech.core.errors import InputError
 from spex_mech.core.packed import pack_supports
 from spex_mech.core.spectrum import Spectrum
+from spex_mech.decoders.active_set import exact_path
 from spex_mech.decoders.checks import check_values, check_weights, constant_spectrum
 from spex_mech.decoders.ridge import parities
 from spex_mech.decoders.samples import Samples, r2_of
@@ -23,6 +24,7 @@ _PENALTIES = np.logspace(0.0, -3.0, 60)  # as parts of the least that leaves no 
 _COARSE, _FINE = 1e-3, 1e-6  # duality gaps of the descents, as parts of the values' sum of squares
 _IN_REACH = 1.01  # a penalty may be the best while its coarse error is at most this times the least
 _MANY_TERMS = 4000  # beyond which a descent over all of them costs more than choosing
+_MOST_PASSES = 5000  # of a descent, where no fewer are set
 _BROKEN = 1e-3  # part of the penalty by which a correlation may exceed it
 _TIE = 1e-9  # relative difference of errors that rounding may decide
 
@@ -95,7 +97,8 @@ def lasso_folds(
     The penalty is the one with the least held-out error; of penalties whose errors differ only by
     rounding, the largest. For the predictions of a fold, the penalty is chosen by the other folds.
     Penalties are tried with a coarse descent first, because small ones take longest to converge and are
-    seldom the best.
+    seldom the best. Those that remain are descended to the end, or solved by an active set where that takes
+    too long, as it does in games without noise.
 
     Args:
         data: samples with standardised values.
@@ -161,11 +164,12 @@ def _path(
     center, mean = share @ columns, float(share @ values)
     root = np.sqrt(share * len(values))[:, None]
     z, y = root * (columns - center), root[:, 0] * (values - mean)
-    with warnings.catch_warnings():
-        # the smallest penalties may not converge; held-out error does not choose them
-        warnings.simplefilter("ignore")
-        descend = _screened if z.shape[1] > _MANY_TERMS else _descend
-        slopes = descend(z, y, penalties, gap)
+    # a fine descent may cost about what an active set does that has a term for each mask in the end
+    passes = _MOST_PASSES if gap > _FINE else max(1, 2 * len(z) // len(penalties))
+    descend = _screened if z.shape[1] > _MANY_TERMS else _descend
+    slopes, converged = descend(z, y, penalties, gap, passes)
+    if not converged and gap <= _FINE:
+        slopes = exact_path(z, y, penalties)
     return slopes, mean - center @ slopes
 
 
@@ -174,15 +178,19 @@ def _descend(
     y: Float64[np.ndarray, " m"],
     penalties: Float64[np.ndarray, " p"],
     gap: float,
+    passes: int,
     start: Float64[np.ndarray, " s"] | None = None,
-) -> Float64[np.ndarray, "s p"]:
-    """Slopes at each penalty by coordinate descent."""
+) -> tuple[Float64[np.ndarray, "s p"], bool]:
+    """Slopes at each penalty by coordinate descent, and whether all converged within ``passes``."""
     from sklearn import linear_model
 
-    return linear_model.lasso_path(
-        z, y, precompute=len(z) > z.shape[1], alphas=penalties.tolist(), tol=gap, max_iter=5000,
-        coef_init=start,
-    )[1]  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it did not converge, which the caller is told
+        _, slopes, _, taken = linear_model.lasso_path(
+            z, y, precompute=len(z) > z.shape[1], alphas=penalties.tolist(), tol=gap,
+            max_iter=passes, coef_init=start, return_n_iter=True,
+        )  # fmt: skip
+    return slopes, max(taken) < passes
 
 
 def _screened(
@@ -190,16 +198,18 @@ def _screened(
     y: Float64[np.ndarray, " m"],
     penalties: Float64[np.ndarray, " p"],
     gap: float,
-) -> Float64[np.ndarray, "s p"]:
-    """The same slopes, with descents over the few terms that can matter at a penalty.
+    passes: int,
+) -> tuple[Float64[np.ndarray, "s p"], bool]:
+    """The same, with descents over the few terms that can matter at a penalty.
 
     These are the terms in use and those whose correlation with the residuals is at least twice the penalty
     minus the one before (the sequential strong rule: Tibshirani et al. 2012, equation 7). Terms that break
-    the optimality condition afterwards are added, and the descent is repeated.
+    the optimality condition afterwards are added, and the descent is repeated. ``passes`` are over all terms;
+    over few of them there may be more.
     """
     z = np.asfortranarray(z)
     slopes = np.zeros((z.shape[1], len(penalties)))
-    current, last = np.zeros(z.shape[1]), penalties[0]
+    current, last, converged = np.zeros(z.shape[1]), penalties[0], True
     correlations = np.abs(y @ z) / len(y)
     for k, penalty in enumerate(penalties):
         chosen = (current != 0) | (correlations >= 2.0 * penalty - last)
@@ -209,11 +219,13 @@ def _screened(
             if len(rows):
                 part = z[:, rows]
                 start = slopes[rows, max(k - 1, 0)]
-                current[rows] = _descend(part, y, penalties[k : k + 1], gap, start)[:, 0]
+                most = min(_MOST_PASSES, passes * len(chosen) // len(rows))
+                found, reached = _descend(part, y, penalties[k : k + 1], gap, most, start)
+                current[rows], converged = found[:, 0], converged and reached
             correlations = np.abs((y - z @ current) @ z) / len(y)
             broken = (correlations > (1.0 + _BROKEN) * penalty) & ~chosen
             if not broken.any():
                 break
             chosen |= broken
         slopes[:, k], last = current, penalty
-    return slopes
+    return slopes, converged
