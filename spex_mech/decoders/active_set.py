@@ -21,11 +21,11 @@ def exact_path(
     y: Float64[np.ndarray, " m"],
     penalties: Float64[np.ndarray, " p"],
 ) -> Float64[np.ndarray, "s p"]:
-    """Slopes that minimise half the mean square of what they leave of ``y``, plus penalty times their sizes.
+    """Slopes with the least of half the mean square that they leave of ``y``, plus penalty times their sizes.
 
     Args:
-        z: float64 (m, s), terms with mean 0.
-        y: float64 (m,), values with mean 0.
+        z: float64 (m, s), terms, centred so that there is no intercept.
+        y: float64 (m,), values, centred too.
         penalties: float64 (p,), positive, largest first.
 
     Returns:
