@@ -35,8 +35,8 @@ SETTINGS = {
         (85, 800, 0.9, 0.0),
         (60, 200, 0.5, 0.3),
         (60, 800, 0.8, 0.3),
-        (85, 1500, 0.5, 0.3),
     ],
+    "dependent": [(60, 60, 0.97, 0.3), (30, 60, 0.97, 0.0)],
 }
 NAMES = ("game", "players", "masks", "kept", "noise", "penalties")
 
@@ -101,10 +101,10 @@ def problem(kind: str, n: int, m: int, kept: float, noise: float) -> tuple[np.nd
     """All pairs of players as terms, and values; both with mean 0."""
     rng = np.random.default_rng(n + m)
     masks = rng.random((m, n)) < kept
-    if kind == "planted":
-        values = planted(n, 1)(masks)
-    else:
+    if kind == "saturating":
         values = np.maximum(masks.mean(axis=1) - 0.7, 0.0)
+    else:
+        values = planted(n, 1)(masks)
     values = (values - values.mean()) / values.std()
     values = values + noise * rng.normal(size=m)
     terms = parities(masks, _low_order(n, 2)).astype(np.float64)
