@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.linalg import qr_delete, qr_insert, solve_triangular
+from scipy.linalg import (
+    qr_delete,  # pyright: ignore[reportAttributeAccessIssue]
+    qr_insert,  # pyright: ignore[reportAttributeAccessIssue]
+    solve_triangular,
+)
 
 _STEPS = 20  # terms that may enter or leave, for each mask
 _OPTIMAL = 1e-9  # part of the penalty by which a correlation may exceed it
