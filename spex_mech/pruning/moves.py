@@ -168,10 +168,10 @@ def _moved(
     surrogate: SetFunction, mask: np.ndarray, players: np.ndarray, surplus: int
 ) -> np.ndarray:
     """Change the players whose change is best: an eighth of ``surplus``, but one at least."""
-    values = near(surrogate, mask).flips()[players]
-    best = np.argsort(-values, kind="stable")[: max(1, surplus // 8)]
+    order = _best_first(near(surrogate, mask).flips())
+    best = order[np.isin(order, players)][: max(1, surplus // 8)]
     out = mask.copy()
-    out[players[best]] ^= True
+    out[best] ^= True
     return out
 
 
@@ -218,8 +218,16 @@ def _best_players(
     around: Nearby, mask: np.ndarray, count: int
 ) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " g"]]:
     """Kept players whose removal costs least, and removed ones whose return gains most; best first."""
-    order = np.argsort(-around.flips(), kind="stable")
+    order = _best_first(around.flips())
     return order[mask[order]][:count], order[~mask[order]][:count]
+
+
+def _best_first(values: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """Players by their values, highest first; equal ones in an order that was drawn once for all searches.
+
+    In their own order the first ones would leave first, which are all the heads of the first layers.
+    """
+    return np.lexsort((np.random.default_rng(0).permutation(len(values)), -values))
 
 
 def _allowed(allowed: AllowedSets, sets: np.ndarray, values: np.ndarray) -> tuple:
