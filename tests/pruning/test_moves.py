@@ -103,6 +103,8 @@ def test_a_surrogate_that_knows_nothing_does_not_take_the_first_players():
     assert gone.min() < 50 and gone.max() >= 150 and 60 < gone.mean() < 140
     back = np.flatnonzero(resized(nothing, np.zeros(200, dtype=bool), AllowedSets(200, 20)))
     assert back.min() < 50 and back.max() >= 150
+    other = resized(nothing, np.ones(200, dtype=bool), AllowedSets(200, 180, ties=1))
+    assert set(np.flatnonzero(~other)) != set(gone)
     some = Spectrum.from_supports([(199,), (0,)], [1.0, 0.5], 200)  # 199 and 0 are better gone
     gone = np.flatnonzero(~resized(some, np.ones(200, dtype=bool), AllowedSets(200, 180)))
     assert {0, 199} < set(gone.tolist()) and np.median(gone) > 30
