@@ -16,9 +16,7 @@ Limits: TypeAlias = Sequence[Limit | SetRule | LayerSets] | SetRule | LayerSets
 """Limits, of which one may be a rule for layers such as `servable`; or that rule alone."""
 
 
-def allowed_sets(
-    game: SetFunction, n: int, keep: int | None, limits: Limits, seed: int
-) -> AllowedSets:
+def allowed_sets(game: SetFunction, n: int, keep: int | None, limits: Limits) -> AllowedSets:
     """The sets of a size that limits, or a rule for layers with or without limits, allow.
 
     Args:
@@ -26,7 +24,6 @@ def allowed_sets(
         n: number of players.
         keep: the size; None for any.
         limits: limits, of which one may be a rule for layers; or such a rule alone.
-        seed: of the order in which players that a surrogate values alike are moved.
 
     Raises:
         InputError: a size that no set within the rule and the limits has, several rules, or a game without
@@ -36,7 +33,7 @@ def allowed_sets(
     rules = [limit for limit in listed if isinstance(limit, SetRule | LayerSets)]
     bounds = [limit for limit in listed if isinstance(limit, Limit)]
     if not rules:
-        return AllowedSets(n, keep, tuple(bounds), ties=seed)
+        return AllowedSets(n, keep, tuple(bounds))
     if len(rules) > 1:
         raise InputError("limits= has two rules for layers; give one, such as sm.servable('gguf')")
     rule = _of_game(rules[0], game)
@@ -47,7 +44,7 @@ def allowed_sets(
     rule = rule.within(bounds)
     if keep is not None:
         rule.check_size(keep)
-    return AllowedSets(n, keep, (), rule, seed)
+    return AllowedSets(n, keep, (), rule)
 
 
 def _of_game(rule: SetRule | LayerSets, game: SetFunction) -> LayerSets:

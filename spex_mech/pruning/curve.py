@@ -117,7 +117,7 @@ def prune_curve(
     scores = check_rankings(rankings, n)
     rng = np.random.default_rng(seed)
     state = SearchState(game, spectrum, known, claim, questions=questions, seed=seed)
-    levels = [allowed_sets(game, n, size, limits, seed) for size in sizes]
+    levels = [allowed_sets(game, n, size, limits) for size in sizes]
     feasible_sets = [feasible_set(spectrum, level) for level in levels]
     optima = [optimum for _, optimum in feasible_sets]
     starts = [

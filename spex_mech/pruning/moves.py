@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, islice
 
 import numpy as np
@@ -31,14 +31,12 @@ class AllowedSets:
         keep: how many to keep; None for any number.
         limits: upper bounds on what the kept players use.
         rule: what the layers have in common; None for nothing.
-        ties: seed of the order in which players that a surrogate values alike are moved.
     """
 
     n: int
     keep: int | None
     limits: Sequence[Limit] = ()
     rule: LayerSets | None = None
-    ties: int = 0
 
     def allows(self, masks: Bool[np.ndarray, "m n"]) -> Bool[np.ndarray, " m"]:
         """Whether each set has the size and is within all limits."""
@@ -51,11 +49,11 @@ class AllowedSets:
 
     def of_size(self, keep: int) -> AllowedSets:
         """Sets of another size within the same limits."""
-        return replace(self, keep=keep)
+        return AllowedSets(self.n, keep, self.limits, self.rule)
 
     def without_rule(self, keep: int) -> AllowedSets:
         """Sets of a size within the limits, whatever the layers have in common."""
-        return replace(self, keep=keep, limits=self.bounds, rule=None)
+        return AllowedSets(self.n, keep, self.bounds)
 
     @property
     def bounds(self) -> Sequence[Limit]:
@@ -85,7 +83,7 @@ def neighbours(
         return _within_rule(mask, allowed, allowed.rule, surrogate)
     kept, gone = np.flatnonzero(mask), np.flatnonzero(~mask)
     if len(kept) * len(gone) > _MANY_SWAPS:
-        kept, gone = _best_players(around, mask, _FEW_PLAYERS, allowed.ties)
+        kept, gone = _best_players(around, mask, _FEW_PLAYERS)
     sets = [exchanged(mask, np.repeat(kept, len(gone)), np.tile(gone, len(kept)))]
     values = [around.swaps(kept, gone).ravel()]
     if groups := _group_moves(mask, allowed):
@@ -133,17 +131,16 @@ def resized(
     any_size = AllowedSets(allowed.n, None, allowed.limits)
     size = allowed.n if allowed.keep is None else allowed.keep
     while mask.sum() > size:
-        surplus = int(mask.sum()) - size
-        mask = _moved(surrogate, mask, np.flatnonzero(mask), surplus, allowed.ties)
+        mask = _moved(surrogate, mask, np.flatnonzero(mask), int(mask.sum()) - size)
     while mask.any() and not any_size.allows(mask[None])[0]:
-        mask = _moved(surrogate, mask, np.flatnonzero(mask), 1, allowed.ties)
+        mask = _moved(surrogate, mask, np.flatnonzero(mask), 1)
     while allowed.keep is not None and mask.sum() < size:
         gone = np.flatnonzero(~mask)
         free = gone if not allowed.limits else gone[any_size.allows(flipped(mask, gone))]
         if not len(free):
             return None
         surplus = size - int(mask.sum()) if not allowed.limits else 1
-        mask = _moved(surrogate, mask, free, surplus, allowed.ties)
+        mask = _moved(surrogate, mask, free, surplus)
     return mask if allowed.allows(mask[None])[0] else None
 
 
@@ -168,13 +165,13 @@ def random_sets(
 
 
 def _moved(
-    surrogate: SetFunction, mask: np.ndarray, players: np.ndarray, surplus: int, ties: int
+    surrogate: SetFunction, mask: np.ndarray, players: np.ndarray, surplus: int
 ) -> np.ndarray:
     """Change the players whose change is best: an eighth of ``surplus``, but one at least."""
-    order = _best_first(near(surrogate, mask).flips(), ties)
-    best = order[np.isin(order, players)][: max(1, surplus // 8)]
+    values = near(surrogate, mask).flips()[players]
+    best = np.argsort(-values, kind="stable")[: max(1, surplus // 8)]
     out = mask.copy()
-    out[best] ^= True
+    out[players[best]] ^= True
     return out
 
 
@@ -185,7 +182,7 @@ def _likely(
     if allowed.rule is not None:
         return _within_rule(mask, allowed, allowed.rule, surrogate, _PROMISING)
     around = near(surrogate, mask)
-    kept, gone = _best_players(around, mask, len(mask), allowed.ties)
+    kept, gone = _best_players(around, mask, len(mask))
     some_kept, some_gone = kept[:_LIKELY], gone[:_LIKELY]
     pairs = np.repeat(some_kept, len(some_gone)), np.tile(some_gone, len(some_kept))
     sets, values = [exchanged(mask, *pairs)], [around.swaps(some_kept, some_gone).ravel()]
@@ -218,19 +215,11 @@ def _within_rule(
 
 
 def _best_players(
-    around: Nearby, mask: np.ndarray, count: int, ties: int
+    around: Nearby, mask: np.ndarray, count: int
 ) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " g"]]:
     """Kept players whose removal costs least, and removed ones whose return gains most; best first."""
-    order = _best_first(around.flips(), ties)
+    order = np.argsort(-around.flips(), kind="stable")
     return order[mask[order]][:count], order[~mask[order]][:count]
-
-
-def _best_first(values: Float64[np.ndarray, " n"], ties: int) -> Int64[np.ndarray, " n"]:
-    """Players by their values, highest first; equal ones in a random order of seed ``ties``.
-
-    In their own order the first ones would leave first, which are all the heads of the first layers.
-    """
-    return np.lexsort((np.random.default_rng(ties).permutation(len(values)), -values))
 
 
 def _allowed(allowed: AllowedSets, sets: np.ndarray, values: np.ndarray) -> tuple:

@@ -117,7 +117,7 @@ def prune(
             and the least that is possible), neither ``keep`` nor limits, or a spectrum of other players.
     """
     check_players(game, spectrum, known)
-    allowed = allowed_sets(game, spectrum.n, size_of(keep, spectrum.n), limits, seed)
+    allowed = allowed_sets(game, spectrum.n, size_of(keep, spectrum.n), limits)
     if allowed.keep is None and not allowed.bounds:
         raise InputError("give keep=, a number or share of players to keep, or limits=")
     check_ablations(validate)

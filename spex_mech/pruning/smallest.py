@@ -57,7 +57,7 @@ def smallest(
     if not np.isfinite(at_least):
         raise InputError(f"at_least is {at_least}, expected a value of the game")
     n, rng = spectrum.n, np.random.default_rng(seed)
-    any_size = allowed_sets(game, n, None, limits, seed)
+    any_size = allowed_sets(game, n, None, limits)
     state = SearchState(game, spectrum, known, questions=questions, seed=seed)
     feasible, _ = feasible_set(spectrum, any_size)
     top = np.ones(n, dtype=bool) if feasible is None else feasible

@@ -95,21 +95,6 @@ def test_resizing_is_greedy():
     assert resized(single, none, AllowedSets(5, 2, (heavy,))) is None
 
 
-def test_a_surrogate_that_knows_nothing_does_not_take_the_first_players():
-    """They are the heads of the first layers, without which a model is worst off."""
-    nothing = Spectrum.from_supports([()], [1.0], 200)
-    allowed = AllowedSets(200, 180)
-    gone = np.flatnonzero(~resized(nothing, np.ones(200, dtype=bool), allowed))
-    assert gone.min() < 50 and gone.max() >= 150 and 60 < gone.mean() < 140
-    back = np.flatnonzero(resized(nothing, np.zeros(200, dtype=bool), AllowedSets(200, 20)))
-    assert back.min() < 50 and back.max() >= 150
-    other = resized(nothing, np.ones(200, dtype=bool), AllowedSets(200, 180, ties=1))
-    assert set(np.flatnonzero(~other)) != set(gone)
-    some = Spectrum.from_supports([(199,), (0,)], [1.0, 0.5], 200)  # 199 and 0 are better gone
-    gone = np.flatnonzero(~resized(some, np.ones(200, dtype=bool), AllowedSets(200, 180)))
-    assert {0, 199} < set(gone.tolist()) and np.median(gone) > 30
-
-
 @pytest.mark.parametrize("keep", [None, 3])
 def test_random_sets_are_allowed_and_differ(keep):
     limit = Limit(np.arange(8.0), 12.0, groups=[((0, 1), 2.0)])
