@@ -25,6 +25,7 @@ _COARSE, _FINE = 1e-3, 1e-6  # duality gaps of the descents, as parts of the val
 _IN_REACH = 1.01  # a penalty may be the best while its coarse error is at most this times the least
 _MANY_TERMS = 4000  # beyond which a descent over all of them costs more than choosing
 _MOST_PASSES = 5000  # of a descent, where no fewer are set
+_SMALL = 50_000  # entries of a matrix over which these take less than a second
 _BROKEN = 1e-3  # part of the penalty by which a correlation may exceed it
 _TIE = 1e-9  # relative difference of errors that rounding may decide
 
@@ -164,8 +165,10 @@ def _path(
     center, mean = share @ columns, float(share @ values)
     root = np.sqrt(share * len(values))[:, None]
     z, y = root * (columns - center), root[:, 0] * (values - mean)
-    # a fine descent may cost about what an active set does that has a term for each mask in the end
-    passes = _MOST_PASSES if gap > _FINE else max(1, 2 * len(z) // len(penalties))
+    passes = _MOST_PASSES
+    if gap <= _FINE and z.size > _SMALL:
+        # about what an active set costs that has a term for each mask in the end
+        passes = max(1, 2 * len(z) // len(penalties))
     descend = _screened if z.shape[1] > _MANY_TERMS else _descend
     slopes, converged = descend(z, y, penalties, gap, passes)
     if not converged and gap <= _FINE:
